@@ -1,0 +1,1 @@
+"""Infant-inspired vision-language models in JAX."""

@@ -1,0 +1,241 @@
+"""The record: one conversation with pictures in it, and its form on disk.
+
+Every corpus, instruction and benchmark item is a `Record`. Datasets of records are
+ArrayRecord files written through TFDS (no TensorFlow import), one dataset a folder:
+`SHARDS/NAME/1.0.0/NAME-SPLIT.array_record-*`. A dataset folder appears whole or not
+at all, because TFDS writes beside it and renames.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import tensorflow_datasets as tfds
+from etils import epath
+
+from babyvlm_jax.errors import UserError
+
+HUMAN = "human"
+ASSISTANT = "assistant"
+ROLES = (HUMAN, ASSISTANT)
+IMAGE_MARK = "<image>"
+VERSION = "1.0.0"
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One conversation with pictures.
+
+    Attributes:
+        id: stable name; predictions are sorted by it.
+        source: `text`, `frames`, `image_utterance`, `video_utterance`, `interleaved`,
+            `instruction/TASK` or `eval/TASK`.
+        images: encoded JPEG, PNG or WebP files, in the order of their marks.
+        turns: (role, text) pairs; `<image>` marks in the text stand for the images.
+        meta: JSON-able facts of the item (labels, boxes, clip times, age in days).
+    """
+
+    id: str
+    source: str
+    images: tuple[bytes, ...] = ()
+    turns: tuple[tuple[str, str], ...] = ()
+    meta: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        for role, _ in self.turns:
+            if role not in ROLES:
+                raise UserError(
+                    f"record {self.id!r}: role {role!r} is not one of {ROLES}"
+                )
+        marks = sum(text.count(IMAGE_MARK) for _, text in self.turns)
+        if self.turns and marks != len(self.images):
+            raise UserError(
+                f"record {self.id!r}: {marks} {IMAGE_MARK} marks in the turns but "
+                f"{len(self.images)} images; give one image for each mark"
+            )
+
+
+def _features() -> tfds.features.FeaturesDict:
+    text = tfds.features.Text()
+    return tfds.features.FeaturesDict(
+        {
+            "id": text,
+            "source": text,
+            "images": tfds.features.Sequence(text),
+            "turns": tfds.features.Sequence({"role": text, "text": text}),
+            "meta": text,
+        }
+    )
+
+
+def _to_example(record: Record) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "source": record.source,
+        "images": list(record.images),
+        "turns": [{"role": role, "text": text} for role, text in record.turns],
+        "meta": json.dumps(record.meta, sort_keys=True),
+    }
+
+
+def _from_example(example: Mapping[str, Any]) -> Record:
+    turns = example["turns"]
+    return Record(
+        id=example["id"].decode(),
+        source=example["source"].decode(),
+        images=tuple(example["images"]),
+        turns=tuple(
+            (role.decode(), text.decode())
+            for role, text in zip(turns["role"], turns["text"], strict=True)
+        ),
+        meta=json.loads(example["meta"]),
+    )
+
+
+def _examples(name, split, records):
+    seen = set()
+    for record in records:
+        if record.id in seen:
+            raise UserError(
+                f"dataset {name!r}, split {split!r}: two records share the id "
+                f"{record.id!r}; ids must be unique within a split"
+            )
+        seen.add(record.id)
+        yield record.id, _to_example(record)
+
+
+def _drop_empty(splits):
+    """TFDS refuses a split without records: leaves it out."""
+    for split, records in splits.items():
+        records = iter(records)
+        for first in records:
+            yield split, itertools.chain([first], records)
+            break
+
+
+class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """TFDS builder over iterables of records; TFDS names it through `name`."""
+
+    VERSION = tfds.core.Version(VERSION)
+
+    def __init__(self, name, splits, description, **kwargs):
+        self.name = name
+        self._record_splits = splits
+        self._description = description
+        super().__init__(**kwargs)
+
+    def _info(self):
+        return tfds.core.DatasetInfo(
+            builder=self, description=self._description, features=_features()
+        )
+
+    def _split_generators(self, dl_manager):
+        return {
+            split: _examples(self.name, split, records)
+            for split, records in self._record_splits.items()
+        }
+
+    def _generate_examples(self):
+        raise AssertionError("splits bring their own generators")
+
+
+def dataset_dir(shards: str | os.PathLike, name: str) -> epath.Path:
+    """Folder of dataset `name`; it exists exactly when the dataset is whole."""
+    return epath.Path(shards) / name / VERSION
+
+
+def write_dataset(
+    shards: str | os.PathLike,
+    name: str,
+    splits: Mapping[str, Iterable[Record]],
+    description: str,
+) -> epath.Path:
+    """Writes one dataset, all of it or nothing; an existing one is left alone.
+
+    Args:
+        shards: folder that holds the datasets.
+        name: dataset name, lower case with underscores.
+        splits: split name -> records (consumed once; TFDS stores them in the order of
+            the hash of their ids). A split without records is left out.
+        description: what this is and where it comes from.
+
+    Returns:
+        The dataset's folder.
+
+    Raises:
+        UserError: two records share an id, or no split has a record.
+    """
+    folder = dataset_dir(shards, name)
+    if folder.exists():
+        return folder
+    splits = dict(_drop_empty(splits))
+    if not splits:
+        raise UserError(f"dataset {name!r} would hold no record; check its input")
+    with _quiet_tfds():
+        _Builder(
+            name, splits, description, data_dir=str(shards), file_format="array_record"
+        ).download_and_prepare()
+    return folder
+
+
+@contextlib.contextmanager
+def _quiet_tfds():
+    """TFDS draws a bar per shuffle and split; our commands draw their own."""
+    tfds.disable_progress_bar()
+    with open(os.devnull, "w") as sink, contextlib.redirect_stdout(sink):
+        try:
+            yield
+        finally:
+            tfds.enable_progress_bar()
+
+
+class RecordSource:
+    """Random access to the records of one split.
+
+    `len(source)` is the number of records, `source[i]` a `Record`.
+
+    Raises:
+        UserError: the dataset or the split does not exist, or a shard is damaged.
+    """
+
+    def __init__(self, shards: str | os.PathLike, name: str, split: str):
+        self.name, self.split = name, split
+        self.folder = dataset_dir(shards, name)
+        if not self.folder.exists():
+            raise UserError(
+                f"no dataset {name!r} in {shards}; expected the folder {self.folder}"
+            )
+        builder = tfds.builder_from_directory(str(self.folder))
+        if split not in builder.info.splits:
+            raise UserError(
+                f"dataset {name!r} has no split {split!r}; it has "
+                f"{sorted(builder.info.splits)}"
+            )
+        expected = builder.info.splits[split].num_examples
+        try:
+            self._source = builder.as_data_source(split)
+            found = len(self._source) if expected else 0
+        except Exception as error:  # array_record raises plain RuntimeError
+            raise UserError(self._damaged(str(error))) from None
+        if found != expected:
+            raise UserError(self._damaged(f"{found} records of {expected}"))
+
+    def _damaged(self, why: str) -> str:
+        why = " ".join(why.split())[:200]
+        return (
+            f"dataset {self.name!r}, split {self.split!r} in {self.folder} is damaged "
+            f"({why}); delete that folder and build it again"
+        )
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Record:
+        return _from_example(self._source[index])
+
+    def __repr__(self) -> str:
+        return f"RecordSource({str(self.folder)!r}, split={self.split!r})"
