@@ -1,0 +1,1 @@
+"""Offline preparation: raw corpora to shards."""

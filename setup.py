@@ -1,0 +1,49 @@
+"""Package metadata: what babyvlm_jax needs, in ranges; requirements.lock pins them."""
+
+import pathlib
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).parent
+
+setup(
+    name="babyvlm_jax",
+    version="0.1.0",
+    description="Infant-inspired vision-language models in JAX",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["babyvlm_jax*", "configs*", "data_prep*"]),
+    package_data={"": ["*.html", "*.css", "*.js", "*.txt", "*.json"]},
+    install_requires=[
+        "absl-py>=2.1",
+        "etils[epath,epy,etree]>=1.10",
+        "flax>=0.12.8,<0.13",
+        "grain>=0.2.18,<0.3",
+        "importlib_resources>=6.4",  # etils asks for it when TFDS opens its folders
+        "jax>=0.10.2,<0.11",
+        "jinja2>=3.1",
+        "matplotlib>=3.9",
+        "ml_collections>=1.1,<2",
+        "numpy>=2.0,<3",
+        "optax>=0.2.8,<0.3",
+        "orbax-checkpoint>=0.12.8,<0.13",
+        "pillow>=11",
+        "sentencepiece>=0.2.1,<0.3",
+        "tensorboardX>=2.6.2,<3",
+        "tensorflow-datasets>=4.9.9,<5",  # works without TensorFlow; none is imported
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "prep": ["av>=14"],
+        "tpu": ["jax[tpu]>=0.10.2,<0.11"],
+        "cuda": ["jax[cuda12]>=0.10.2,<0.11"],
+        "torch": ["torch==2.13.0", "transformers>=5,<6"],
+        "test": ["av>=14", "pytest>=8.3", "ruff>=0.9"],
+    },
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

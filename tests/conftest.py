@@ -1,0 +1,18 @@
+"""Fixes the machine that tests see: CPU only, 8 devices, a compile cache kept on disk.
+
+The variables must be set before anything imports jax, so they are set here, at import.
+"""
+
+import os
+import pathlib
+
+_CACHE_HOME = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_NUM_CPU_DEVICES"] = "8"
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(
+    pathlib.Path(_CACHE_HOME) / "babyvlm_jax" / "jax"
+)
+# Most compilations of small tests take less than jax's default of one second.
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+os.environ["MPLBACKEND"] = "Agg"

@@ -1,0 +1,50 @@
+"""Outcomes of a command and the exit codes and lines that a person sees."""
+
+import pytest
+
+from babyvlm_jax.errors import Preempted, UserError, run_main
+
+
+def _outcome(main, capsys, debug=False):
+    with pytest.raises(SystemExit) as stop:
+        run_main(main, debug=debug)
+    return stop.value.code, capsys.readouterr().err
+
+
+def _raising(error):
+    def main():
+        raise error
+
+    return main
+
+
+def test_a_finished_command_exits_with_0_and_says_nothing(capsys):
+    assert _outcome(lambda: None, capsys) == (0, "")
+
+
+def test_a_user_error_is_one_line_and_exit_code_78(capsys):
+    main = _raising(UserError("steps is 0, expected 1 or more; set --config.steps"))
+    assert _outcome(main, capsys) == (
+        78,
+        "error: steps is 0, expected 1 or more; set --config.steps\n",
+    )
+
+
+def test_debug_adds_the_traceback(capsys):
+    code, printed = _outcome(_raising(UserError("bad")), capsys, debug=True)
+    assert code == 78
+    assert printed.startswith("Traceback")
+    assert printed.endswith("error: bad\n")
+
+
+def test_preemption_is_exit_code_75(capsys):
+    main = _raising(Preempted("saved at step 7; run the same command again"))
+    assert _outcome(main, capsys) == (
+        75,
+        "stopped: saved at step 7; run the same command again\n",
+    )
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run_main(lambda: 1 // 0)
