@@ -1,0 +1,1 @@
+"""Results of a run folder -> a table on stdout and one self-contained HTML page."""

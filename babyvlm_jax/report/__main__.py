@@ -1,0 +1,59 @@
+"""Command line of the report.
+
+    python -m babyvlm_jax.report --workdir=runs/demo
+    python -m babyvlm_jax.report --workdir=runs/demo --shards=/data/shards --out=r.html
+    python -m babyvlm_jax.report --workdir=runs/demo --show
+
+Prints the path of the page and a table of the tasks. `--show` makes nothing: it prints
+the path and the table of a page that is there.
+"""
+
+import argparse
+import pathlib
+
+from babyvlm_jax.errors import UserError, run_main
+from babyvlm_jax.report.collect import read_results
+from babyvlm_jax.report.tables import text_table
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m babyvlm_jax.report",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    path = pathlib.Path
+    parser.add_argument("--workdir", type=path, required=True, help="the run folder")
+    parser.add_argument("--shards", type=path, help="datasets; default WORKDIR/shards")
+    parser.add_argument("--out", type=path, help="page; default WORKDIR/report.html")
+    parser.add_argument("--show", action="store_true", help="print what is there")
+    parser.add_argument("--debug", action="store_true", help="traceback of user errors")
+    return parser.parse_args()
+
+
+def report(workdir, shards, out, show) -> None:
+    """Writes (or, with `show`, only looks for) the page and prints the table."""
+    if not workdir.is_dir():
+        raise UserError(f"--workdir={workdir} is not a folder; give a run folder")
+    results = read_results(workdir)
+    if show and not out.exists():
+        raise UserError(f"no page at {out}; run the command without --show to make it")
+    if not show:
+        if not out.parent.is_dir():
+            raise UserError(f"--out={out}: {out.parent} is not a folder; make it first")
+        from babyvlm_jax.report.page import write_page  # imports that --show spares
+
+        write_page(workdir, results, shards, out)
+    print(f"{text_table(results)}\n\nreport: {out}")
+
+
+def main() -> None:
+    """Parses flags and leaves with the project's exit codes."""
+    args = _parse()
+    shards = args.shards or args.workdir / "shards"
+    out = args.out or args.workdir / "report.html"
+    run_main(lambda: report(args.workdir, shards, out, args.show), debug=args.debug)
+
+
+if __name__ == "__main__":
+    main()

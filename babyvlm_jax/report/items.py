@@ -1,0 +1,195 @@
+"""Picks test items of a task and turns them into what the page shows.
+
+Pictures come from the shard the task was evaluated on, found by record id, and are
+made small enough to be carried inside the page.
+"""
+
+import base64
+import dataclasses
+import hashlib
+import io
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record, RecordSource
+from babyvlm_jax.errors import UserError
+
+ITEMS_PER_TASK = 4
+DIALOGUES_PER_TASK = 2
+KEEP_BYTES = 6_000  # pictures up to this size go into the page as they are
+MAX_SIDE = 160
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture as a data URI; `label` is the "(A)" written before it, or ""."""
+
+    src: str
+    alt: str
+    label: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """One question: text and pictures in prompt order, the two answers."""
+
+    parts: tuple[str | Picture, ...]
+    answer: str
+    prediction: str
+    correct: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One benchmark item; a dialogue has several rounds."""
+
+    id: str
+    rounds: tuple[Round, ...]
+
+    @property
+    def num_right(self) -> int:
+        return sum(one.correct for one in self.rounds)
+
+
+def choose(
+    predictions: Sequence[Mapping[str, Any]], count: int
+) -> list[Mapping[str, Any]]:
+    """Chooses items so that right and wrong answers both show, always the same ones.
+
+    Items stand in the order of a hash of their ids (ids themselves may be sorted by
+    answer); half come from each side, and a side that has too few is filled from the
+    other. In a dialogue "right" means at least the median number of right rounds.
+
+    Args:
+        predictions: the lines of one task.
+        count: how many to choose.
+
+    Returns:
+        Up to `count` predictions, right ones first.
+    """
+    ordered = sorted(predictions, key=lambda entry: _hash(entry["id"]))
+    marks = sorted(_share_right(entry) for entry in ordered)
+    bar = max(marks[len(marks) // 2], 1e-9) if "rounds" in ordered[0] else 1.0
+    right = [entry for entry in ordered if _share_right(entry) >= bar]
+    wrong = [entry for entry in ordered if _share_right(entry) < bar]
+    num_wrong = min(len(wrong), max(count // 2, count - len(right)))
+    return right[: count - num_wrong] + wrong[:num_wrong]
+
+
+def load_items(
+    shards: str | os.PathLike, split: str, predictions: Sequence[Mapping[str, Any]]
+) -> list[Item]:
+    """Chooses items of one task and reads them from its shard.
+
+    Args:
+        shards: folder that holds the datasets.
+        split: the split that was evaluated.
+        predictions: all predictions of one task; they name their dataset.
+
+    Returns:
+        The chosen items.
+
+    Raises:
+        UserError: the dataset, the split or an item is not there.
+    """
+    if not predictions:
+        return []
+    dialogue = "rounds" in predictions[0]
+    chosen = choose(predictions, DIALOGUES_PER_TASK if dialogue else ITEMS_PER_TASK)
+    source = RecordSource(shards, chosen[0]["dataset"], split)
+    records = _find(source, [entry["id"] for entry in chosen])
+    return [make_item(records[entry["id"]], entry) for entry in chosen]
+
+
+def make_item(record: Record, prediction: Mapping[str, Any]) -> Item:
+    """Joins a record with what the model said about it."""
+    images = iter(record.images)
+    prompts = [text for role, text in record.turns if role == HUMAN]
+    answers = prediction.get("rounds", [prediction])
+    rounds = []
+    for number, (prompt, said) in enumerate(zip(prompts, answers, strict=True)):
+        marks = prompt.count(IMAGE_MARK)
+        names = _labels(record.meta, number, marks)
+        pictures = [(next(images), name) for name in names]
+        rounds.append(
+            Round(
+                parts=_parts(prompt, pictures),
+                answer=str(said["answer"]),
+                prediction=str(said["prediction"] or "").strip(),
+                correct=bool(said["correct"]),
+            )
+        )
+    return Item(id=record.id, rounds=tuple(rounds))
+
+
+def _parts(prompt: str, pictures) -> tuple[str | Picture, ...]:
+    """Splits a prompt at its marks; an option letter stays with its picture."""
+    texts = prompt.split(IMAGE_MARK)
+    parts = []
+    for number, (image, name) in enumerate(pictures, 1):
+        text, label = _cut_label(texts[number - 1])
+        parts += [text] if text.strip() else []
+        alt = f"picture {number} of {len(pictures)}" + (f": {name}" if name else "")
+        parts.append(Picture(src=_data_uri(image), alt=alt, label=label))
+    return tuple(parts + ([texts[-1]] if texts[-1].strip() else []))
+
+
+def _cut_label(text: str) -> tuple[str, str]:
+    """'... this? (A) ' -> ('... this? ', '(A)')."""
+    stripped = text.rstrip()
+    if len(stripped) > 2 and stripped[-3] == "(" and stripped[-1] == ")":
+        return stripped[:-3], stripped[-3:]
+    return text, ""
+
+
+def _labels(meta: Mapping[str, Any], number: int, marks: int) -> list[str]:
+    """What each picture of a round shows, where the record says so."""
+    if "labels" in meta:
+        labels = meta["labels"][number]
+    else:
+        labels = meta.get("options", [])
+    return list(labels) if len(labels) == marks else [""] * marks
+
+
+def _data_uri(image: bytes) -> str:
+    if len(image) > KEEP_BYTES:
+        image = _shrink(image)
+    kind = Image.open(io.BytesIO(image)).get_format_mimetype()
+    return f"data:{kind};base64,{base64.b64encode(image).decode()}"
+
+
+def _shrink(image: bytes) -> bytes:
+    with Image.open(io.BytesIO(image)) as picture:
+        picture = picture.convert("RGB")
+    picture.thumbnail((MAX_SIDE, MAX_SIDE))
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=85)
+    return out.getvalue()
+
+
+def _find(source: RecordSource, ids: Sequence[str]) -> dict[str, Record]:
+    found = {}
+    for index in range(len(source)):
+        record = source[index]
+        if record.id in ids:
+            found[record.id] = record
+            if len(found) == len(ids):
+                return found
+    missing = sorted(set(ids) - set(found))
+    raise UserError(
+        f"the predictions name item {missing[0]!r}, but dataset {source.name!r} has no "
+        f"such item in split {source.split!r}; pass the --shards that were evaluated "
+        f"or run babyvlm_jax.evaluate again"
+    )
+
+
+def _share_right(entry):
+    rounds = entry.get("rounds", [entry])
+    return sum(bool(one["correct"]) for one in rounds) / len(rounds)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,158 @@
+"""Inline SVG by hand: the score of a task on its track, and a training curve.
+
+Colours and fonts come from the page's style sheet through class names, so both
+drawings follow the reader's light or dark preference. Text stays text.
+"""
+
+import math
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from babyvlm_jax.report.collect import Phase, Task
+from babyvlm_jax.report.tables import interval, percent
+
+MAX_POINTS = 400  # raw points drawn of one curve
+WIDTH, HEIGHT = 340, 200
+LEFT, RIGHT, TOP, BOTTOM = 40, 14, 10, 34
+
+
+def score_track(task: Task) -> Markup:
+    """Draws one row: interval as a whisker, score as a dot, chance as a tick.
+
+    Positions are percentages of the row's width, so the row fits any column. The dot
+    is hollow when the interval is not wholly above chance.
+
+    Args:
+        task: one row of results.
+
+    Returns:
+        An <svg> element with a text alternative.
+    """
+    score = task.score
+    says = (
+        f"{task.title}: {percent(score.value)} %, 95 % interval {interval(score)}, "
+        f"chance {percent(score.chance)} %"
+    )
+    dot = "dot" if task.above_chance else "dot hollow"
+    grid = Markup("").join(_vertical("grid", share / 4, 0, 28) for share in range(5))
+    return Markup(
+        '<svg class="track" width="100%" height="28" role="img" aria-label="{says}">'
+        '{grid}{chance}<line class="whisker" x1="{low}%" x2="{high}%" y1="14" y2="14"/>'
+        '<circle class="{dot}" cx="{value}%" cy="14" r="5"/></svg>'
+    ).format(
+        says=says,
+        grid=grid,
+        chance=_vertical("chance", score.chance, 5, 23),
+        low=percent(score.low),
+        high=percent(score.high),
+        dot=dot,
+        value=percent(score.value),
+    )
+
+
+def score_axis() -> Markup:
+    """Draws the percent labels under the tracks."""
+    label = Markup('<text x="{0}%" y="13" text-anchor="middle">{0}{1}</text>')
+    labels = [label.format(at, " %" if at == 100 else "") for at in range(0, 101, 25)]
+    return Markup(
+        '<svg class="track" width="100%" height="18" aria-hidden="true">{}</svg>'
+    ).format(Markup("").join(labels))
+
+
+def curve(phase: Phase) -> Markup:
+    """Draws one phase: the logged losses pale, their running mean on top.
+
+    Args:
+        phase: at least one logged step.
+
+    Returns:
+        An <svg> element with axes and a text alternative.
+    """
+    smooth = smoothed(phase.losses)
+    stride = math.ceil(len(phase.steps) / MAX_POINTS)
+    keep = sorted({*range(0, len(phase.steps), stride), len(phase.steps) - 1})
+    y_ticks = nice_ticks(min(phase.losses), max(phase.losses), 4)
+    x_ticks = [tick for tick in nice_ticks(0, phase.steps[-1], 4)]
+    x_scale = _scale(0, max(x_ticks[-1], phase.steps[-1]), LEFT, WIDTH - RIGHT)
+    y_scale = _scale(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP)
+
+    def line(kind, values):
+        points = " ".join(
+            f"{x_scale(phase.steps[at]):.1f},{y_scale(values[at]):.1f}" for at in keep
+        )
+        return Markup('<polyline class="{}" points="{}"/>').format(kind, points)
+
+    says = (
+        f"{phase.name}: loss from {smooth[0]:.2f} to {smooth[-1]:.2f} "
+        f"over {phase.steps[-1]} steps"
+    )
+    return Markup(
+        '<svg class="curve" viewBox="0 0 {} {}" role="img" aria-label="{}">'
+        '{}{}{}{}<text class="unit" x="{}" y="{}" text-anchor="end">step</text></svg>'
+    ).format(
+        WIDTH,
+        HEIGHT,
+        says,
+        Markup("").join(_y_tick(y_scale(at), at, y_ticks) for at in y_ticks),
+        Markup("").join(_x_tick(x_scale(at), at) for at in x_ticks),
+        line("raw", phase.losses),
+        line("smooth", smooth),
+        WIDTH - RIGHT,
+        HEIGHT - 2,
+    )
+
+
+def smoothed(values: Sequence[float]) -> list[float]:
+    """Running mean with exponential forgetting over a twentieth of the curve.
+
+    The mean is debiased, so the first value is the first input:
+    smoothed([4.0, 2.0]) weighs the two by what the forgetting left of them.
+    """
+    keep = 1 - 1 / max(1.0, len(values) / 20)
+    total, weight, means = 0.0, 0.0, []
+    for value in values:
+        total, weight = keep * total + value, keep * weight + 1
+        means.append(total / weight)
+    return means
+
+
+def nice_ticks(low: float, high: float, count: int) -> list[float]:
+    """Ticks at 1, 2 or 5 times a power of ten that enclose [low, high].
+
+    nice_ticks(0, 870, 4) == [0, 200, 400, 600, 800, 1000]
+    """
+    span = (high - low) or abs(high) or 1.0
+    power = 10.0 ** math.floor(math.log10(span / count))
+    step = next(s * power for s in (1, 2, 5, 10) if s * power >= span / count)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    last = max(last, first + 1)
+    return [round(index * step, 10) for index in range(first, last + 1)]
+
+
+def _vertical(kind, share, top, bottom):
+    return Markup('<line class="{0}" x1="{1}%" x2="{1}%" y1="{2}" y2="{3}"/>').format(
+        kind, percent(share), top, bottom
+    )
+
+
+def _scale(low, high, start, end):
+    def place(value):
+        return start + (value - low) / (high - low) * (end - start)
+
+    return place
+
+
+def _y_tick(place, value, ticks):
+    decimals = max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9))
+    return Markup(
+        '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
+        '<text x="{}" y="{:.1f}" text-anchor="end">{:.{}f}</text>'
+    ).format(LEFT, WIDTH - RIGHT, place, place, LEFT - 6, place + 4, value, decimals)
+
+
+def _x_tick(place, value):
+    return Markup(
+        '<line class="axis" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>'
+        '<text x="{0:.1f}" y="{3}" text-anchor="middle">{4:,.0f}</text>'
+    ).format(place, HEIGHT - BOTTOM, HEIGHT - BOTTOM + 4, HEIGHT - BOTTOM + 17, value)
