@@ -1,0 +1,1 @@
+"""The models; the only place that knows Flax."""

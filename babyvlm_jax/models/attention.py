@@ -1,0 +1,69 @@
+"""Attention: the one entry point, its masks, and rotary positions.
+
+Axes: B batch, T query, S key, N query heads, K kv heads, H head width.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def attend(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None):
+    """Scaled dot-product attention with grouped heads; softmax in f32.
+
+    Args:
+        q: [B, T, N, H].
+        k, v: [B, S, K, H], K divides N.
+        mask: bool[B, T, S], True where a query may see a key, or None for all. A
+            query that sees nothing gets an average of all values.
+
+    Returns:
+        [B, T, N, H] in the dtype of q.
+    """
+    mask = None if mask is None else mask[:, None]
+    return jax.nn.dot_product_attention(q, k, v, mask=mask, implementation="xla")
+
+
+def packed_mask(segment_ids: jax.Array) -> jax.Array:
+    """Causal attention that never crosses records.
+
+    segment_ids = [1, 1, 2, 0] -> rows (query) see
+        [1 0 0 0]
+        [1 1 0 0]
+        [0 0 1 0]
+        [0 0 0 0]
+
+    Args:
+        segment_ids: i32[B, T], 1.. per record, 0 = padding.
+
+    Returns:
+        bool[B, T, T].
+    """
+    length = segment_ids.shape[1]
+    same = segment_ids[:, :, None] == segment_ids[:, None, :]
+    causal = jnp.tril(jnp.ones((length, length), bool))
+    return same & causal & (segment_ids > 0)[:, :, None]
+
+
+def rope(x: jax.Array, positions: jax.Array, theta: float, rotary_dim: int):
+    """Rotates the first `rotary_dim` dims of each head by its position.
+
+    Dims i and i + rotary_dim/2 form a pair (Hugging Face's Llama layout); angle of
+    pair i at position p is p * theta^(-2i / rotary_dim).
+
+    Args:
+        x: [B, T, N, H].
+        positions: i32[B, T].
+
+    Returns:
+        [B, T, N, H] in the dtype of x.
+
+    Source: RoFormer (arXiv 2104.09864).
+    """
+    half = rotary_dim // 2
+    inverse = theta ** (-jnp.arange(half, dtype=jnp.float32) / half)
+    angles = positions[:, :, None, None].astype(jnp.float32) * inverse
+    cos, sin = jnp.cos(angles), jnp.sin(angles)
+    a, b, rest = jnp.split(x, [half, rotary_dim], axis=-1)
+    a, b = a.astype(jnp.float32), b.astype(jnp.float32)
+    turned = jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
+    return jnp.concatenate([turned.astype(x.dtype), rest], axis=-1)

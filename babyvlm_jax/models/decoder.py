@@ -1,0 +1,145 @@
+"""Llama-family decoder: causal within records, with a key/value cache.
+
+Axes: B batch, T query, S key, D width, N query heads, K kv heads, H head width,
+F mlp, V padded vocabulary, L layers.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from babyvlm_jax.models.attention import attend, rope
+from babyvlm_jax.models.config import DecoderConfig
+from babyvlm_jax.models.layers import Linear, RMSNorm, embed_init, fan_in_init, remat
+from babyvlm_jax.sharding import constrain, partitioned
+
+NEVER = -1e9  # logit of a padded vocabulary entry
+
+
+class Context(NamedTuple):
+    """What every layer needs beside its input.
+
+    Attributes:
+        positions: i32[B, T] of the inputs.
+        mask: bool[B, T, S].
+        lengths: i32[B] entries of the cache in use, or None without a cache.
+    """
+
+    positions: jax.Array
+    mask: jax.Array
+    lengths: jax.Array | None
+
+
+class Attention(nn.Module):
+    """Grouped-query attention with rotary positions."""
+
+    cfg: DecoderConfig
+
+    @nn.compact
+    def __call__(self, x, context: Context, cache):
+        """[B, T, D], (k, v [B, S, K, H]) or None -> [B, T, D], (k, v).
+
+        Without a cache the returned keys and values are those of x; with one, x has
+        T = 1 and they are the cache with x's entry written at `lengths`.
+        """
+        cfg = self.cfg
+        q_dim, kv_dim = cfg.num_heads * cfg.head_dim, cfg.num_kv_heads * cfg.head_dim
+        q = Linear(q_dim, ("embed", "heads"), name="q")(x)
+        k = Linear(kv_dim, ("embed", "kv_heads"), name="k")(x)
+        v = Linear(kv_dim, ("embed", "kv_heads"), name="v")(x)
+        q, k, v = (y.reshape(*y.shape[:2], -1, cfg.head_dim) for y in (q, k, v))
+        if cfg.qk_norm:
+            q = RMSNorm(cfg.norm_eps, name="q_norm")(q)
+            k = RMSNorm(cfg.norm_eps, name="k_norm")(k)
+        q, k = (
+            rope(y, context.positions, cfg.rope_theta, cfg.rotary_dim) for y in (q, k)
+        )
+        if cache is not None:
+            rows = jnp.arange(x.shape[0])
+            k = cache[0].at[rows, context.lengths].set(k[:, 0])
+            v = cache[1].at[rows, context.lengths].set(v[:, 0])
+        y = attend(q, k, v, context.mask).reshape(*x.shape[:2], q_dim)
+        return Linear(cfg.width, ("heads", "embed"), name="o")(y), (k, v)
+
+
+class SwiGLU(nn.Module):
+    """down(silu(gate x) * up x)."""
+
+    cfg: DecoderConfig
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, T, D] -> [B, T, D]."""
+        gate = Linear(self.cfg.mlp_dim, ("embed", "mlp"), name="gate")(x)
+        up = Linear(self.cfg.mlp_dim, ("embed", "mlp"), name="up")(x)
+        return Linear(self.cfg.width, ("mlp", "embed"), name="down")(nn.silu(gate) * up)
+
+
+class Block(nn.Module):
+    """One pre-norm layer, in the form that `nn.scan` wants."""
+
+    cfg: DecoderConfig
+    keep_cache: bool
+
+    @nn.compact
+    def __call__(self, x, context: Context, cache):
+        """[B, T, D] -> [B, T, D], and keys and values if `keep_cache`."""
+        eps = self.cfg.norm_eps
+        y, cache = Attention(self.cfg, name="attn")(
+            RMSNorm(eps, name="norm1")(x), context, cache
+        )
+        x += y
+        x += SwiGLU(self.cfg, name="mlp")(RMSNorm(eps, name="norm2")(x))
+        x = constrain(x, "batch", "length", "act_embed")
+        return x, cache if self.keep_cache else None
+
+
+class Decoder(nn.Module):
+    """Embedding table, scanned layers, final norm and output map."""
+
+    cfg: DecoderConfig
+
+    def setup(self):
+        cfg = self.cfg
+        shape = (cfg.padded_vocab_size, cfg.width)
+        # ("vocab", None): see AXIS_RULES.
+        self.table = self.param("embed", partitioned(embed_init, "vocab", None), shape)
+        self.norm = RMSNorm(cfg.norm_eps)
+        if not cfg.tied:
+            self.head = self.param(
+                "head", partitioned(fan_in_init, None, "vocab"), shape[::-1]
+            )
+
+    def embed(self, tokens: jax.Array) -> jax.Array:
+        """i32[B, T] -> [B, T, D]."""
+        return self.table[tokens].astype(self.cfg.dtype)
+
+    @nn.compact
+    def layers(self, x, context: Context, cache=None, keep_cache: bool = False):
+        """[B, T, D] -> [B, T, D] after the final norm, and the cache or None.
+
+        Args:
+            cache: (k, v), each [L, B, S, K, H], or None.
+            keep_cache: whether keys and values are returned.
+        """
+        x = constrain(x, "batch", "length", "act_embed")
+        blocks = nn.scan(
+            remat(Block, self.cfg.remat),
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+            in_axes=(nn.broadcast, 0),
+            length=self.cfg.num_layers,
+            metadata_params={nn.PARTITION_NAME: "layers"},
+        )
+        x, cache = blocks(self.cfg, keep_cache, name="blocks")(x, context, cache)
+        return self.norm(x), cache
+
+    def logits(self, x: jax.Array) -> jax.Array:
+        """[..., D] -> f32[..., V]; padded entries are `NEVER`."""
+        cfg = self.cfg
+        table = self.table.T if cfg.tied else self.head
+        scores = jnp.dot(x, table.astype(x.dtype), preferred_element_type=jnp.float32)
+        padding = jnp.arange(cfg.padded_vocab_size) >= cfg.vocab_size
+        return jnp.where(padding, NEVER, scores)

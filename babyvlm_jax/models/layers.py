@@ -1,0 +1,79 @@
+"""Linear maps, norms and initialisers, each with its axis names beside its shape.
+
+Every matrix is two-dimensional, [in, out] (a leading L under a scan), so Muon,
+checkpoints and weight maps need no table of layouts.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from babyvlm_jax.sharding import partitioned
+
+# Variance 1/fan_in: at width 2048 a standard deviation of .022, where Hugging Face's
+# Llama draws .02; unlike a constant it also fits narrow models.
+fan_in_init = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
+embed_init = nn.initializers.normal(0.02)
+
+
+class Linear(nn.Module):
+    """x W (+ b): weights f32[in, out], computed in the dtype of x."""
+
+    features: int
+    names: tuple[str | None, str | None]
+    bias: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., in] -> [..., features]."""
+        shape = (x.shape[-1], self.features)
+        w = self.param("w", partitioned(fan_in_init, *self.names), shape)
+        y = jnp.dot(x, w.astype(x.dtype))
+        if self.bias:
+            zeros = partitioned(nn.initializers.zeros, self.names[1])
+            y += self.param("b", zeros, (self.features,)).astype(x.dtype)
+        return y
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * scale over the last axis; statistics in f32."""
+
+    eps: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., D] -> [..., D] in the dtype of x."""
+        ones = partitioned(nn.initializers.ones, "norm")
+        scale = self.param("scale", ones, (x.shape[-1],))
+        wide = x.astype(jnp.float32)
+        inverse = jax.lax.rsqrt(jnp.mean(wide**2, axis=-1, keepdims=True) + self.eps)
+        return (wide * inverse * scale).astype(x.dtype)
+
+
+class LayerNorm(nn.Module):
+    """(x - mean) / std * scale + bias over the last axis; statistics in f32."""
+
+    eps: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., D] -> [..., D] in the dtype of x."""
+        ones = partitioned(nn.initializers.ones, "norm")
+        zeros = partitioned(nn.initializers.zeros, "norm")
+        scale = self.param("scale", ones, (x.shape[-1],))
+        bias = self.param("bias", zeros, (x.shape[-1],))
+        wide = x.astype(jnp.float32)
+        wide -= jnp.mean(wide, axis=-1, keepdims=True)
+        inverse = jax.lax.rsqrt(jnp.mean(wide**2, axis=-1, keepdims=True) + self.eps)
+        return (wide * inverse * scale + bias).astype(x.dtype)
+
+
+def remat(block: type[nn.Module], policy: str) -> type[nn.Module]:
+    """Wraps a block for recomputation in the backward pass; see `config.REMAT`."""
+    if policy == "none":
+        return block
+    saved = {
+        "full": jax.checkpoint_policies.nothing_saveable,
+        "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    }[policy]
+    return nn.remat(block, prevent_cse=False, policy=saved)

@@ -1,0 +1,213 @@
+"""The vision-language model, and the functions the rest of the system calls.
+
+Axes: B rows, T tokens, M image slots a row, P visual tokens an image, D decoder
+width, V padded vocabulary.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from babyvlm_jax.models.attention import packed_mask
+from babyvlm_jax.models.config import VLMConfig
+from babyvlm_jax.models.decoder import Context, Decoder
+from babyvlm_jax.models.layers import Linear, embed_init
+from babyvlm_jax.models.vit import ViT
+from babyvlm_jax.sharding import constrain, partitioned
+
+PARTS = ("vision", "connector", "decoder")
+
+
+class Connector(nn.Module):
+    """Visual tokens -> decoder tokens: Linear, exact GELU, Linear."""
+
+    cfg: VLMConfig
+
+    def setup(self):
+        cfg, width = self.cfg.connector, self.cfg.decoder.width
+        out = width * max(1, cfg.tokens_per_image)
+        self.up = Linear(cfg.hidden_dim, ("embed", "mlp"), bias=True)
+        self.down = Linear(out, ("mlp", "embed"), bias=True)
+        if cfg.num_ordinals:
+            names = partitioned(embed_init, "position", None)
+            self.ordinals = self.param("ordinals", names, (cfg.num_ordinals, width))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, tokens, Dv] -> [B, P, D]."""
+        num_images = x.shape[0]
+        if self.cfg.connector.tokens_per_image:
+            x = x.reshape(num_images, 1, -1)
+        x = self.down(nn.gelu(self.up(x), approximate=False))
+        return x.reshape(num_images, self.cfg.tokens_per_image, -1)
+
+    def add_ordinals(self, x: jax.Array, ordinals: jax.Array) -> jax.Array:
+        """[B, T, D], i32[B, T] -> [B, T, D]; the table's end serves what lies beyond."""
+        if not self.cfg.connector.num_ordinals:
+            return x
+        ordinals = jnp.minimum(ordinals, self.cfg.connector.num_ordinals - 1)
+        return x + self.ordinals[ordinals].astype(x.dtype)
+
+
+def image_ordinals(visual_index, positions, tokens_per_image: int) -> jax.Array:
+    """Ordinal of each visual token's image within its record.
+
+    visual_index = [-1, 0, -1, 1, -1, 2]  (one token an image)
+    positions    = [ 0, 1,  2, 3,  0, 1]  (two records)
+    ordinals     = [ 0, 0,  1, 1,  0, 0]  (only those of visual tokens are used)
+
+    Args:
+        visual_index, positions: i32[B, T]; see the row contract.
+
+    Returns:
+        i32[B, T]: images that began before this token in the same record.
+    """
+    visual = (visual_index >= 0).astype(jnp.int32)
+    before = jnp.cumsum(visual, axis=1) - visual
+    start = jnp.arange(positions.shape[1]) - positions
+    at_start = jnp.take_along_axis(before, start, axis=1)
+    return (before - at_start) // tokens_per_image
+
+
+def gather_visual(visual, visual_index):
+    """Visual tokens in sequence order, at the positions that name them.
+
+    Args:
+        visual: [B, M*P, D].
+        visual_index: i32[B, T], -1 for text.
+
+    Returns:
+        [B, T, D]; text positions hold visual token 0 and are to be masked.
+    """
+    return jnp.take_along_axis(visual, jnp.maximum(visual_index, 0)[..., None], axis=1)
+
+
+class VLM(nn.Module):
+    """Rows in, hidden states or logits out."""
+
+    cfg: VLMConfig
+
+    def setup(self):
+        self.vision = ViT(self.cfg.vision)
+        self.connector = Connector(self.cfg)
+        self.decoder = Decoder(self.cfg.decoder)
+
+    def inputs(self, batch) -> jax.Array:
+        """Row contract -> [B, T, D] decoder inputs."""
+        text = self.decoder.embed(batch["tokens"])
+        images = batch["images"]
+        if not images.shape[1]:
+            return text
+        rows, slots = images.shape[:2]
+        flat = constrain(images.reshape(-1, *images.shape[2:]), "batch")
+        visual = self.connector(self.vision(flat))
+        visual = visual.reshape(rows, slots * visual.shape[1], -1)
+        index = batch["visual_index"]
+        x = gather_visual(visual.astype(text.dtype), index)
+        ordinals = image_ordinals(index, batch["positions"], self.cfg.tokens_per_image)
+        x = self.connector.add_ordinals(x, ordinals)
+        return jnp.where((index >= 0)[..., None], x, text)
+
+    def __call__(self, batch) -> jax.Array:
+        """Row contract -> logits f32[B, T, V]."""
+        context = Context(batch["positions"], packed_mask(batch["segment_ids"]), None)
+        x, _ = self.decoder.layers(self.inputs(batch), context)
+        return self.decoder.logits(x)
+
+    def prefill(self, batch, cache_len: int):
+        """Prompts, one a row -> logits f32[B, V] of what follows, and the cache."""
+        context = Context(batch["positions"], packed_mask(batch["segment_ids"]), None)
+        x, cache = self.decoder.layers(self.inputs(batch), context, keep_cache=True)
+        lengths = jnp.sum(batch["segment_ids"] > 0, axis=1)
+        room = cache_len - x.shape[1]
+        grow = ((0, 0), (0, 0), (0, room), (0, 0), (0, 0))
+        k, v = (jnp.pad(y, grow) for y in cache)
+        last = jnp.take_along_axis(x, (lengths - 1)[:, None, None], axis=1)[:, 0]
+        return self.decoder.logits(last), {"k": k, "v": v, "lengths": lengths}
+
+    def decode_step(self, cache, tokens):
+        """One more token i32[B] a row -> logits f32[B, V], and the cache."""
+        lengths = cache["lengths"]
+        slots = jnp.arange(cache["k"].shape[2])
+        mask = (slots <= lengths[:, None])[:, None, :]
+        context = Context(lengths[:, None], mask, lengths)
+        x, (k, v) = self.decoder.layers(
+            self.decoder.embed(tokens[:, None]),
+            context,
+            (cache["k"], cache["v"]),
+            keep_cache=True,
+        )
+        cache = {"k": k, "v": v, "lengths": lengths + 1}
+        return self.decoder.logits(x[:, 0]), cache
+
+
+class Model(NamedTuple):
+    """The functions that the rest of the system knows; parameters are plain dicts.
+
+    Attributes:
+        config: the architecture.
+        init: (key, parts=PARTS) -> params; only the named top-level parts.
+        forward: (params, batch) -> logits f32[B, T, V].
+        prefill: (params, batch, cache_len) -> (logits f32[B, V], cache).
+        decode_step: (params, cache, tokens i32[B]) -> (logits f32[B, V], cache).
+        param_specs: (parts=PARTS) -> tree of logical axis names, one tuple a leaf.
+    """
+
+    config: VLMConfig
+    init: Callable[..., Any]
+    forward: Callable[..., jax.Array]
+    prefill: Callable[..., Any]
+    decode_step: Callable[..., Any]
+    param_specs: Callable[..., Any]
+
+
+def dummy_batch(cfg: VLMConfig, num_images: int) -> dict[str, jax.Array]:
+    """A smallest row batch: shapes for initialisation."""
+    length = max(1, cfg.tokens_per_image * num_images)
+    side = cfg.vision.image_size
+    zeros = jnp.zeros((1, length), jnp.int32)
+    return {
+        "tokens": zeros,
+        "positions": zeros,
+        "segment_ids": zeros,
+        "visual_index": zeros - 1,
+        "images": jnp.zeros((1, num_images, side, side, 3), jnp.uint8),
+    }
+
+
+@functools.lru_cache(maxsize=8)
+def make_model(cfg: VLMConfig) -> Model:
+    """Binds the five functions to an architecture (cached: jit caches stay warm)."""
+    module = VLM(cfg)
+
+    def boxed(key, parts):
+        num_images = 1 if set(parts) - {"decoder"} else 0
+        params = module.init(key, dummy_batch(cfg, num_images))["params"]
+        return {name: params[name] for name in parts}
+
+    def init(key, parts=PARTS):
+        return nn.meta.unbox(boxed(key, parts))
+
+    def forward(params, batch):
+        return module.apply({"params": params}, batch)
+
+    def prefill(params, batch, cache_len):
+        return module.apply({"params": params}, batch, cache_len, method="prefill")
+
+    def decode_step(params, cache, tokens):
+        return module.apply({"params": params}, cache, tokens, method="decode_step")
+
+    def param_specs(parts=PARTS):
+        abstract = jax.eval_shape(
+            functools.partial(boxed, parts=parts), jax.random.key(0)
+        )
+        return jax.tree.map(
+            lambda leaf: tuple(leaf.names),
+            abstract,
+            is_leaf=lambda leaf: isinstance(leaf, nn.Partitioned),
+        )
+
+    return Model(cfg, init, forward, prefill, decode_step, param_specs)

@@ -1,0 +1,163 @@
+"""Schedules, what trains, what decays, and the optimizer.
+
+Parameters are addressed by path, such as `vision/blocks/attn/q/w`. What trains and
+what decays are lists of regular expressions that must match a whole path.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from babyvlm_jax.errors import UserError
+
+OPTIMIZERS = ("adamw", "muon")
+SCHEDULES = ("cosine", "wsd", "constant")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimConfig:
+    """Optimizer of one phase.
+
+    Attributes:
+        name: `adamw`, or `muon` (orthogonalised momentum on matrices, AdamW on
+            embeddings, norms and biases).
+        lr_peak: learning rate after warm-up. Muon's updates are scaled to the size
+            of AdamW's, so the same figure serves both.
+        schedule: `cosine` to 0, `wsd` (warm-up, stable, linear decay to 0), `constant`.
+        warmup_fraction, decay_fraction: shares of all steps.
+        trains: patterns of the parameters that train; the others hold no optimizer
+            state and get no gradient.
+        decays: patterns of the parameters with weight decay.
+        clip_norm: global gradient norm, 0 for none.
+    """
+
+    name: str = "adamw"
+    lr_peak: float = 2e-4
+    schedule: str = "cosine"
+    warmup_fraction: float = 0.03  # BabyLLaVA-V2 train script
+    decay_fraction: float = 0.4
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
+    muon_momentum: float = 0.9
+    muon_steps: int = 4
+    trains: tuple[str, ...] = (".*",)
+    decays: tuple[str, ...] = (".*/w", ".*/head")
+
+    def __post_init__(self):
+        for field in ("trains", "decays"):
+            object.__setattr__(self, field, tuple(self.__dict__[field]))
+        if self.name not in OPTIMIZERS:
+            raise UserError(f"optim.name {self.name!r} is not one of {OPTIMIZERS}")
+        if self.schedule not in SCHEDULES:
+            raise UserError(f"optim.schedule {self.schedule!r}: one of {SCHEDULES}")
+
+
+def make_schedule(cfg: OptimConfig, num_steps: int) -> optax.Schedule:
+    """Step -> learning rate; warm-up is linear from 0."""
+    warmup = max(1, round(cfg.warmup_fraction * num_steps))
+    rest = max(1, num_steps - warmup)
+    if cfg.schedule == "cosine":
+        after = optax.cosine_decay_schedule(cfg.lr_peak, rest)
+    elif cfg.schedule == "wsd":
+        decay = max(1, round(cfg.decay_fraction * num_steps))
+        stable = optax.constant_schedule(cfg.lr_peak)
+        down = optax.linear_schedule(cfg.lr_peak, 0.0, decay)
+        after = optax.join_schedules([stable, down], [max(0, rest - decay)])
+    else:
+        after = optax.constant_schedule(cfg.lr_peak)
+    ramp = optax.linear_schedule(0.0, cfg.lr_peak, warmup)
+    return optax.join_schedules([ramp, after], [warmup])
+
+
+def matches(path: str, patterns: Sequence[str]) -> bool:
+    """Whether one of the patterns matches the whole path."""
+    return any(re.fullmatch(pattern, path) for pattern in patterns)
+
+
+def split_params(params: Mapping[str, Any], patterns: Sequence[str]):
+    """Divides a parameter tree into what trains and what does not.
+
+    Returns:
+        trainable, frozen: flat dicts, path -> leaf.
+
+    Raises:
+        UserError: a pattern that matches nothing.
+    """
+    flat = flatten_dict(params, sep="/")
+    for pattern in patterns:
+        if not any(re.fullmatch(pattern, path) for path in flat):
+            raise UserError(
+                f"optim.trains: {pattern!r} matches no parameter; paths look like "
+                f"{next(iter(flat))!r} and begin with {sorted(params)}"
+            )
+    trainable = {path: leaf for path, leaf in flat.items() if matches(path, patterns)}
+    frozen = {path: leaf for path, leaf in flat.items() if path not in trainable}
+    return trainable, frozen
+
+
+def join_params(trainable: Mapping[str, Any], frozen: Mapping[str, Any]):
+    """The inverse of `split_params`."""
+    return unflatten_dict({**trainable, **frozen}, sep="/")
+
+
+def muon_dims(params: Mapping[str, jax.Array]):
+    """Which leaves Muon takes, and which of their axes are [in, out].
+
+    Matrices are named `w` (models/layers.py); a scan's leading axis is a batch of
+    matrices. Everything else is None and goes to AdamW.
+    """
+
+    def dims(path, leaf):
+        if not path.endswith("/w") or leaf.ndim < 2:
+            return None
+        return optax.contrib.MuonDimensionNumbers(leaf.ndim - 2, leaf.ndim - 1)
+
+    return {path: dims(path, leaf) for path, leaf in params.items()}
+
+
+def make_tx(cfg: OptimConfig, num_steps: int) -> optax.GradientTransformation:
+    """Optimizer over the flat dict of trainable parameters."""
+    schedule = make_schedule(cfg, num_steps)
+
+    def decay_mask(params):
+        return {path: matches(path, cfg.decays) for path in params}
+
+    if cfg.name == "adamw":
+        tx = optax.adamw(
+            schedule,
+            cfg.beta1,
+            cfg.beta2,
+            cfg.eps,
+            weight_decay=cfg.weight_decay,
+            mask=decay_mask,
+        )
+    else:
+        tx = optax.contrib.muon(
+            schedule,
+            ns_steps=cfg.muon_steps,
+            beta=cfg.muon_momentum,
+            weight_decay=cfg.weight_decay,
+            weight_decay_mask=decay_mask,
+            adam_b1=cfg.beta1,
+            adam_b2=cfg.beta2,
+            adam_weight_decay=0.0,
+            muon_weight_dimension_numbers=muon_dims,
+            consistent_rms=0.2,  # RMS of AdamW's updates (Moonlight, arXiv 2502.16982)
+        )
+    clip = optax.clip_by_global_norm(cfg.clip_norm)
+    return optax.chain(clip, tx) if cfg.clip_norm else tx
+
+
+def learning_rate(cfg: OptimConfig, num_steps: int, step: int) -> float:
+    """The schedule on the host, for the log."""
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        return float(np.asarray(make_schedule(cfg, num_steps)(step)))

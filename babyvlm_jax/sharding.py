@@ -1,0 +1,119 @@
+"""Mesh, the one table of logical axes, and what follows from it.
+
+Weights name their dimensions next to their shapes (`partitioned`), activations pass
+`constrain` at block borders; both look their mesh axes up in `AXIS_RULES`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from babyvlm_jax.errors import UserError
+
+MESH_AXES = ("data", "fsdp", "tensor")
+
+AXIS_RULES: dict[str, str | tuple[str, ...] | None] = {
+    # activations
+    "batch": ("data", "fsdp"),
+    "length": None,
+    "act_embed": None,
+    "act_heads": "tensor",
+    "act_mlp": "tensor",
+    "act_vocab": "tensor",
+    # weights
+    "layers": None,
+    "embed": "fsdp",
+    "heads": "tensor",
+    "kv_heads": "tensor",
+    "mlp": "tensor",
+    # The table's model dim stays whole: sharding it makes XLA replicate the gather.
+    "vocab": ("fsdp", "tensor"),
+    "patch": None,
+    "position": None,
+    "norm": None,
+    "prototypes": "tensor",
+}
+
+
+def make_mesh(sizes: Mapping[str, int], devices: Sequence[Any] | None = None) -> Mesh:
+    """Builds the mesh; one size may be -1 and takes the remaining devices.
+
+    Args:
+        sizes: devices along each of `MESH_AXES`.
+        devices: defaults to all devices of all processes.
+
+    Raises:
+        UserError: unknown axes, or sizes that do not multiply to the device count.
+    """
+    if set(sizes) != set(MESH_AXES):
+        raise UserError(f"config.mesh has axes {sorted(sizes)}, expected {MESH_AXES}")
+    num_devices = len(jax.devices() if devices is None else devices)
+    shape = [sizes[axis] for axis in MESH_AXES]
+    if shape.count(-1) == 1:
+        fixed = int(np.prod([n for n in shape if n != -1]))
+        shape[shape.index(-1)] = num_devices // fixed if fixed else 0
+    if int(np.prod(shape)) != num_devices or min(shape) < 1:
+        raise UserError(
+            f"config.mesh {dict(sizes)} does not fit {num_devices} devices; make the "
+            "product of its sizes equal to that, or set one of them to -1"
+        )
+    types = (AxisType.Auto,) * len(MESH_AXES)
+    return jax.make_mesh(tuple(shape), MESH_AXES, axis_types=types, devices=devices)
+
+
+def check_batch(batch_size: int, mesh: Mesh) -> None:
+    """Raises UserError unless the batch divides over the mesh's batch axes."""
+    ways = int(np.prod([mesh.shape[axis] for axis in AXIS_RULES["batch"]]))
+    if batch_size % ways:
+        raise UserError(
+            f"batch of {batch_size} rows is not divisible by data x fsdp = {ways}; "
+            "set config.data.batch_size to a multiple, or change config.mesh"
+        )
+
+
+def spec(*names: str | None) -> PartitionSpec:
+    """Partition spec of dimensions with the given logical names (None: whole)."""
+    return PartitionSpec(*(AXIS_RULES[name] if name else None for name in names))
+
+
+def constrain(x: jax.Array, *names: str | None) -> jax.Array:
+    """Pins an activation's layout; dims carry the given logical names.
+
+    Raises:
+        RuntimeError: no mesh is set around the jitted call.
+    """
+    if jax.sharding.get_abstract_mesh().empty:
+        raise RuntimeError("constrain() needs jax.set_mesh(mesh) around the call")
+    return jax.lax.with_sharding_constraint(x, spec(*names))
+
+
+def partitioned(init, *names: str | None):
+    """Declares a parameter's logical axis names next to its initialiser."""
+    return nn.with_logical_partitioning(init, names)
+
+
+def tree_shardings(mesh: Mesh, names_tree: Any) -> Any:
+    """Tree of logical-name tuples -> tree of shardings on `mesh`."""
+    return jax.tree.map(
+        lambda names: NamedSharding(mesh, spec(*names)),
+        names_tree,
+        is_leaf=lambda leaf: isinstance(leaf, tuple),
+    )
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Sharding of every array of a batch: first dimension over the batch axes."""
+    return NamedSharding(mesh, spec("batch"))
+
+
+def put_batch(mesh: Mesh, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+    """This process's slice of a batch -> global device arrays."""
+    sharding = batch_sharding(mesh)
+    return {
+        key: jax.make_array_from_process_local_data(sharding, value)
+        for key, value in batch.items()
+    }
