@@ -147,6 +147,11 @@ def _recording(path: Path, item: Mapping[str, Any]) -> Recording:
             f"{path}: recording {item!r:.80} lacks or has a bad field ({error}); "
             "expected recording, child, age_days, duration_s"
         ) from None
+    if not recording.recording or "/" in recording.recording:
+        raise UserError(
+            f"{path}: {recording.recording!r} is no name for a recording; it names "
+            "files, so it must not be empty or hold a '/'"
+        )
     if recording.split not in (None, *SPLITS):
         raise UserError(
             f"{path}: recording {recording.recording!r} has split "

@@ -1,0 +1,1 @@
+"""How raw corpora become shards."""
