@@ -29,6 +29,7 @@ help:
 
 # --- environment -------------------------------------------------------------------
 # A cut installation leaves INSTALLING behind, and the next one starts from nothing.
+# Python compiles what is imported; --no-compile spares the many files that never are.
 
 setup: $(INSTALLED)
 	@echo "environment ready: $(VENV)/bin/python"
@@ -42,7 +43,7 @@ $(INSTALLED): requirements.lock setup.py
 	  echo "error: '$(PYTHON) -m venv' failed;" \
 	    "on Debian and Ubuntu: apt install python3-venv" >&2; exit 78; }
 	@touch $(INSTALLING)
-	$(PIP) install --no-deps -r requirements.lock
+	$(PIP) install --no-deps --no-compile -r requirements.lock
 	$(PIP) install --no-deps --quiet --editable .
 	@rm $(INSTALLING) && touch $@
 

@@ -1,0 +1,171 @@
+"""Who may import whom: the layers of the project, checked on the source text."""
+
+import pathlib
+
+import pytest
+
+from tests.import_graph import Import, inside, read_imports, read_tree
+
+ROOT = pathlib.Path(__file__).parents[1]
+FOLDERS = ("babyvlm_jax", "configs", "data_prep")
+PACKAGE = "babyvlm_jax"
+ENTRY_POINTS = ("train", "recipe", "evaluate", "chat", "compile_check", "convert")
+
+# A module may import its own layer and those further right (below).
+LAYERS = (
+    ENTRY_POINTS,
+    ("evals", "report", "step", "state", "checkpoint", "data", "metrics"),
+    ("losses", "optim", "models", "flops"),
+    ("sharding",),
+    ("errors",),
+)
+LAYER_OF = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
+DATA_PREP_MAY_USE = (
+    "babyvlm_jax.data.schema",
+    "babyvlm_jax.data.tokenizer",
+    "babyvlm_jax.data.images",
+    "babyvlm_jax.convert",
+    "babyvlm_jax.errors",
+)
+HEAVY = ("tensorflow", "torch", "transformers")
+
+
+@pytest.fixture(scope="module")
+def imports():
+    return read_tree(ROOT, FOLDERS)
+
+
+def _room(name: str) -> str | None:
+    """First part below the package: `babyvlm_jax.data.images` -> `data`."""
+    package, _, rest = name.partition(".")
+    return rest.partition(".")[0] if package == PACKAGE and rest else None
+
+
+def _listed(broken: list[Import]) -> str:
+    return "\n".join(str(found) for found in broken)
+
+
+def test_every_room_of_the_package_has_a_layer():
+    rooms = {path.stem for path in (ROOT / PACKAGE).glob("[!_]*") if path.stem}
+    assert rooms <= set(LAYER_OF), f"no layer for {rooms - set(LAYER_OF)}"
+
+
+def test_imports_point_to_the_same_layer_or_below(imports):
+    broken = [
+        found
+        for found in imports
+        if (importer := _room(found.importer)) and (imported := _room(found.imported))
+        if LAYER_OF[imported] < LAYER_OF[importer]
+    ]
+    assert not broken, _listed(broken)
+
+
+def test_data_and_models_never_meet(imports):
+    pair = {"data", "models"}
+    broken = [
+        found
+        for found in imports
+        if {_room(found.importer), _room(found.imported)} == pair
+    ]
+    assert not broken, _listed(broken)
+
+
+def test_evals_and_report_get_the_model_passed_in(imports):
+    broken = [
+        found
+        for found in imports
+        if _room(found.importer) in ("evals", "report")
+        if _room(found.imported) in ("models", "step", "state", "checkpoint")
+    ]
+    assert not broken, _listed(broken)
+
+
+def test_nothing_imports_an_entry_point(imports):
+    broken = [
+        found
+        for found in imports
+        if _room(found.imported) in ENTRY_POINTS
+        if not any(inside(found.imported, allowed) for allowed in DATA_PREP_MAY_USE)
+    ]
+    assert not broken, _listed(broken)
+
+
+def test_data_prep_uses_only_the_shared_part_of_the_package(imports):
+    broken = [
+        found
+        for found in imports
+        if inside(found.importer, "data_prep") and inside(found.imported, PACKAGE)
+        if not any(inside(found.imported, allowed) for allowed in DATA_PREP_MAY_USE)
+    ]
+    assert not broken, _listed(broken)
+
+
+def test_the_package_does_not_import_data_prep_or_configs(imports):
+    broken = [
+        found
+        for found in imports
+        if inside(found.importer, PACKAGE)
+        if inside(found.imported, "data_prep") or inside(found.imported, "configs")
+    ]
+    assert not broken, _listed(broken)
+
+
+def test_configs_import_no_jax_and_no_library_code(imports):
+    allowed = ("ml_collections", "configs", "babyvlm_jax.errors")
+    foreign = ("jax", "flax", "optax", "orbax", PACKAGE, "data_prep", "numpy")
+    broken = [
+        found
+        for found in imports
+        if inside(found.importer, "configs")
+        if any(inside(found.imported, name) for name in foreign)
+        if not any(inside(found.imported, name) for name in allowed)
+    ]
+    assert not broken, _listed(broken)
+
+
+@pytest.mark.parametrize(
+    ("library", "rooms"),
+    [("flax.linen", ("models", "sharding")), ("orbax", ("checkpoint",))],
+)
+def test_a_library_is_known_to_its_room_only(imports, library, rooms):
+    broken = [
+        found
+        for found in imports
+        if inside(found.imported, library) and _room(found.importer) not in rooms
+    ]
+    assert not broken, _listed(broken)
+
+
+def test_heavy_frameworks_are_not_imported_with_a_module(imports):
+    broken = [
+        found
+        for found in imports
+        if found.imported.partition(".")[0] in HEAVY
+        if found.at_import or found.imported.startswith("tensorflow")
+    ]
+    assert not broken, _listed(broken)
+
+
+def test_the_reader_sees_every_form_of_import():
+    source = (
+        "import jax.numpy as jnp\n"
+        "from babyvlm_jax.data import schema, images\n"
+        "from . import sources\n"
+        "from ..errors import UserError\n"
+        "def lazily():\n"
+        "    import torch\n"
+    )
+    found = read_imports(source, "babyvlm_jax.data.pipeline")
+    assert [(one.imported, one.at_import) for one in found] == [
+        ("jax.numpy", True),
+        ("babyvlm_jax.data.schema", True),
+        ("babyvlm_jax.data.images", True),
+        ("babyvlm_jax.data.sources", True),
+        ("babyvlm_jax.errors.UserError", True),
+        ("torch", False),
+    ]
+
+
+def test_a_package_resolves_relative_imports_from_itself():
+    found = read_imports("from . import images\n", "babyvlm_jax.data", is_package=True)
+    assert [one.imported for one in found] == ["babyvlm_jax.data.images"]
