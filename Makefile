@@ -48,9 +48,8 @@ $(INSTALLED): requirements.lock setup.py
 	@rm $(INSTALLING) && touch $@
 
 $(TEST_INSTALLED): $(INSTALLED) requirements-test.lock
-	@touch $(INSTALLING)
 	$(PIP) install --no-deps -r requirements-test.lock
-	@rm $(INSTALLING) && touch $@
+	@touch $@
 
 # --- demo --------------------------------------------------------------------------
 # Every tool appears to have done all or nothing and goes on where it was cut, so the
@@ -62,12 +61,13 @@ TOKENIZER = $(DEMO)/tokenizer.model
 DEVCV = $(DEMO)/shards/.devcv-done
 TRAINED = $(DEMO)/instruct/done.json
 EVALUATED = $(DEMO)/eval/.done
+REPORT = $(DEMO)/report.html
 
-.PRECIOUS: $(RAW) $(SHARDS) $(TOKENIZER) $(DEVCV) $(TRAINED) $(EVALUATED)
+.PRECIOUS: $(RAW) $(SHARDS) $(TOKENIZER) $(DEVCV) $(TRAINED) $(EVALUATED) $(REPORT)
 
-demo: $(EVALUATED)
-	@$(RUN) -m babyvlm_jax.report --workdir=$(DEMO)
-	@echo "all done: $(DEMO) (make clean-demo starts over)"
+demo: $(REPORT)
+	@$(RUN) -m babyvlm_jax.report --workdir=$(DEMO) --show
+	@echo "all done; make clean-demo removes it"
 
 demo-parameters:
 	@mkdir -p $(DEMO)
@@ -107,6 +107,10 @@ $(EVALUATED): $(TRAINED)
 	  --config.checkpoint=$(DEMO)/instruct --config.shards=$(DEMO)/shards \
 	  --config.tokenizer=$(DEMO)/tokenizer.model
 	@touch $@
+
+$(REPORT): $(EVALUATED)
+	$(RUN) -m babyvlm_jax.report --workdir=$(DEMO) >/dev/null
+	@touch -c $@
 
 clean-demo:
 	@test ! -e $(DEMO) || test -e $(DEMO)/parameters || { \
