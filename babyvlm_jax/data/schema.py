@@ -8,10 +8,13 @@ at all, because TFDS writes beside it and renames.
 
 import contextlib
 import dataclasses
+import functools
+import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import tensorflow_datasets as tfds
@@ -175,10 +178,12 @@ def write_dataset(
     splits = dict(_drop_empty(splits))
     if not splits:
         raise UserError(f"dataset {name!r} would hold no record; check its input")
-    with _quiet_tfds():
+    for killed_write in folder.parent.glob("incomplete.*"):
+        killed_write.rmtree()
+    with _quiet_tfds(), tempfile.TemporaryDirectory() as downloads:
         _Builder(
             name, splits, description, data_dir=str(shards), file_format="array_record"
-        ).download_and_prepare()
+        ).download_and_prepare(download_dir=downloads)
     return folder
 
 
@@ -196,14 +201,15 @@ def _quiet_tfds():
 class RecordSource:
     """Random access to the records of one split.
 
-    `len(source)` is the number of records, `source[i]` a `Record`.
+    `len(source)` is the number of records, `source[i]` a `Record`. Opening reads the
+    first and the last record of each file, which finds a file that is cut short.
 
     Raises:
         UserError: the dataset or the split does not exist, or a shard is damaged.
     """
 
     def __init__(self, shards: str | os.PathLike, name: str, split: str):
-        self.name, self.split = name, split
+        self.shards, self.name, self.split = str(shards), name, split
         self.folder = dataset_dir(shards, name)
         if not self.folder.exists():
             raise UserError(
@@ -215,27 +221,43 @@ class RecordSource:
                 f"dataset {name!r} has no split {split!r}; it has "
                 f"{sorted(builder.info.splits)}"
             )
-        expected = builder.info.splits[split].num_examples
-        try:
-            self._source = builder.as_data_source(split)
-            found = len(self._source) if expected else 0
-        except Exception as error:  # array_record raises plain RuntimeError
-            raise UserError(self._damaged(str(error))) from None
-        if found != expected:
-            raise UserError(self._damaged(f"{found} records of {expected}"))
+        shard_lengths = builder.info.splits[split].shard_lengths
+        self._source = builder.as_data_source(split)
+        ends = list(itertools.accumulate(shard_lengths))
+        for length, end in zip(shard_lengths, ends, strict=True):
+            # a file cut short has lost its index, a changed one fails its checksum
+            for index in {end - length, end - 1}:
+                self[index]
 
-    def _damaged(self, why: str) -> str:
-        why = " ".join(why.split())[:200]
+    def _damaged(self, index: int, error: Exception) -> str:
+        why = " ".join(str(error).split())[:200]
         return (
             f"dataset {self.name!r}, split {self.split!r} in {self.folder} is damaged "
-            f"({why}); delete that folder and build it again"
+            f"at record {index} of {len(self)} ({why}); delete that folder and build "
+            "it again"
         )
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Changes when the dataset is built again, or differently."""
+        info = self.folder / "dataset_info.json"
+        facts = info.read_bytes() + str(info.stat().mtime).encode()
+        return hashlib.sha256(facts).hexdigest()[:16]
 
     def __len__(self) -> int:
         return len(self._source)
 
     def __getitem__(self, index: int) -> Record:
-        return _from_example(self._source[index])
+        try:
+            example = self._source[index]
+        except (RuntimeError, ValueError, OSError) as error:
+            if not 0 <= index < len(self):
+                raise IndexError(index) from None
+            raise UserError(self._damaged(index, error)) from None
+        return _from_example(example)
+
+    def __iter__(self) -> Iterator[Record]:
+        return (self[index] for index in range(len(self)))
 
     def __repr__(self) -> str:
         return f"RecordSource({str(self.folder)!r}, split={self.split!r})"

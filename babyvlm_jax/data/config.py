@@ -1,0 +1,91 @@
+"""What a run trains on: the settings of the data pipeline, checked."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+from babyvlm_jax.data.conversation import check_template
+from babyvlm_jax.data.rows import RowShape
+from babyvlm_jax.errors import UserError
+
+# field -> least value that makes sense
+_LEAST = {
+    "batch_size": 1,
+    "seq_len": 1,
+    "max_images": 0,
+    "image_size": 1,
+    "tokens_per_image": 1,
+    "seed": 0,
+    "num_threads": 0,
+    "prefetch": 0,
+    "cache_images_mb": 0,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """What a run trains on.
+
+    Attributes:
+        shards: folder of the datasets.
+        tokenizer: sentencepiece model file.
+        mixture: dataset name -> share of the records drawn, any scale.
+        split: of every dataset.
+        template: `baby_v1` or `baby_plain`.
+        batch_size: rows of the global batch (frames, in the vision phase).
+        seq_len: tokens of a row.
+        max_images: image slots of a row; 0 for text.
+        image_size: side of the pictures in pixels.
+        tokens_per_image: visual tokens that a picture takes.
+        seed: of shuffling.
+        blank_images: control run: every picture is the mean colour.
+        dedupe_images: identical pictures of a record share their visual tokens.
+        num_threads: threads that make batches ahead; 0 makes them when asked.
+        prefetch: batches made ahead.
+        cache_images: keep decoded pictures in memory.
+        cache_images_mb: room for them.
+        repeats: epochs; None = endless.
+    """
+
+    shards: str
+    tokenizer: str
+    mixture: Mapping[str, float]
+    split: str = "train"
+    template: str = "baby_v1"
+    batch_size: int = 32
+    seq_len: int = 1024
+    max_images: int = 8
+    image_size: int = 224
+    tokens_per_image: int = 197
+    seed: int = 0
+    blank_images: bool = False
+    dedupe_images: bool = True
+    num_threads: int = 2
+    prefetch: int = 4
+    cache_images: bool = True
+    cache_images_mb: int = 1024
+    repeats: int | None = None
+
+    def __post_init__(self):
+        if not self.mixture:
+            raise UserError("the mixture is empty; give at least one dataset a weight")
+        for name, weight in self.mixture.items():
+            if not (weight > 0 and math.isfinite(weight)):
+                raise UserError(
+                    f"dataset {name!r} has weight {weight}; give a positive number or "
+                    "leave the dataset out"
+                )
+        check_template(self.template)
+        for field, least in _LEAST.items():
+            if getattr(self, field) < least:
+                raise UserError(
+                    f"data.{field} is {getattr(self, field)}; it must be >= {least}"
+                )
+        if self.repeats is not None and self.repeats < 1:
+            raise UserError(f"data.repeats is {self.repeats}; give >= 1, or None")
+
+    @property
+    def row_shape(self) -> RowShape:
+        return RowShape(
+            self.seq_len, self.max_images, self.image_size, self.tokens_per_image
+        )

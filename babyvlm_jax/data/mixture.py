@@ -1,0 +1,61 @@
+"""Which records an epoch draws from several datasets. Pure."""
+
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+
+from babyvlm_jax.data.seeds import generator
+
+
+class Mixture:
+    """Draws from datasets in proportion to their weights.
+
+    An epoch has as many draws as there are records. Each dataset is walked through
+    its own permutation, reshuffled each time that it ends and carried over from epoch
+    to epoch, so that no record comes twice before all of its dataset came once.
+
+    Attributes:
+        num_records: records to draw from.
+        size: draws of an epoch.
+    """
+
+    def __init__(
+        self, records: Mapping[str, np.ndarray], weights: Mapping[str, float], seed: int
+    ):
+        """
+        Args:
+            records: dataset name -> i64[n] the record numbers to draw from, n > 0.
+            weights: dataset name -> share of the draws, any scale.
+            seed: of the run.
+        """
+        self._names = tuple(weights)
+        self._records = records
+        self._seed = seed
+        self.num_records = sum(len(records[name]) for name in self._names)
+        share = self.num_records / sum(weights.values())
+        self._counts = [max(1, round(weights[n] * share)) for n in self._names]
+        self.size = sum(self._counts)
+
+    def draws(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """(dataset number, record number), i64[size] each, of an epoch, shuffled."""
+        walks = [
+            self._walk(name, epoch * count, (epoch + 1) * count)
+            for name, count in zip(self._names, self._counts, strict=True)
+        ]
+        datasets = np.repeat(np.arange(len(walks)), self._counts)
+        order = generator(self._seed, epoch, "mixture").permutation(self.size)
+        return datasets[order], np.concatenate(walks)[order]
+
+    def _walk(self, name, begin, end):
+        size = len(self._records[name])
+        passes = range(begin // size, -(-end // size))
+        shuffled = [self._permutation(name, number) for number in passes]
+        first = passes[0] * size
+        return np.concatenate(shuffled)[begin - first : end - first]
+
+    @functools.lru_cache(maxsize=16)  # noqa: B019 - lives as long as the run
+    def _permutation(self, name, number):
+        return generator(self._seed, number, f"walk {name}").permutation(
+            self._records[name]
+        )

@@ -1,0 +1,189 @@
+"""The tokenizer: lower-casing BPE with the four special ids that the model expects.
+
+`python -m babyvlm_jax.data.tokenizer --shards=SHARDS --out=FILE.model` trains one on
+the `text` dataset's train split, and on nothing else.
+"""
+
+import argparse
+import functools
+import hashlib
+import io
+import json
+import os
+import string
+from collections.abc import Iterable, Sequence
+
+import sentencepiece as spm
+from etils import epath
+
+from babyvlm_jax.data.files import write_atomically
+from babyvlm_jax.data.schema import RecordSource
+from babyvlm_jax.errors import UserError, run_main
+
+PAD_ID, UNK_ID, SOS_ID, EOS_ID = range(4)  # BabyVLM-V2 tokenizer, spec §2.1
+SPECIALS = ("<pad>", "<unk>", "<sos>", "<eos>")
+
+
+class Tokenizer:
+    """Text <-> ids; case is folded, so "(A)" and "(a)" are the same.
+
+    Attributes:
+        vocab_size: number of ids, specials included.
+        fingerprint: hex digest of the model file.
+    """
+
+    pad_id, unk_id, sos_id, eos_id = PAD_ID, UNK_ID, SOS_ID, EOS_ID
+
+    def __init__(self, model: bytes):
+        self._processor = spm.SentencePieceProcessor(model_proto=model)
+        self.vocab_size = self._processor.vocab_size()
+        self.fingerprint = hashlib.sha256(model).hexdigest()[:16]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Tokenizer":
+        """Reads a tokenizer file; the same content is parsed once per process.
+
+        Raises:
+            UserError: no such file, not a tokenizer, or with other special ids.
+        """
+        path = epath.Path(path)
+        if not path.exists():
+            raise UserError(
+                f"no tokenizer {path}; train one with "
+                f"`python -m babyvlm_jax.data.tokenizer --out={path}`"
+            )
+        try:
+            return _parse(path.read_bytes())
+        except (RuntimeError, OSError, ValueError) as error:
+            raise UserError(
+                f"{path} is not a usable tokenizer ({error}); train it again"
+            ) from None
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of `text`, without specials; runs of blanks count as one."""
+        return self._processor.encode(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of `ids`; specials other than <unk> leave no trace."""
+        return self._processor.decode([int(i) for i in ids])
+
+    def pieces(self, text: str) -> list[str]:
+        """The pieces that `encode` names by id."""
+        return self._processor.encode(text, out_type=str)
+
+
+@functools.lru_cache(maxsize=4)
+def _parse(model: bytes) -> Tokenizer:
+    tokenizer = Tokenizer(model)
+    found = tuple(tokenizer._processor.id_to_piece(i) for i in range(len(SPECIALS)))
+    if found != SPECIALS:
+        raise ValueError(f"its first pieces are {found}, expected {SPECIALS}")
+    return tokenizer
+
+
+def train(texts: Iterable[str], vocab_size: int, symbols: Sequence[str] = ()) -> bytes:
+    """Trains a BPE model; the same arguments give the same bytes.
+
+    Letters, digits and punctuation of ASCII are always known, because prompts and
+    answers need them while transcripts hardly have any.
+
+    Args:
+        texts: the corpus, one utterance each.
+        vocab_size: upper bound; a small corpus has fewer pieces to offer.
+        symbols: words that are one piece each whatever the corpus says, for example
+            "user:" or "(a)"; lower case, without blanks.
+
+    Returns:
+        The sentencepiece model file.
+
+    Raises:
+        UserError: no text, or a size too small for the alphabet and the symbols.
+
+    Source: BabyVLM-V2 tokenizer (BPE, NFKC, lower case), spec §2.1.
+    """
+    texts = [text for text in texts if text.strip()]
+    if not texts:
+        raise UserError("a tokenizer needs text, but the corpus has none")
+    for symbol in symbols:
+        if symbol != symbol.lower() or len(symbol.split()) != 1:
+            raise UserError(f"symbol {symbol!r} must be one lower-case word")
+    out = io.BytesIO()
+    try:
+        spm.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts),
+            model_writer=out,
+            model_type="bpe",
+            vocab_size=vocab_size,
+            hard_vocab_limit=False,
+            normalization_rule_name="nmt_nfkc_cf",
+            character_coverage=1.0,
+            required_chars=string.ascii_lowercase + string.digits + string.punctuation,
+            byte_fallback=False,
+            # U+2581 stands for the blank before a word
+            user_defined_symbols=[f"\u2581{symbol}" for symbol in symbols],
+            num_threads=1,  # more would make the result depend on timing
+            minloglevel=2,
+            **{
+                f"{name}_{field}": value
+                for i, name in enumerate(("pad", "unk", "bos", "eos"))
+                for field, value in (("id", i), ("piece", SPECIALS[i]))
+            },
+        )
+    except RuntimeError as error:
+        raise UserError(
+            f"no tokenizer of {vocab_size} pieces ({' '.join(str(error).split())}); "
+            "give a larger --vocab-size"
+        ) from None
+    return out.getvalue()
+
+
+def _train_file(args: argparse.Namespace) -> None:
+    out = epath.Path(args.out)
+    note = out.with_suffix(".json")
+    source = RecordSource(args.shards, "text", "train")
+    symbols = [word for word in args.symbols.split(",") if word]
+    settings = {
+        "corpus": source.fingerprint,
+        "vocab_size": args.vocab_size,
+        "symbols": symbols,
+    }
+    if out.exists():
+        if not note.exists() or json.loads(note.read_text()) != settings:
+            raise UserError(
+                f"{out} was made with other settings or from another corpus than "
+                f"{settings}; delete it or choose another --out"
+            )
+        print(f"{out} is already there")
+        return
+    texts = (text for record in source for _, text in record.turns)
+    model = train(texts, args.vocab_size, symbols)
+    write_atomically(note, json.dumps(settings, indent=1).encode())
+    write_atomically(out, model)
+    print(f"{out}: {Tokenizer(model).vocab_size} pieces from {len(source)} utterances")
+
+
+def main() -> None:
+    """Command line of the training."""
+    parser = argparse.ArgumentParser(
+        prog="python -m babyvlm_jax.data.tokenizer",
+        description="Trains the tokenizer on the train split of the `text` dataset.",
+        epilog="example: python -m babyvlm_jax.data.tokenizer --shards=runs/demo/shards"
+        " --out=runs/demo/tokenizer.model --vocab-size=1024 --symbols='user:,(a),(b)'",
+    )
+    parser.add_argument("--shards", required=True, help="folder of the datasets")
+    parser.add_argument(
+        "--out", required=True, help="file to write, for example t.model"
+    )
+    parser.add_argument(
+        "--vocab-size", type=int, default=6000, help="upper bound (default 6000)"
+    )
+    parser.add_argument(
+        "--symbols", default="", help="comma-separated words that get a piece each"
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    args = parser.parse_args()
+    run_main(lambda: _train_file(args), args.debug)
+
+
+if __name__ == "__main__":
+    main()
