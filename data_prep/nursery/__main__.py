@@ -1,0 +1,119 @@
+"""Writes the nursery: a procedural stand-in for a corpus of a child's experience.
+
+Videos of a head camera, timed transcripts and COCO boxes, for children of several ages.
+Everything follows from --seed. A run that was stopped goes on where it stopped.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from babyvlm_jax.errors import UserError, run_main
+from data_prep.nursery import settings as settings_lib
+
+_EXAMPLES = """examples:
+  python -m data_prep.nursery --out=runs/demo/raw
+  python -m data_prep.nursery --out=raw --size=2h --resolution=224x224 --workers=8
+  python -m data_prep.nursery --out=raw --sprites=/usr/share/tuxpaint/stamps
+"""
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m data_prep.nursery",
+        description=__doc__,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", required=True, help="folder of the corpus")
+    parser.add_argument(
+        "--size",
+        default="demo",
+        help="demo (73 min), small (4h), full (24h) or e.g. 0.5h",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of everything (default 0)")
+    parser.add_argument(
+        "--resolution", default="96x96", help="WIDTHxHEIGHT of the frames"
+    )
+    parser.add_argument(
+        "--categories", type=int, help="how many kinds of things (demo: 12, else all)"
+    )
+    parser.add_argument(
+        "--sprites", help="folder of PNG pictures with transparency to use as things"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, help="processes; does not change the corpus"
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser.parse_args()
+
+
+def _settings(args: argparse.Namespace) -> settings_lib.Settings:
+    if args.seed < 0:
+        raise UserError(f"--seed={args.seed}: give a number from 0 on")
+    if args.workers < 1:
+        raise UserError(f"--workers={args.workers}: give at least 1")
+    number, seconds, categories = settings_lib.parse_size(
+        args.size, args.categories, bool(args.sprites)
+    )
+    return settings_lib.Settings(
+        seed=args.seed,
+        num_recordings=number,
+        seconds=seconds,
+        resolution=settings_lib.parse_resolution(args.resolution),
+        num_categories=categories,
+        sprites=args.sprites,
+        sprites_digest=settings_lib.folder_digest(args.sprites)
+        if args.sprites
+        else None,
+    )
+
+
+def _claim(out: Path, fingerprint: str) -> None:
+    """Makes sure that `out` is for these settings and no others.
+
+    Raises:
+        UserError: it holds another corpus, or is no folder.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out={out} is a file; give a folder")
+    note = out / "settings.json"
+    if note.exists():
+        other = json.loads(note.read_text(encoding="utf-8")).get("fingerprint")
+        if other != fingerprint:
+            raise UserError(
+                f"--out={out} holds a corpus of other settings (seed, size, resolution, "
+                "categories or sprites); give another folder or delete this one"
+            )
+        return
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"--out={out} holds other files; give a new or empty folder")
+    out.mkdir(parents=True, exist_ok=True)
+    part = out / "settings.json.part"
+    part.write_text(json.dumps({"fingerprint": fingerprint}), encoding="utf-8")
+    os.replace(part, note)
+
+
+def _run(args: argparse.Namespace) -> None:
+    settings = _settings(args)
+    out = Path(args.out)
+    _claim(out, settings.fingerprint)
+    if (out / "corpus.json").exists():
+        print(f"nursery: {out} is whole already ({settings.num_recordings} recordings)")
+        return
+    # Only now what takes time to import.
+    from data_prep.nursery.corpus import write_corpus
+
+    write_corpus(out, settings, args.workers)
+    print(f"nursery: {settings.num_recordings} recordings in {out} (synthetic)")
+
+
+def main() -> None:
+    """Runs the command and exits with the project's codes."""
+    args = _parse()
+    run_main(lambda: _run(args), args.debug)
+
+
+if __name__ == "__main__":
+    main()
