@@ -30,7 +30,11 @@ class Score:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One row of results; `others` are the metrics beside the primary one."""
+    """One row of results.
+
+    `constant` is the score of the best constant answer; `others` are the metrics
+    beside the primary one.
+    """
 
     name: str
     title: str
@@ -42,6 +46,7 @@ class Task:
     held_out: bool
     above_chance: bool
     score: Score
+    constant: float
     others: Mapping[str, Score]
 
 
@@ -69,6 +74,10 @@ class Results:
     @property
     def mean_chance(self) -> float:
         return _mean([task.score.chance for task in self.headline])
+
+    @property
+    def mean_constant(self) -> float:
+        return _mean([task.constant for task in self.headline])
 
     @property
     def not_above(self) -> tuple[Task, ...]:
@@ -168,6 +177,7 @@ def _task(name: str, entry: Mapping[str, Any]) -> Task:
         held_out=entry["held_out"],
         above_chance=entry["above_chance"],
         score=Score(entry["score"], low, high, entry["chance"], entry["n"]),
+        constant=entry["constant"],
         others={key: score for key, score in metrics.items() if key != primary},
     )
 
@@ -193,9 +203,8 @@ def _phase(folder: pathlib.Path) -> Phase:
     for entry in _json_lines(folder / "metrics.jsonl"):
         seconds = max(seconds, entry.get("time_s", 0.0))
         if LOSS in entry and math.isfinite(entry[LOSS]):
-            losses[entry["step"]] = entry[
-                LOSS
-            ]  # a resumed run repeats steps: last wins
+            # A resumed run repeats steps: the last one counts.
+            losses[entry["step"]] = entry[LOSS]
     config = folder / "config.json"
     steps = tuple(sorted(losses))
     return Phase(

@@ -147,10 +147,7 @@ def _cut_label(text: str) -> tuple[str, str]:
 
 def _labels(meta: Mapping[str, Any], number: int, marks: int) -> list[str]:
     """What each picture of a round shows, where the record says so."""
-    if "labels" in meta:
-        labels = meta["labels"][number]
-    else:
-        labels = meta.get("options", [])
+    labels = meta["labels"][number] if "labels" in meta else meta.get("options", [])
     return list(labels) if len(labels) == marks else [""] * marks
 
 

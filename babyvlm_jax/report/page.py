@@ -1,24 +1,21 @@
 """Fills the HTML page: one file, no scripts, nothing loaded from elsewhere."""
 
-import importlib.metadata
+import itertools
 import os
 import pathlib
-import platform
 from importlib import resources
 
 import jinja2
 from tqdm import tqdm
 
-from babyvlm_jax.report import plots, tables
+from babyvlm_jax.report import facts, plots, tables
 from babyvlm_jax.report.collect import (
     Phase,
     Results,
     read_phases,
     read_predictions,
 )
-from babyvlm_jax.report.items import load_items
-
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+from babyvlm_jax.report.items import Item, Picture, load_items
 
 
 def write_page(
@@ -49,7 +46,9 @@ def write_page(
     os.replace(part, out)
 
 
-def render(name: str, results: Results, phases: tuple[Phase, ...], items) -> str:
+def render(
+    name: str, results: Results, phases: tuple[Phase, ...], items: dict[str, list[Item]]
+) -> str:
     """Returns the page as one string.
 
     Args:
@@ -68,7 +67,8 @@ def render(name: str, results: Results, phases: tuple[Phase, ...], items) -> str
     environment.filters |= {
         "percent": tables.percent,
         "interval": tables.interval,
-        "duration": duration,
+        "duration": facts.duration,
+        "by_kind": by_kind,
     }
     template = environment.from_string(
         (folder / "template.html").read_text(encoding="utf-8")
@@ -80,30 +80,12 @@ def render(name: str, results: Results, phases: tuple[Phase, ...], items) -> str
         phases=[phase for phase in phases if phase.steps],
         items=items,
         plots=plots,
-        facts=run_facts(results, phases),
+        facts=facts.run_facts(results, phases),
+        settings=facts.phase_settings(phases),
     )
 
 
-def run_facts(results: Results, phases: tuple[Phase, ...]) -> list[tuple[str, str]]:
-    """What a reader needs to judge or repeat the run, as (name, value) pairs."""
-    training = sum(phase.seconds for phase in phases)
-    versions = ", ".join(
-        f"{name} {importlib.metadata.version(name)}" for name in PACKAGES
-    )
-    return [
-        ("Checkpoint", f"{results.checkpoint}, step {results.step}"),
-        ("Split", results.split),
-        ("Seed of the evaluation", str(results.seed)),
-        ("Training time", duration(training)),
-        ("Evaluation time", duration(results.seconds)),
-        ("Report made with", f"Python {platform.python_version()}, {versions}"),
-    ]
-
-
-def duration(seconds: float) -> str:
-    """185.2 -> "3 min 5 s"."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+def by_kind(parts: tuple[str | Picture, ...]) -> list[tuple[bool, list]]:
+    """("a", "b", picture) -> [(True, ["a", "b"]), (False, [picture])]."""
+    grouped = itertools.groupby(parts, lambda part: isinstance(part, str))
+    return [(is_text, list(run)) for is_text, run in grouped]

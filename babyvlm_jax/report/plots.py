@@ -14,7 +14,7 @@ from babyvlm_jax.report.tables import interval, percent
 
 MAX_POINTS = 400  # raw points drawn of one curve
 WIDTH, HEIGHT = 340, 200
-LEFT, RIGHT, TOP, BOTTOM = 40, 14, 10, 34
+LEFT, RIGHT, TOP, BOTTOM = 40, 20, 10, 34
 
 
 def score_track(task: Task) -> Markup:
@@ -73,8 +73,9 @@ def curve(phase: Phase) -> Markup:
     stride = math.ceil(len(phase.steps) / MAX_POINTS)
     keep = sorted({*range(0, len(phase.steps), stride), len(phase.steps) - 1})
     y_ticks = nice_ticks(min(phase.losses), max(phase.losses), 4)
-    x_ticks = [tick for tick in nice_ticks(0, phase.steps[-1], 4)]
-    x_scale = _scale(0, max(x_ticks[-1], phase.steps[-1]), LEFT, WIDTH - RIGHT)
+    last = phase.steps[-1]
+    x_ticks = [tick for tick in nice_ticks(0, last, 5) if tick <= last]
+    x_scale = _scale(0, last, LEFT, WIDTH - RIGHT)
     y_scale = _scale(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP)
 
     def line(kind, values):
@@ -104,27 +105,28 @@ def curve(phase: Phase) -> Markup:
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
-    """Running mean with exponential forgetting over a twentieth of the curve.
+    """Mean over a window of a tenth of the curve, centred, narrower at the ends.
 
-    The mean is debiased, so the first value is the first input:
-    smoothed([4.0, 2.0]) weighs the two by what the forgetting left of them.
+    Twenty values have a window of one neighbour on either side, so
+    smoothed([3.0, 0.0, 3.0, 0.0] * 5)[:3] == [3.0, 2.0, 1.0].
     """
-    keep = 1 - 1 / max(1.0, len(values) / 20)
-    total, weight, means = 0.0, 0.0, []
-    for value in values:
-        total, weight = keep * total + value, keep * weight + 1
-        means.append(total / weight)
+    most = len(values) // 20
+    means = []
+    for at in range(len(values)):
+        reach = min(most, at, len(values) - 1 - at)
+        window = values[at - reach : at + reach + 1]
+        means.append(sum(window) / len(window))
     return means
 
 
 def nice_ticks(low: float, high: float, count: int) -> list[float]:
     """Ticks at 1, 2 or 5 times a power of ten that enclose [low, high].
 
-    nice_ticks(0, 870, 4) == [0, 200, 400, 600, 800, 1000]
+    nice_ticks(0, 870, 5) == [0, 200, 400, 600, 800, 1000]
     """
     span = (high - low) or abs(high) or 1.0
     power = 10.0 ** math.floor(math.log10(span / count))
-    step = next(s * power for s in (1, 2, 5, 10) if s * power >= span / count)
+    step = next(s * power for s in (1, 2, 5, 10) if s * power >= span / count * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     last = max(last, first + 1)
     return [round(index * step, 10) for index in range(first, last + 1)]

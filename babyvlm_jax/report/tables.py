@@ -2,6 +2,7 @@
 
 from babyvlm_jax.report.collect import Results, Score
 
+_DASH = "\N{EN DASH}"
 _COLUMNS = ("task", "score", "95 % interval", "chance", "n", "")
 
 
@@ -11,8 +12,8 @@ def percent(share: float) -> str:
 
 
 def interval(score: Score) -> str:
-    """The 95 % interval in percent: "43.0 – 57.0"."""
-    return f"{percent(score.low)} – {percent(score.high)}"
+    """The 95 % interval in percent: "43.0 to 57.0", with a dash."""
+    return f"{percent(score.low)} {_DASH} {percent(score.high)}"
 
 
 def text_table(results: Results) -> str:
@@ -39,7 +40,7 @@ def text_table(results: Results) -> str:
     lines = [_line(row, widths) for row in rows]
     rule = "-" * max(map(len, lines))
     lines = [lines[0], rule, *lines[1:-1], rule, lines[-1]]
-    return "\n".join(lines + ["", verdict(results)])
+    return "\n".join([*lines, "", verdict(results)])
 
 
 def verdict(results: Results) -> str:
@@ -68,5 +69,7 @@ def _row(task):
 
 def _line(row, widths):
     cells = [row[0].ljust(widths[0])]
-    cells += [cell.rjust(width) for cell, width in zip(row[1:5], widths[1:5])]
+    cells += [
+        cell.rjust(width) for cell, width in zip(row[1:5], widths[1:5], strict=True)
+    ]
     return "  ".join([*cells, row[5]]).rstrip()

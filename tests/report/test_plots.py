@@ -1,0 +1,59 @@
+"""Geometry of the drawings and what they say to a reader who does not see them."""
+
+import pytest
+
+from babyvlm_jax.report.collect import Phase, Score
+from babyvlm_jax.report.plots import curve, nice_ticks, score_track, smoothed
+from tests.report.test_tables import make_task
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0, 870, [0, 500, 1000]),
+        (0, 1000, [0, 500, 1000]),
+        (2.3, 8.4, [2, 4, 6, 8, 10]),
+        (0.31, 0.39, [0.3, 0.32, 0.34, 0.36, 0.38, 0.4]),
+        (0, 1, [0, 0.5, 1]),
+        (2.0, 2.0, [2.0, 2.5]),
+    ],
+)
+def test_ticks_are_round_and_enclose_the_values(low, high, ticks):
+    assert nice_ticks(low, high, 4) == pytest.approx(ticks)
+
+
+def test_smoothing_is_centred_and_keeps_both_ends():
+    values = [3.0, 0.0, 3.0, 0.0] * 5
+    assert smoothed(values)[:4] == [3.0, 2.0, 1.0, 2.0]
+    assert smoothed(values)[-1] == 0.0
+    assert smoothed([2.0]) == [2.0]
+
+
+def test_track_places_score_interval_and_chance():
+    svg = score_track(make_task("Count", Score(0.5, 0.43, 0.57, 0.25, 200)))
+    assert 'class="whisker" x1="43.0%" x2="57.0%"' in svg
+    assert 'class="dot" cx="50.0%"' in svg
+    assert 'class="chance" x1="25.0%" x2="25.0%"' in svg
+    assert "Count: 50.0 %, 95 % interval" in svg
+
+
+def test_track_of_a_task_not_above_chance_is_hollow():
+    score = Score(0.5, 0.43, 0.57, 0.5, 200)
+    assert 'class="dot hollow"' in score_track(make_task("<&", score, False))
+    assert "&lt;&amp;: 50.0 %" in score_track(make_task("<&", score, False))
+
+
+def test_curve_spans_the_axes():
+    svg = curve(Phase("joint", (1, 5, 10), (3.0, 2.0, 1.0), 4.0, {}))
+    # x: step 0 at 40, step 10 at 320; y: loss 3 at 10, loss 1 at 166
+    assert 'class="raw" points="68.0,10.0 180.0,88.0 320.0,166.0"' in svg
+    assert 'aria-label="joint: loss from 3.00 to 1.00 over 10 steps"' in svg
+
+
+def test_curve_of_one_step_and_of_many_steps():
+    assert "320.0" in curve(Phase("joint", (1,), (3.0,), 4.0, {}))
+    steps = tuple(range(1, 2002))
+    svg = curve(Phase("joint", steps, tuple(1.0 / step for step in steps), 4.0, {}))
+    raw = svg.split('class="raw" points="')[1].split('"')[0].split()
+    assert len(raw) <= 402
+    assert raw[-1].startswith("320.0,")
