@@ -43,8 +43,8 @@ def record_lengths(
     if path.exists():
         return np.load(io.BytesIO(path.read_bytes()))
     lengths = np.empty((len(source), 2), np.int32)
-    bar = tqdm(source, f"lengths of {source.name}/{source.split}", leave=False)
-    for i, record in enumerate(bar):
+    task = f"measure {source.name}/{source.split}"
+    for i, record in enumerate(tqdm(source, task, leave=False, delay=2)):
         encoded = encode(
             record,
             tokenizer,
