@@ -1,0 +1,243 @@
+"""The twelve DevCV task records: facts only, no code that runs a task.
+
+Ten of them are headline tasks, one for each DevCV task; `vdr_open` and `compare_real`
+are the second variants of their group and appear as extra rows.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from babyvlm_jax.errors import UserError
+
+LETTER = "letter"
+NUMBER = "number"
+DIRECTION = "direction"
+
+GENERATE = "generate"
+DIALOGUE = "dialogue"
+
+# The sides and corners of a frame in ring order: neighbours differ by 45 degrees.
+RING = (
+    "top",
+    "top right",
+    "right",
+    "bottom right",
+    "bottom",
+    "bottom left",
+    "left",
+    "top left",
+)
+
+LANGUAGE = "Language"
+EXECUTIVE = "Executive Function/Memory"
+MATH = "Math"
+
+MAX_NEW_TOKENS = 16  # ours: no allowed answer is longer; a babbler is cut off early
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One benchmark task.
+
+    Attributes:
+        name: code name; the dataset is `devcv_NAME`.
+        title: name for people.
+        group: the DevCV task it belongs to.
+        domain: Language, Executive Function/Memory or Math.
+        mechanism: how the official protocol asks: `generate` or `dialogue`.
+        answer: kind of answer: `letter`, `number` or `direction`.
+        chance: metric -> expected value of guessing; its keys are the task's metrics.
+        primary: the metric that is the task's score.
+        headline: whether the row stands for its group.
+        held_out: whether the task has no training set.
+        largest_number: highest number that may be the answer (`number` only).
+        max_new_tokens: where greedy generation is cut off.
+
+    Source: BabyVLM-V2 and the DevCV Toolbox; chance from uniform guessing.
+    """
+
+    name: str
+    title: str
+    group: str
+    domain: str
+    answer: str
+    chance: Mapping[str, float]
+    primary: str = "accuracy"
+    mechanism: str = GENERATE
+    headline: bool = True
+    held_out: bool = False
+    largest_number: int = 0
+    max_new_tokens: int = MAX_NEW_TOKENS
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset that holds the items."""
+        return f"devcv_{self.name}"
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the task's metrics."""
+        return tuple(self.chance)
+
+
+def _accuracy(chance: float) -> dict[str, float]:
+    return {"accuracy": chance}
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task(
+            name="lwl",
+            title="Looking While Listening",
+            group="Looking While Listening",
+            domain=LANGUAGE,
+            answer=LETTER,
+            chance=_accuracy(1 / 2),
+            held_out=True,
+        ),
+        Task(
+            name="picture_vocabulary",
+            title="Picture Vocabulary",
+            group="Picture Vocabulary",
+            domain=LANGUAGE,
+            answer=LETTER,
+            chance=_accuracy(1 / 4),
+        ),
+        Task(
+            name="localize",
+            title="Localization",
+            group="Localization",
+            domain=LANGUAGE,
+            answer=LETTER,
+            chance=_accuracy(1 / 4),
+        ),
+        Task(
+            name="leftright",
+            title="Left/Right",
+            group="Left/Right",
+            domain=EXECUTIVE,
+            answer=LETTER,
+            chance=_accuracy(1 / 3),
+        ),
+        Task(
+            name="spatialdetails",
+            title="Spatial Details",
+            group="Spatial Details",
+            domain=EXECUTIVE,
+            answer=LETTER,
+            chance=_accuracy(1 / 3),
+        ),
+        Task(
+            name="vdr_binary",
+            title="Visual Delayed Response",
+            group="Visual Delayed Response",
+            domain=EXECUTIVE,
+            answer=DIRECTION,
+            # Two opposite sides are offered; their neighbours are never offered.
+            chance={"exact": 1 / 2, "adjacent": 1 / 2},
+            primary="exact",
+        ),
+        Task(
+            name="vdr_open",
+            title="Visual Delayed Response (open)",
+            group="Visual Delayed Response",
+            domain=EXECUTIVE,
+            answer=DIRECTION,
+            chance={"exact": 1 / 8, "adjacent": 3 / 8},
+            primary="exact",
+            headline=False,
+        ),
+        Task(
+            name="memory",
+            title="Delayed Memory",
+            group="Delayed Memory",
+            domain=EXECUTIVE,
+            answer=LETTER,
+            # 15 rounds, the first with one option: (1 + 4 / 2) / 5; both of two: 1 / 4.
+            chance={"learning": 3 / 5, "raw": 1 / 2, "adjusted": 1 / 4},
+            primary="adjusted",
+            mechanism=DIALOGUE,
+        ),
+        Task(
+            name="compare_synthetic",
+            title="Who Has More",
+            group="Who Has More",
+            domain=MATH,
+            answer=LETTER,
+            chance=_accuracy(1 / 2),
+        ),
+        Task(
+            name="compare_real",
+            title="Who Has More (naturalistic)",
+            group="Who Has More",
+            domain=MATH,
+            answer=LETTER,
+            chance=_accuracy(1 / 2),
+            headline=False,
+        ),
+        Task(
+            name="subitize",
+            title="Subitizing",
+            group="Subitizing",
+            domain=MATH,
+            answer=NUMBER,
+            chance=_accuracy(1 / 4),
+            held_out=True,
+            largest_number=4,
+        ),
+        Task(
+            name="count",
+            title="Object Counting",
+            group="Object Counting",
+            domain=MATH,
+            answer=NUMBER,
+            chance=_accuracy(1 / 12),
+            largest_number=12,
+        ),
+    )
+}
+
+
+def select_tasks(names: Sequence[str]) -> tuple[Task, ...]:
+    """Looks tasks up by name, in the order of the table; `all` means every task.
+
+    Raises:
+        UserError: a name is unknown, or there is none.
+    """
+    unknown = sorted(set(names) - set(TASKS) - {"all"})
+    if unknown or not names:
+        raise UserError(
+            f"tasks {unknown or list(names)}: give 'all' or some of {', '.join(TASKS)}"
+        )
+    return tuple(t for t in TASKS.values() if "all" in names or t.name in names)
+
+
+def offered_answers(task: Task, prompt: str) -> tuple[str, ...]:
+    """Answers that a prompt allows.
+
+    A letter is offered as `(A)`, a direction in quotes as `'top left'`, a number by
+    the task: `Touch the new image. (A) <image> (B) <image>` offers A and B.
+
+    Args:
+        task: the task the prompt is of.
+        prompt: the last human turn.
+
+    Returns:
+        The answers, as the gold answers spell them.
+
+    Raises:
+        UserError: the prompt offers none.
+    """
+    if task.answer == NUMBER:
+        return tuple(str(number) for number in range(1, task.largest_number + 1))
+    if task.answer == LETTER:
+        offered = tuple(letter for letter in "ABCD" if f"({letter})" in prompt)
+    else:
+        offered = tuple(side for side in RING if f"'{side}'" in prompt)
+    if not offered:
+        raise UserError(
+            f"task {task.name!r}: the prompt {prompt!r} offers no {task.answer}; "
+            "use the mechanism 'generate' for it"
+        )
+    return offered

@@ -1,0 +1,85 @@
+import pytest
+
+from babyvlm_jax.data.schema import Record
+from babyvlm_jax.evals.dialogue import (
+    hold_dialogues,
+    num_rounds,
+    option_labels,
+    round_record,
+)
+
+THREE = Record(
+    id="three",
+    source="eval/memory",
+    images=(b"x", b"x", b"y", b"y", b"z"),
+    turns=(
+        ("human", "new? (A) <image>"),
+        ("assistant", "A"),
+        ("human", "new? (A) <image> (B) <image>"),
+        ("assistant", "B"),
+        ("human", "new? (A) <image> (B) <image>"),
+        ("assistant", "B"),
+    ),
+)
+ONE = Record(
+    id="one",
+    source="eval/localize",
+    images=(b"w",),
+    turns=(("human", "<image> where?"), ("assistant", "C")),
+)
+
+
+def test_round_record_shows_own_replies_and_the_pictures_so_far():
+    second = round_record(THREE, ["D"])
+    assert second.turns == (
+        ("human", "new? (A) <image>"),
+        ("assistant", "D"),
+        ("human", "new? (A) <image> (B) <image>"),
+        ("assistant", "B"),
+    )
+    assert second.images == (b"x", b"x", b"y")
+    assert round_record(THREE, []).images == (b"x",)
+
+
+def test_image_mark_in_a_reply_is_dropped():
+    second = round_record(THREE, ["<image>D<image>"])
+    assert second.turns[1] == ("assistant", "D")
+
+
+def test_own_replies_stay_in_the_history():
+    asked = []
+
+    def answer(records):
+        asked.append([[text for role, text in r.turns[1::2]] for r in records])
+        return [f"{record.id}{len(record.turns) // 2}" for record in records]
+
+    replies = hold_dialogues([THREE, ONE], answer)
+    assert replies == [["three1", "three2", "three3"], ["one1"]]
+    assert asked == [
+        [["A"], ["C"]],
+        [["three1", "B"]],
+        [["three1", "three2", "B"]],
+    ]
+
+
+def test_no_dialogues():
+    assert hold_dialogues([], lambda records: pytest.fail("nothing to ask")) == []
+
+
+def test_an_answer_is_needed_for_each():
+    with pytest.raises(ValueError, match="zip"):
+        hold_dialogues([THREE, ONE], lambda records: ["A"])
+
+
+def test_num_rounds():
+    assert (num_rounds(THREE), num_rounds(ONE)) == (3, 1)
+
+
+def test_labels_come_from_the_item_or_from_equal_pictures():
+    assert option_labels(
+        Record(id="m", source="eval/memory", meta={"labels": [["ball"], ["cup"]]})
+    ) == [["ball"], ["cup"]]
+    (x,), (x_again, y), (y_again, z) = option_labels(THREE)
+    assert x == x_again
+    assert y == y_again
+    assert len({x, y, z}) == 3

@@ -1,0 +1,68 @@
+import pytest
+
+from babyvlm_jax.errors import UserError
+from babyvlm_jax.evals.tasks import TASKS, offered_answers, select_tasks
+
+
+def test_twelve_tasks_ten_of_them_headline_one_a_group():
+    assert len(TASKS) == 12
+    headline = [task.group for task in TASKS.values() if task.headline]
+    assert len(headline) == len(set(headline)) == 10
+    assert {name for name, task in TASKS.items() if not task.headline} == {
+        "vdr_open",
+        "compare_real",
+    }
+
+
+def test_held_out_tasks_are_those_without_training_data():
+    assert {name for name, task in TASKS.items() if task.held_out} == {
+        "lwl",
+        "subitize",
+    }
+
+
+def test_mean_chance_of_the_ten_tuned_tasks_is_the_papers_random_score():
+    tuned = [task for task in TASKS.values() if not task.held_out]
+    mean = sum(task.chance[task.primary] for task in tuned) / len(tuned)
+    assert mean == pytest.approx(0.3125)  # the paper's random: 31.8
+
+
+def test_primary_is_one_of_the_metrics():
+    assert all(task.primary in task.metrics for task in TASKS.values())
+    assert TASKS["memory"].metrics == ("learning", "raw", "adjusted")
+    assert TASKS["count"].dataset == "devcv_count"
+
+
+def test_select_keeps_the_order_of_the_table():
+    names = [task.name for task in select_tasks(["count", "lwl"])]
+    assert names == ["lwl", "count"]
+    assert len(select_tasks(["all"])) == 12
+
+
+@pytest.mark.parametrize("names", [["counting"], []])
+def test_select_names_what_is_unknown(names):
+    with pytest.raises(UserError, match="picture_vocabulary"):
+        select_tasks(names)
+
+
+@pytest.mark.parametrize(
+    ("task", "prompt", "offered"),
+    [
+        ("memory", "Touch the new image. (A) <image>", ("A",)),
+        ("leftright", "Same? (A) <image> (B) <image> (C) <image>", ("A", "B", "C")),
+        (
+            "vdr_binary",
+            "respond ONLY with 'right' or 'left'.",
+            ("right", "left"),
+        ),
+        ("vdr_open", "one of: 'top', 'top left'.", ("top", "top left")),
+        ("subitize", "<image> How many of ball do you see?", ("1", "2", "3", "4")),
+    ],
+)
+def test_offered_answers_are_those_of_the_prompt(task, prompt, offered):
+    assert offered_answers(TASKS[task], prompt) == offered
+
+
+def test_a_prompt_without_options_is_refused():
+    with pytest.raises(UserError, match="offers no letter"):
+        offered_answers(TASKS["localize"], "Where is it?")
