@@ -105,18 +105,14 @@ def curve(phase: Phase) -> Markup:
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
-    """Mean over a window of a tenth of the curve, centred, narrower at the ends.
+    """Mean over a centred window of a tenth of the curve, cut off at the ends.
 
     Twenty values have a window of one neighbour on either side, so
-    smoothed([3.0, 0.0, 3.0, 0.0] * 5)[:3] == [3.0, 2.0, 1.0].
+    smoothed([3.0, 0.0, 3.0, 0.0] * 5)[:3] == [1.5, 2.0, 1.0].
     """
-    most = len(values) // 20
-    means = []
-    for at in range(len(values)):
-        reach = min(most, at, len(values) - 1 - at)
-        window = values[at - reach : at + reach + 1]
-        means.append(sum(window) / len(window))
-    return means
+    reach = len(values) // 20
+    windows = [values[max(0, at - reach) : at + reach + 1] for at in range(len(values))]
+    return [sum(window) / len(window) for window in windows]
 
 
 def nice_ticks(low: float, high: float, count: int) -> list[float]:

@@ -22,10 +22,10 @@ def test_ticks_are_round_and_enclose_the_values(low, high, ticks):
     assert nice_ticks(low, high, 4) == pytest.approx(ticks)
 
 
-def test_smoothing_is_centred_and_keeps_both_ends():
+def test_smoothing_is_centred_and_cut_off_at_the_ends():
     values = [3.0, 0.0, 3.0, 0.0] * 5
-    assert smoothed(values)[:4] == [3.0, 2.0, 1.0, 2.0]
-    assert smoothed(values)[-1] == 0.0
+    assert smoothed(values)[:4] == [1.5, 2.0, 1.0, 2.0]
+    assert smoothed(values)[-1] == 1.5
     assert smoothed([2.0]) == [2.0]
 
 

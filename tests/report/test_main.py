@@ -1,0 +1,153 @@
+"""The command on a whole made-up run folder."""
+
+import html.parser
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from babyvlm_jax.errors import UserError
+from babyvlm_jax.report.__main__ import report
+from tests.report import fake_run
+
+SHOWN = ("picture_vocabulary", "memory", "compare_synthetic")
+VOID = ("meta", "img", "br")
+DRAWN = ("line", "circle", "polyline")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    fake_run.write_run(workdir, num_items=8, tasks=SHOWN)
+    out = workdir / "report.html"
+    report(workdir, workdir / "shards", out, show=False)
+    return workdir, out.read_text(encoding="utf-8")
+
+
+class Reader(html.parser.HTMLParser):
+    """Checks that elements close in order; collects attributes and text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.attributes, self.text = [], [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        assert tag in DRAWN, tag
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data + " "
+
+
+def test_page_is_well_formed_and_loads_nothing(run):
+    reader = Reader(run[1])
+    assert reader.open == []
+    assert "script" not in {tag for tag, _ in reader.attributes}
+    assert "link" not in {tag for tag, _ in reader.attributes}
+    assert "url(" not in run[1]
+    for tag, attributes in reader.attributes:
+        assert attributes.get("href", "#").startswith("#"), tag
+        assert attributes.get("src", "data:image/").startswith("data:image/"), tag
+
+
+def test_every_picture_and_drawing_has_a_text(run):
+    for tag, attributes in Reader(run[1]).attributes:
+        if tag == "img":
+            assert attributes["alt"].startswith("picture ")
+        if tag == "svg":
+            assert "aria-hidden" in attributes or attributes["aria-label"]
+
+
+def test_page_says_what_a_reader_must_know(run):
+    text = " ".join(Reader(run[1]).text.split())
+    assert "SYNTHETIC" in text
+    assert "2 of 3 tasks" in text
+    assert "Not above chance: Who Has More" in text
+    assert "Touch the image of '" in text
+    assert "✓ right" in text
+    assert "✗ wrong" in text
+    assert "of 15 rounds right" in text
+    assert "adjusted 66.3 %, chance 25.0 %; learning 93.0 %" in text
+    assert "Seed 0" in text
+    for phase in ("Language", "Vision", "Connector", "Joint", "Instruct"):
+        assert phase in text
+
+
+def test_page_is_moderate_in_size_and_nothing_half_written_stays(run):
+    workdir, page = run
+    assert len(page) < 1_000_000
+    assert [path.name for path in workdir.glob("report*")] == ["report.html"]
+
+
+def test_same_run_gives_the_same_page(run):
+    workdir, page = run
+    again = workdir / "again.html"
+    report(workdir, workdir / "shards", again, show=False)
+    assert again.read_text(encoding="utf-8") == page
+
+
+def test_results_that_are_not_synthetic_carry_no_banner(run, tmp_path):
+    workdir, _ = run
+    other = tmp_path / "real"
+    other.mkdir()
+    evaluation = other / "eval" / "900"
+    fake_run.write_results(evaluation, SHOWN[:1], synthetic=False)
+    lines = workdir / "eval" / "900" / "predictions.jsonl"
+    kept = [line for line in lines.open() if SHOWN[0] in line]
+    (evaluation / "predictions.jsonl").write_text("".join(kept))
+    out = tmp_path / "page.html"
+    report(other, workdir / "shards", out, show=False)
+    text = Reader(out.read_text(encoding="utf-8")).text
+    assert "SYNTHETIC" not in text
+    assert "Every task is." in text
+    assert "mean over a tenth of the run" not in text
+
+
+def test_user_errors_name_the_remedy(tmp_path):
+    out = tmp_path / "report.html"
+    with pytest.raises(UserError, match="is not a folder; give a run folder"):
+        report(tmp_path / "none", tmp_path, out, show=False)
+    fake_run.write_results(tmp_path / "eval" / "1")
+    with pytest.raises(UserError, match="run the command without --show"):
+        report(tmp_path, tmp_path, out, show=True)
+    with pytest.raises(UserError, match="is not a folder; make it first"):
+        report(tmp_path, tmp_path, tmp_path / "none" / "report.html", show=False)
+
+
+def run_python(*args):
+    root = pathlib.Path(__file__).parents[2]
+    command = [sys.executable, *args]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True)
+
+
+def test_show_prints_table_and_path_with_the_standard_library_alone(run):
+    workdir, _ = run
+    heavy = {"jax", "numpy", "PIL", "jinja2", "tensorflow_datasets"}
+    code = (
+        "import sys\n"
+        "from babyvlm_jax.report.__main__ import main\n"
+        "try: main()\n"
+        f"finally: print(sorted({heavy} & set(sys.modules)))"
+    )
+    shown = run_python("-c", code, f"--workdir={workdir}", "--show")
+    assert shown.returncode == 0, shown.stderr
+    assert "NOT ABOVE CHANCE" in shown.stdout
+    assert f"report: {workdir}/report.html" in shown.stdout
+    assert shown.stdout.endswith("[]\n")
+
+
+def test_missing_evaluation_is_one_line_and_code_78(tmp_path):
+    failed = run_python("-m", "babyvlm_jax.report", f"--workdir={tmp_path}")
+    assert failed.returncode == 78
+    assert failed.stderr.count("\n") == 1
+    assert "python -m babyvlm_jax.evaluate --workdir=" in failed.stderr
