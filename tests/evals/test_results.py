@@ -67,8 +67,8 @@ def test_leaderboard_uses_its_own_names():
 def test_table_marks_what_is_not_above_chance():
     tasks = {"lwl": entry("lwl", [1.0, 0.0]), "count": entry("count", [1.0] * 9)}
     assert table(tasks).splitlines() == [
-        "task                              score   95 % interval  chance     n",
-        "Looking While Listening            50.0    0.0 to 100.0    50.0     2"
+        "task                              score    95 % interval  chance     n",
+        "Looking While Listening            50.0     0.0 to 100.0    50.0     2"
         "  not above chance",
-        "Object Counting                   100.0  100.0 to 100.0     8.3     9",
+        "Object Counting                   100.0   100.0 to 100.0     8.3     9",
     ]
