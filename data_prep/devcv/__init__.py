@@ -1,0 +1,1 @@
+"""DevCV items from annotated frames: ten tasks, train, val and test."""

@@ -1,0 +1,81 @@
+"""The DevCV section of the dataset card."""
+
+from collections.abc import Mapping
+from typing import Any
+
+TITLES = {
+    "lwl": "Looking While Listening (held out)",
+    "picture_vocabulary": "Picture Vocabulary",
+    "localize": "Localization",
+    "leftright": "Left/Right",
+    "spatialdetails": "Spatial Details",
+    "vdr_binary": "Visual Delayed Response, two sides",
+    "vdr_open": "Visual Delayed Response, eight directions",
+    "memory": "Delayed Memory",
+    "compare_synthetic": "Who Has More, synthetic",
+    "compare_real": "Who Has More, naturalistic",
+    "subitize": "Subitizing (held out)",
+    "count": "Object Counting",
+}
+
+
+def description(task: str, synthetic: bool) -> str:
+    """One sentence for the dataset's own metadata."""
+    origin = "a procedural (synthetic) world" if synthetic else "real frames"
+    return (
+        f"DevCV {TITLES[task]}: items built by data_prep.devcv from annotated frames "
+        f"of {origin}, after BabyVLM-V2."
+    )
+
+
+def card(summary: Mapping[str, Any]) -> str:
+    """Markdown: where the items come from, how they look, how many there are."""
+    settings = summary["settings"]
+    style = settings["style"]
+    origin = (
+        "**synthetic**: the pictures are drawn by a procedural world"
+        if settings["synthetic"]
+        else "real"
+    )
+    as_published = [
+        name
+        for name in (
+            "leaky_size",
+            "original_leftright",
+            "identical_repeats",
+            "full_frames",
+        )
+        if style[name]
+    ]
+    lines = [
+        "## DevCV",
+        "",
+        f"Benchmark and instruction items after BabyVLM-V2's DevCV Toolbox; {origin}.",
+        f"Built from {settings['source']}, seed {settings['seed']}, wording "
+        f"`{style['prompts']}`, longest picture side "
+        f"{style['image_side'] or 'as the frames'}.",
+        f"Published constructions kept: {', '.join(as_published) or 'none'}; the others"
+        " are corrected, so that object size, odd-one-out, equal pixels, amount of",
+        "ink, occupied quadrants or colour alone do not tell the answer.",
+        "Items of val and test show recordings and object instances that no item of"
+        " train shows.",
+        "",
+        "| task | train | val | test |",
+        "|---|---|---|---|",
+    ]
+    for task, title in TITLES.items():
+        if task in summary["tasks"]:
+            made, wanted = summary["tasks"][task], settings["wanted"][task]
+            cells = [_cell(made[s], wanted[s]) for s in ("train", "val", "test")]
+            lines.append(f"| {title} (`devcv_{task}`) | {' | '.join(cells)} |")
+    lines += [
+        "",
+        f"Left out while reading: {summary['num_skipped']} boxes, frames or recordings "
+        "(listed in `devcv_summary.json`).",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _cell(made: int, wanted: int) -> str:
+    return f"{made:,}" if made == wanted else f"{made:,} of {wanted:,} wanted"

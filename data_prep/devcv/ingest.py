@@ -1,0 +1,175 @@
+"""Raw corpus -> banks: reads annotations, decodes the annotated frames once.
+
+Recordings are decoded in parallel into flat files of pixels in a scratch folder. What
+cannot be used is left out and said in a line; only when nothing is left it is an error.
+"""
+
+import concurrent.futures
+import dataclasses
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from babyvlm_jax.errors import UserError
+from data_prep import raw, video
+from data_prep.devcv.bank import Bank, Frame, Thing
+
+CHUNK = 32  # consecutive frames kept together, for Visual Delayed Response
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One recording to decode: `read` gives (index, pixels) of the wanted frames."""
+
+    recording: str
+    split: str
+    frames: tuple[raw.Frame, ...]
+    read: Callable[[list[int], list[int]], Iterable[tuple[int, np.ndarray]]]
+
+
+def load_raw(root: str, max_frames: int, seed: int) -> tuple[list[Job], list[str]]:
+    """Lists the recordings of a raw corpus that can give items.
+
+    Args:
+        root: folder of the corpus (see `data_prep.raw`).
+        max_frames: frames per split to keep at most, in runs of `CHUNK`.
+        seed: which of them.
+
+    Returns:
+        The jobs, and a line for everything left out.
+
+    Raises:
+        UserError: no corpus, or no recording with annotations.
+    """
+    corpus = raw.read_corpus(root)
+    jobs, problems = [], []
+    sizes = {
+        split: sum(r.split == split for r in corpus.recordings) for split in raw.SPLITS
+    }
+    for recording in corpus.recordings:
+        name = recording.recording
+        if recording.split is None:
+            problems.append(f"{name}: the corpus gives it no split")
+            continue
+        try:
+            frames, faults = raw.read_annotations(corpus.annotations(name))
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        problems += [f"{corpus.annotations(name)}: {fault}" for fault in faults]
+        budget = -(-max_frames // sizes[recording.split])
+        frames = thin(frames, budget, seed, name)
+        reader = VideoReader(corpus.video(name))
+        jobs.append(Job(name, recording.split, tuple(frames), reader))
+    if not jobs:
+        raise UserError(
+            f"{root}: no recording has usable annotations ({len(problems)} problems, "
+            f"the first: {problems[0] if problems else 'no recordings'})"
+        )
+    return jobs, problems
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoReader:
+    """Reads frames of one video; an object, so that it travels to a worker."""
+
+    path: Path
+
+    def __call__(self, indices, skipped):
+        return video.read_frames(self.path, indices, skipped)
+
+
+def thin(frames: list[raw.Frame], budget: int, seed: int, name: str):
+    """At most about `budget` frames of a recording, in random whole runs."""
+    if len(frames) <= budget:
+        return frames
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    starts = range(0, len(frames), CHUNK)
+    kept = rng.permutation(len(starts))[: max(budget // CHUNK, 1)]
+    return [f for k in sorted(kept) for f in frames[starts[k] : starts[k] + CHUNK]]
+
+
+def decode(
+    jobs: list[Job], scratch: Path, workers: int
+) -> tuple[dict[str, Bank], list[str]]:
+    """Decodes every job and gathers the frames into one bank per split.
+
+    An instance that train shows is taken out of val and test (none in the nursery).
+
+    Returns:
+        Split -> bank, and a line for everything left out.
+
+    Raises:
+        UserError: no frame of any recording could be decoded.
+    """
+    frames, problems = {split: [] for split in raw.SPLITS}, []
+    tasks = [(job, str(scratch / f"{i:06d}.rgb")) for i, job in enumerate(jobs)]
+    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
+        results = pool.map(_decode_one, tasks)
+        bar = tqdm(results, total=len(jobs), desc="decode frames", unit="recording")
+        for job, (found, faults) in zip(jobs, bar, strict=True):
+            frames[job.split] += found
+            problems += faults
+    if not any(frames.values()):
+        raise UserError(
+            "no annotated frame could be read; check that the pictures belong to the "
+            f"annotations (the first of {len(problems)} problems: {problems[0]})"
+        )
+    trained = {t.instance for frame in frames["train"] for t in frame.things}
+    for split in ("val", "test"):
+        frames[split], leaked = _without(frames[split], trained)
+        problems += [f"{split}: instance {i} is also in train" for i in leaked]
+    return {split: Bank(found) for split, found in frames.items()}, problems
+
+
+def _without(frames, trained):
+    """Frames that show none of these instances, and the instances met."""
+    leaked = sorted({t.instance for f in frames for t in f.things} & trained)
+    kept = [f for f in frames if not any(t.instance in trained for t in f.things)]
+    return kept, leaked
+
+
+def _decode_one(task: tuple[Job, str]) -> tuple[list[Frame], list[str]]:
+    job, store = task
+    by_index = {frame.frame_index: frame for frame in job.frames}
+    found, problems, skipped, offset = [], [], [], 0
+    try:
+        with open(store, "wb") as out:
+            for index, pixels in job.read(list(by_index), skipped):
+                frame = by_index[index]
+                if pixels.shape != (frame.height, frame.width, 3):
+                    problems.append(
+                        f"{job.recording}: frame {index} is {pixels.shape[1]}x"
+                        f"{pixels.shape[0]}, its annotation says "
+                        f"{frame.width}x{frame.height}"
+                    )
+                    continue
+                out.write(pixels.tobytes())
+                found.append(_frame(job.recording, frame, store, offset))
+                offset += pixels.size
+    except UserError as error:
+        problems.append(str(error))
+    problems += [f"{job.recording}: frame {i} cannot be decoded" for i in skipped]
+    return found, problems
+
+
+def _frame(recording, frame, store, offset) -> Frame:
+    things = tuple(
+        Thing(
+            category=box.category,
+            # Plain COCO: annotation ids are unique in one file only.
+            instance=f"{recording}/{box.instance_id}"
+            if box.instance_id == str(box.annotation_id)
+            else box.instance_id,
+            bbox=box.bbox,
+            colour=box.colour,
+            visible=box.visible,
+        )
+        for box in frame.boxes
+    )
+    return Frame(
+        recording, frame.frame_index, frame.width, frame.height, things, store, offset
+    )

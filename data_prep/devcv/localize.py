@@ -1,0 +1,117 @@
+"""Localization: in which quadrant of a window is the named object?"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from data_prep.devcv import items, pictures, prompts
+from data_prep.devcv.bank import Bank, Frame, View
+from data_prep.devcv.items import Item, Style
+
+WINDOWS_PER_FRAME = 400
+SIDES = (0.4, 1.0)  # of the frame's short side
+INSIDE = 0.97  # of a box's area: this much in one quadrant counts as inside
+MIN_SIDE = 0.14  # of the window's side, for each of the four objects
+
+
+def localize(
+    bank: Bank, rng: np.random.Generator, number: int, style: Style
+) -> Iterator[Item]:
+    """Square windows of frames with one object in each quadrant, all different.
+
+    As every quadrant is taken, where things are says nothing about the answer.
+
+    Source: BabyVLM-V2, Localization; ours: the rule on the other three quadrants.
+    """
+    found = [
+        (frame, *window) for frame in bank.frames for window in windows(frame, rng)
+    ]
+    if not found:
+        return
+    for quadrant in items.deck(rng, range(4), number):
+        frame, edges, things = found[int(rng.integers(len(found)))]
+        image = pictures.window(frame.pixels(), edges)
+        yield items.one_round(
+            prompts.localize(things[quadrant].category),
+            prompts.LETTERS[quadrant],
+            [pictures.encode(pictures.shrink(image, style.image_side))],
+            [View(frame, thing) for thing in things],
+            noun=things[quadrant].category,
+            bbox=list(edges),
+        )
+
+
+def windows(frame: Frame, rng: np.random.Generator) -> list[tuple]:
+    """Windows of a frame that keep the rule of the four quadrants, at most two.
+
+    Returns:
+        [((left, top, right, bottom), things by quadrant)]: whole pixels; quadrants in
+        the order of `prompts.QUADRANTS`.
+    """
+    if len({thing.category for thing in frame.things}) < 4:
+        return []
+    short = min(frame.width, frame.height)
+    # Even sides: the quadrants have whole pixels.
+    half = rng.integers(
+        int(SIDES[0] * short / 2), int(SIDES[1] * short / 2) + 1, WINDOWS_PER_FRAME
+    )
+    left = rng.integers(0, frame.width - 2 * half + 1)
+    top = rng.integers(0, frame.height - 2 * half + 1)
+    shares = quadrant_shares(frame, left, top, half)
+    good = [i for i in range(len(half)) if _keeps_rule(frame, shares[i], 2 * half[i])]
+    result = []
+    for i in good[:2]:
+        edges = (left[i], top[i], left[i] + 2 * half[i], top[i] + 2 * half[i])
+        order = shares[i].argmax(axis=0)  # the thing that is in each quadrant
+        result.append((tuple(int(e) for e in edges), [frame.things[k] for k in order]))
+    return result
+
+
+def quadrant_shares(frame: Frame, left, top, half) -> np.ndarray:
+    """Share of each box's area that lies in each quadrant of each window.
+
+    Args:
+        frame: has K things.
+        left: i64[W] left edges of the windows.
+        top: i64[W] top edges.
+        half: i64[W] half their sides.
+
+    Returns:
+        f64[W, K, 4], quadrants in the order of `prompts.QUADRANTS`.
+    """
+    boxes = np.array([thing.bbox for thing in frame.things])  # [K, 4]
+    shares = []
+    for row in range(2):
+        for column in range(2):
+            x0, y0 = left + column * half, top + row * half
+            wide = np.minimum(boxes[:, 0] + boxes[:, 2], (x0 + half)[:, None])
+            high = np.minimum(boxes[:, 1] + boxes[:, 3], (y0 + half)[:, None])
+            wide = wide - np.maximum(boxes[:, 0], x0[:, None])
+            high = high - np.maximum(boxes[:, 1], y0[:, None])
+            shares.append(wide.clip(0) * high.clip(0) / (boxes[:, 2] * boxes[:, 3]))
+    return np.stack(shares, axis=-1)
+
+
+def _keeps_rule(frame, shares, side) -> bool:
+    """One wholly visible, large enough thing a quadrant; four categories; no other.
+
+    A thing that is cut by the window's border is tolerated where its category is
+    none of the four, and it does not lie mostly inside.
+    """
+    inside = shares >= INSIDE  # [K, 4]
+    if not (inside.sum(axis=0) == 1).all():
+        return False
+    chosen = inside.any(axis=1)
+    things = [t for t, is_chosen in zip(frame.things, chosen, strict=True) if is_chosen]
+    categories = {thing.category for thing in things}
+    if len(categories) < 4 or any(
+        thing.visible < 0.99 or max(thing.bbox[2:]) < MIN_SIDE * side
+        for thing in things
+    ):
+        return False
+    present = shares.sum(axis=1)
+    return all(
+        share == 0 or (share < 0.5 and thing.category not in categories)
+        for thing, share, is_chosen in zip(frame.things, present, chosen, strict=True)
+        if not is_chosen
+    )

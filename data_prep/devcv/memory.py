@@ -1,0 +1,117 @@
+"""Delayed Memory: 15 rounds of "touch the new image", 29 pictures.
+
+Five old things x0..x4 and ten new ones y0..y9. Round 0 shows x0 alone; rounds 1 to 4
+show the last x beside the next one; then every x is tested twice, each time beside a
+fresh y. The new picture is always right.
+"""
+
+import collections
+from collections.abc import Iterator
+
+import numpy as np
+
+from babyvlm_jax.data.schema import ASSISTANT, HUMAN
+from data_prep.devcv import items, pictures, prompts
+from data_prep.devcv.bank import Bank, View, pick
+from data_prep.devcv.items import Item, Style
+
+NUM_OLD = 5
+NUM_LABELS = 3 * NUM_OLD
+JITTER = 0.12  # of the box's longer side, where no other view is left
+
+
+def memory(
+    bank: Bank, rng: np.random.Generator, number: int, style: Style
+) -> Iterator[Item]:
+    """Dialogues of 15 rounds with 15 differently labelled things.
+
+    A thing that comes back is seen in another frame, or in a shifted crop where it has
+    no other frame, so that equal pixels do not give it away (`identical_repeats`
+    brings the published construction back).
+
+    Source: BabyVLM-V2, Delayed Memory.
+    """
+    labelled = by_label(bank)
+    if len(labelled) < NUM_LABELS:
+        return
+    names = tuple(labelled)
+    for _ in range(number):
+        labels = [names[i] for i in rng.permutation(len(names))[:NUM_LABELS]]
+        decks = {
+            label: _looks(rng, pick(rng, labelled[label]), style) for label in labels
+        }
+        yield _dialogue(rng, labels, decks)
+
+
+def by_label(bank: Bank) -> dict[str, list[tuple[View, ...]]]:
+    """Label -> the views of each of its instances; labels are `colour category`."""
+    labelled = collections.defaultdict(list)
+    for category, instances in bank.views.items():
+        for views in instances.values():
+            colour = views[0].thing.colour
+            label = f"{colour} {category}" if colour else category
+            labelled[label].append(views)
+    return dict(sorted(labelled.items()))
+
+
+def schedule(rng: np.random.Generator) -> list[tuple[int | None, int]]:
+    """(seen thing or None, new thing) of each round; things are numbered x then y.
+
+    Round 0 is (None, 0), round 1 (0, 1), ... round 4 (3, 4); rounds 5 to 9 hold each of
+    0..4 once beside 5..9, rounds 10 to 14 once more beside 10..14.
+    """
+    rounds = [(None, 0)] + [(i - 1, i) for i in range(1, NUM_OLD)]
+    for block in (1, 2):
+        for step, old in enumerate(rng.permutation(NUM_OLD)):
+            rounds.append((int(old), block * NUM_OLD + step))
+    return rounds
+
+
+def _dialogue(rng, labels, decks) -> Item:
+    images, turns, shown, answers, views = [], [], [], [], []
+    positions = items.deck(rng, (0, 1), NUM_LABELS - 1)
+    for number, (old, new) in enumerate(schedule(rng)):
+        names = [labels[new]]
+        if old is not None:
+            names.insert(1 - positions[number - 1], labels[old])
+        looks = [next(decks[name]) for name in names]
+        images += [image for image, _ in looks]
+        views += [view for _, view in looks]
+        answers.append(prompts.LETTERS[names.index(labels[new])])
+        shown.append(names)
+        turns += [(HUMAN, prompts.memory(old is None)), (ASSISTANT, answers[-1])]
+    return Item(
+        images=tuple(images),
+        turns=tuple(turns),
+        meta={"answer": " ".join(answers), "labels": shown},
+        origins=frozenset((v.frame.recording, v.thing.instance) for v in views),
+    )
+
+
+def _looks(rng, views, style) -> Iterator[tuple[bytes, View]]:
+    """Endless encoded looks at one thing, no two alike unless the style wants it."""
+    order = [views[i] for i in rng.permutation(len(views))]
+    first = pictures.encode(items.object_crop(order[0], style))
+    while style.identical_repeats:
+        yield first, order[0]
+    seen = set()
+    for view in order:
+        image = pictures.encode(items.object_crop(view, style))
+        if image not in seen:
+            seen.add(image)
+            yield image, view
+    while True:
+        view = pick(rng, order)
+        image = pictures.encode(_shifted(rng, view, style))
+        if image not in seen:
+            seen.add(image)
+            yield image, view
+
+
+def _shifted(rng, view, style) -> np.ndarray:
+    """A crop of the same view, moved and scaled a little within the frame."""
+    x, y, width, height = view.thing.bbox
+    dx, dy = rng.uniform(-JITTER, JITTER, 2) * max(width, height)
+    margin = items.CROP_MARGIN + rng.uniform(0, JITTER)
+    image = pictures.crop(view.frame.pixels(), (x + dx, y + dy, width, height), margin)
+    return pictures.shrink(image, style.image_side)

@@ -1,0 +1,78 @@
+"""The human turns of the DevCV tasks, word for word.
+
+Source: spec of BabyVLM-V2, section 4.2 (first data drop of the tutorial). SAYCam and
+Ego4D differ in Left/Right, Spatial Details and Picture Vocabulary alone.
+"""
+
+VARIANTS = ("saycam", "ego4d")
+LETTERS = "ABCD"
+QUADRANTS = ("top left", "top right", "bottom left", "bottom right")
+_ORDINALS = ("first", "second", "third", "fourth")
+
+
+def count(noun: str) -> str:
+    return f"<image> How many of {noun} do you see?"
+
+
+def compare_real(noun: str) -> str:
+    return f"Which image has more of {noun}? (A) <image> (B) <image>"
+
+
+def compare_synthetic(noun: str) -> str:
+    return f"Which image has more of {noun}? Answer (A) <image> (B) <image>"
+
+
+def localize(noun: str) -> str:
+    return (
+        f"<image> Point at the {noun}. Is it in the (A) top left or (B) top right or "
+        "(C) bottom left or (D) bottom right of the image?"
+    )
+
+
+def leftright(variant: str) -> str:
+    number = " Answer with a number." if variant == "saycam" else ""
+    return (
+        f"<image> Which of the following is the same as this?{number} "
+        "(A) <image> (B) <image> (C) <image>"
+    )
+
+
+def spatialdetails(variant: str) -> str:
+    give = "give only a letter" if variant == "saycam" else "give a letter"
+    return (
+        "<image> Which of the following contains exactly this object? (A) <image> "
+        f"(B) <image> (C) <image>. Pay attention to details and {give} A-C."
+    )
+
+
+def touch(word: str, num_options: int, variant: str) -> str:
+    """Picture Vocabulary (four options) and Looking While Listening (two, ours)."""
+    options = zip(LETTERS, _ORDINALS[:num_options], strict=False)
+    if variant == "saycam":
+        listed = " ".join(f"({letter}) the {nth} image" for letter, nth in options)
+        return "<image>" * num_options + f"\nTouch the image of '{word}' {listed}"
+    listed = " ".join(f"({letter})<image>" for letter, _ in options)
+    return f"Touch the image of '{word}' {listed}"
+
+
+def vdr_binary(noun: str, num_frames: int, sides: tuple[str, str]) -> str:
+    first, second = sides
+    return (
+        "<image>" * num_frames + f" does the {noun} leave the frame through the "
+        f"{first} side of the frame or the {second} side of the frame? respond ONLY "
+        f"with '{first}' or '{second}'."
+    )
+
+
+def vdr_open(noun: str, num_frames: int) -> str:
+    return (
+        "<image>" * num_frames + f" which part of the frame does the {noun} leave "
+        "from? respond ONLY with one of: 'top', 'bottom', 'left', 'right', "
+        "'top right', 'top left', 'bottom right', or 'bottom left'."
+    )
+
+
+def memory(is_first: bool) -> str:
+    if is_first:
+        return "Touch the new image. (A) <image>"
+    return "Let's try more. Touch the new image. (A) <image> (B) <image>"

@@ -1,0 +1,83 @@
+"""The tasks: their generators, splits and numbers of items."""
+
+from collections.abc import Mapping
+
+from data_prep.devcv.compare import compare_real
+from data_prep.devcv.counting import compare_synthetic, count, subitize
+from data_prep.devcv.items import Task
+from data_prep.devcv.localize import localize
+from data_prep.devcv.matching import leftright, spatialdetails
+from data_prep.devcv.memory import memory
+from data_prep.devcv.vdr import vdr_binary, vdr_open
+from data_prep.devcv.words import lwl, picture_vocabulary
+
+TASKS: Mapping[str, Task] = {
+    "memory": memory,  # first: the longest to build
+    "vdr_binary": vdr_binary,
+    "vdr_open": vdr_open,
+    "localize": localize,
+    "spatialdetails": spatialdetails,
+    "picture_vocabulary": picture_vocabulary,
+    "leftright": leftright,
+    "compare_real": compare_real,
+    "compare_synthetic": compare_synthetic,
+    "count": count,
+    "subitize": subitize,
+    "lwl": lwl,
+}
+HELD_OUT = ("lwl", "subitize")
+
+# (train, val, test)
+DEMO = {
+    "count": (2400, 40, 200),
+    "subitize": (0, 40, 200),
+    "lwl": (0, 40, 200),
+    "picture_vocabulary": (2500, 40, 200),
+    "localize": (2500, 40, 200),
+    "leftright": (2000, 40, 200),
+    "spatialdetails": (2400, 40, 200),
+    "vdr_binary": (1500, 40, 200),
+    "vdr_open": (1500, 40, 200),
+    "memory": (500, 20, 60),
+    "compare_synthetic": (1500, 40, 200),
+    "compare_real": (1500, 40, 200),
+}
+# BabyVLM-V2, SAYCam; lwl and subitize are not published: ours, as the Baby Winoground
+# of V1 and as count.
+FULL = {
+    "count": (13695, 2966, 3019),
+    "subitize": (0, 2966, 3019),
+    "lwl": (0, 365, 365),
+    "picture_vocabulary": (22426, 742, 1132),
+    "localize": (12250, 2131, 2100),
+    "leftright": (12250, 2229, 2265),
+    "spatialdetails": (11818, 1243, 1243),
+    "vdr_binary": (2584, 440, 465),
+    "vdr_open": (2584, 440, 465),
+    "memory": (12000, 250, 250),
+    "compare_synthetic": (11200, 1813, 1832),
+    "compare_real": (12404, 1940, 2199),
+}
+SIZES = {"demo": DEMO, "full": FULL}
+MEMORY_SHARE = 4  # a dialogue of 15 rounds weighs as much as several items
+
+
+def numbers(size: str, overrides: Mapping[str, int | None]) -> dict[str, dict]:
+    """Task -> split -> wanted items.
+
+    numbers("demo", {"train": 100, "val": None, "test": None})["memory"]
+        -> {"train": 25, "val": 20, "test": 60}
+
+    Args:
+        size: a key of `SIZES`.
+        overrides: split -> number for every task that has the split, or None; memory
+            gets a quarter of it.
+    """
+    wanted = {}
+    for task, triple in SIZES[size].items():
+        wanted[task] = dict(zip(("train", "val", "test"), triple, strict=True))
+        for split, number in overrides.items():
+            if number is not None and wanted[task][split]:
+                share = MEMORY_SHARE if task == "memory" else 1
+                wanted[task][split] = -(-number // share)
+    return wanted

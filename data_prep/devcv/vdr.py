@@ -1,0 +1,213 @@
+"""Visual Delayed Response: through which side of the frame does the object leave?
+
+A clip shows an object wholly at first and not at all in its last one or two frames,
+carried away by the camera. The direction is read off the trajectory of the centre of
+its box, never off the camera's record.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from data_prep.devcv import items, pictures, prompts
+from data_prep.devcv.bank import Bank, Frame, Thing, View, pick
+from data_prep.devcv.items import Item, Style
+
+OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
+DIRECTIONS = (
+    *OPPOSITE,
+    *(f"{v} {h}" for v in ("top", "bottom") for h in ("left", "right")),
+)
+MAX_SPAN = 25  # annotated frames: 5 s at 5 fps, as the published clips
+CLOSE = 0.04  # of the frame: a centre so near to a border's corner is ambiguous
+
+
+@dataclasses.dataclass(frozen=True)
+class Exit:
+    """One object's way out: frames from wholly visible to gone."""
+
+    frames: tuple[Frame, ...]
+    num_gone: int
+    thing: Thing  # as first seen
+    direction: str
+
+
+def vdr_binary(
+    bank: Bank, rng: np.random.Generator, number: int, style: Style
+) -> Iterator[Item]:
+    """The side of exit against the opposite one, in either order."""
+    found = [e for e in exits(bank.frames) if e.direction in OPPOSITE]
+    orders = items.deck(rng, (0, 1), number)
+    for exit_, order in zip(_balanced(rng, found, number), orders, strict=False):
+        sides = (exit_.direction, OPPOSITE[exit_.direction])
+        frames, images = _pictures(rng, exit_, style)
+        yield items.one_round(
+            prompts.vdr_binary(
+                exit_.thing.category, len(images), sides[:: -1 if order else 1]
+            ),
+            exit_.direction,
+            images,
+            [View(frames[0], exit_.thing)],
+            direction=exit_.direction,
+            noun=exit_.thing.category,
+        )
+
+
+def vdr_open(
+    bank: Bank, rng: np.random.Generator, number: int, style: Style
+) -> Iterator[Item]:
+    """One of eight directions of exit."""
+    for exit_ in _balanced(rng, exits(bank.frames), number):
+        frames, images = _pictures(rng, exit_, style)
+        yield items.one_round(
+            prompts.vdr_open(exit_.thing.category, len(images)),
+            exit_.direction,
+            images,
+            [View(frames[0], exit_.thing)],
+            direction=exit_.direction,
+            noun=exit_.thing.category,
+        )
+
+
+def _balanced(rng, found, number) -> Iterator[Exit]:
+    """Exits such that the directions that occur take turns."""
+    by_direction = {}
+    for exit_ in found:
+        by_direction.setdefault(exit_.direction, []).append(exit_)
+    if not by_direction:
+        return
+    for direction in items.deck(rng, sorted(by_direction), number):
+        yield pick(rng, by_direction[direction])
+
+
+def _pictures(rng, exit_, style) -> tuple[list[Frame], list[bytes]]:
+    """Some of the clip's frames: the first, the last, and others evenly between."""
+    fewest, most = style.vdr_frames
+    wanted = int(rng.integers(fewest, most + 1))
+    steps = np.linspace(0, len(exit_.frames) - 1, min(wanted, len(exit_.frames)))
+    frames = [exit_.frames[i] for i in sorted({int(s) for s in steps.round()})]
+    images = [
+        pictures.encode(pictures.shrink(frame.pixels(), style.image_side))
+        for frame in frames
+    ]
+    return frames, images
+
+
+def exits(frames: Sequence[Frame]) -> list[Exit]:
+    """All usable exits in frames that are in order of (recording, index)."""
+    found = []
+    for _, group in itertools.groupby(frames, key=lambda f: f.recording):
+        for stretch in stretches(list(group)):
+            found += _exits_of_stretch(stretch)
+    return found
+
+
+def stretches(frames: list[Frame]) -> list[list[Frame]]:
+    """Cuts one recording's frames where some are missing.
+
+    Indices 0, 2, 4, 10, 12 -> [0, 2, 4], [10, 12]: the least step is the usual one.
+    """
+    steps = [b.index - a.index for a, b in itertools.pairwise(frames)]
+    cuts = [i + 1 for i, step in enumerate(steps) if step > min(steps)]
+    return [frames[a:b] for a, b in itertools.pairwise([0, *cuts, len(frames)])]
+
+
+def _exits_of_stretch(frames) -> list[Exit]:
+    seen = [{thing.instance: thing for thing in frame.things} for frame in frames]
+    found = []
+    for gone in range(1, len(frames)):
+        for instance in sorted(set(seen[gone - 1]) - set(seen[gone])):
+            exit_ = _exit(frames, seen, gone, instance)
+            if exit_ is not None:
+                found.append(exit_)
+    return found
+
+
+def _exit(frames, seen, gone, instance) -> Exit | None:
+    """The clip that ends with `instance` leaving before frame `gone`, if usable."""
+    first = gone
+    whole = None
+    while first > 0 and gone - first < MAX_SPAN and instance in seen[first - 1]:
+        first -= 1
+        if seen[first][instance].visible >= 0.99:
+            whole = first
+    if whole is None or gone - whole < 2:
+        return None
+    last = gone
+    if gone + 1 < len(frames) and instance not in seen[gone + 1]:
+        last = gone + 1
+    clip = frames[whole : last + 1]
+    thing = seen[whole][instance]
+    if any(
+        other.category == thing.category and other.instance != instance
+        for frame in clip
+        for other in frame.things
+    ):
+        return None
+    size = (frames[0].width, frames[0].height)
+    boxes = [seen[i][instance].bbox for i in range(whole, gone)]
+    direction = exit_direction(boxes, size)
+    if direction is None:
+        return None
+    return Exit(tuple(clip), last - gone + 1, thing, direction)
+
+
+def exit_direction(boxes: Sequence, size: tuple[int, int]) -> str | None:
+    """The borders that the centre of a box has crossed when the box has just gone.
+
+    Boxes are clipped to the frame; their whole size is known from the first one, so
+    that the true centre of a clipped box is found from its free edge. The centre then
+    goes on as in the last step until the whole box lies outside.
+
+    boxes (30,40,20,20), (10,40,20,20), (0,40,10,20) in 96x96 pixels: centres 40, 20, 0
+    (clipped at the left: 10 - 20/2), step -20; at -20 the box (-30..-10) is gone:
+    "left".
+
+    Args:
+        boxes: (x, y, width, height) in time order, the first wholly visible.
+        size: (width, height) of the frame.
+
+    Returns:
+        One of `DIRECTIONS`, None where the object does not move or the way is too
+        close to call.
+    """
+    whole = boxes[0][2:]
+    centres = np.array([_centre(box, whole, size) for box in boxes[-3:]])
+    step = (centres[-1] - centres[0]) / max(len(centres) - 1, 1)
+    limits = np.array(size, float)
+    half = np.array(whole) / 2
+    if (np.abs(step) < 0.01 * limits).all():
+        return None
+    centre = centres[-1]
+    for _ in range(20):
+        centre = centre + step
+        if ((centre + half <= 0) | (centre - half >= limits)).any():
+            break
+    else:
+        return None
+    sides = []
+    for axis, names in ((1, ("top", "bottom")), (0, ("left", "right"))):
+        edge = CLOSE * limits[axis]
+        beyond = max(-centre[axis], centre[axis] - limits[axis])
+        if abs(beyond) < edge:
+            return None
+        if beyond > 0:
+            sides.append(names[int(centre[axis] > 0)])
+    return " ".join(sides)
+
+
+def _centre(box, whole, size) -> tuple[float, float]:
+    """Centre of the unclipped box: a side at the border is measured from the other."""
+    centre = []
+    for axis in range(2):
+        start, length = box[axis], box[2 + axis]
+        at_start, at_end = start <= 0.5, start + length >= size[axis] - 0.5
+        if at_start and not at_end:
+            centre.append(start + length - whole[axis] / 2)
+        elif at_end and not at_start:
+            centre.append(start + whole[axis] / 2)
+        else:
+            centre.append(start + length / 2)
+    return tuple(centre)

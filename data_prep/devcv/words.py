@@ -1,0 +1,50 @@
+"""Picture Vocabulary (four pictures, one word) and Looking While Listening (two)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from data_prep.devcv import items, pictures, prompts
+from data_prep.devcv.bank import Bank
+from data_prep.devcv.items import Item, Style
+
+
+def picture_vocabulary(
+    bank: Bank, rng: np.random.Generator, number: int, style: Style
+) -> Iterator[Item]:
+    """Which of four pictures is the word's? Words take turns; the others are uniform.
+
+    Source: BabyVLM-V2, Picture Vocabulary; ours: distractors are uniform over the
+    other categories, as a procedural world has no measured confusions.
+    """
+    yield from _touch(bank, rng, number, style, num_options=4)
+
+
+def lwl(
+    bank: Bank, rng: np.random.Generator, number: int, style: Style
+) -> Iterator[Item]:
+    """Which of two pictures is the word's? The held-out sibling of the above."""
+    yield from _touch(bank, rng, number, style, num_options=2)
+
+
+def _touch(bank, rng, number, style, num_options) -> Iterator[Item]:
+    if len(bank.categories) < num_options:
+        return
+    words = items.deck(rng, bank.categories, number)
+    positions = items.deck(rng, range(num_options), number)
+    for word, position in zip(words, positions, strict=True):
+        others = [c for c in bank.categories if c != word]
+        wrong = [others[i] for i in rng.permutation(len(others))[: num_options - 1]]
+        labels = items.placed(rng, word, wrong, position)
+        views = [bank.draw(rng, label) for label in labels]
+        images = [pictures.encode(items.object_crop(view, style)) for view in views]
+        if len(set(images)) < num_options:
+            continue
+        yield items.one_round(
+            prompts.touch(word, num_options, style.prompts),
+            prompts.LETTERS[position],
+            images,
+            views,
+            word=word,
+            options=labels,
+        )
