@@ -149,14 +149,21 @@ def from_dict(cls, values):
     """Builds a (nested) config dataclass from a plain dict.
 
     Raises:
-        UserError: a key that the dataclass does not have.
+        UserError: a key that the dataclass does not have, or one that it needs.
     """
     fields = {field.name: field.type for field in dataclasses.fields(cls)}
     unknown = sorted(set(values) - set(fields))
     _need(
-        not unknown,
-        f"{cls.__name__} has no field {unknown}; it has {sorted(fields)}",
+        not unknown, f"{cls.__name__} has no field {unknown}; it has {sorted(fields)}"
     )
+    required = {
+        field.name
+        for field in dataclasses.fields(cls)
+        if field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    }
+    missing = sorted(required - set(values))
+    _need(not missing, f"{cls.__name__} needs {missing}; set them in the config")
     kwargs = {
         key: from_dict(fields[key], value)
         if dataclasses.is_dataclass(fields[key])

@@ -45,7 +45,7 @@ class Connector(nn.Module):
         return x.reshape(num_images, self.cfg.tokens_per_image, -1)
 
     def add_ordinals(self, x: jax.Array, ordinals: jax.Array) -> jax.Array:
-        """[B, T, D], i32[B, T] -> [B, T, D]; the table's end serves what lies beyond."""
+        """[B, T, D], i32[B, T] -> [B, T, D]; the last entry serves all beyond."""
         if not self.cfg.connector.num_ordinals:
             return x
         ordinals = jnp.minimum(ordinals, self.cfg.connector.num_ordinals - 1)

@@ -1,0 +1,186 @@
+"""The only user of Orbax: open, save, restore, warm start, load for evaluation.
+
+A work directory holds `checkpoints/STEP/` with two items: `params`, and `train`
+(optimizer state and what else only a resumed run needs).
+"""
+
+import functools
+import hashlib
+import json
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from etils import epath
+from jax.sharding import Mesh
+
+from babyvlm_jax import settings
+from babyvlm_jax.errors import UserError
+from babyvlm_jax.models.vlm import Model, make_model
+from babyvlm_jax.sharding import tree_shardings
+from babyvlm_jax.state import TrainState
+
+FOLDER = "checkpoints"
+
+
+def open_manager(workdir, keep: int = 1) -> ocp.CheckpointManager:
+    """Checkpoints of a work directory; saving is asynchronous."""
+    return ocp.CheckpointManager(
+        (epath.Path(workdir) / FOLDER).resolve(),
+        options=ocp.CheckpointManagerOptions(max_to_keep=keep),
+        item_names=("params", "train"),
+    )
+
+
+def save(manager: ocp.CheckpointManager, step: int, state: TrainState) -> None:
+    """Starts saving; a checkpoint of that step that is there already is left alone."""
+    if step in manager.all_steps():
+        return
+    train = {"opt_state": state.opt_state, "extra": state.extra, "step": state.step}
+    manager.save(
+        step,
+        args=ocp.args.Composite(
+            params=ocp.args.StandardSave(state.params),
+            train=ocp.args.StandardSave(train),
+        ),
+    )
+
+
+def restore_latest(manager: ocp.CheckpointManager, state: TrainState) -> TrainState:
+    """The newest checkpoint laid out like `state`; `state` itself if there is none."""
+    step = manager.latest_step()
+    if step is None:
+        return state
+    train = {"opt_state": state.opt_state, "extra": state.extra, "step": state.step}
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, (state.params, train))
+    found = manager.restore(
+        step,
+        args=ocp.args.Composite(
+            params=ocp.args.StandardRestore(abstract[0]),
+            train=ocp.args.StandardRestore(abstract[1]),
+        ),
+    )
+    return TrainState(params=found["params"], **found["train"])
+
+
+def newest_step(workdir) -> int:
+    """The newest whole checkpoint of a work directory.
+
+    Raises:
+        UserError: there is none.
+    """
+    folder = epath.Path(workdir) / FOLDER
+    steps = (
+        [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
+        if (folder.exists())
+        else []
+    )
+    if not steps:
+        raise UserError(
+            f"no checkpoint in {folder}; train that phase first, or give another folder"
+        )
+    return max(steps)
+
+
+def restore_params(workdir, step: int, prefix: str, abstract: Any) -> Any:
+    """Parameters under `prefix` of a checkpoint, laid out like `abstract`.
+
+    Args:
+        abstract: tree of ShapeDtypeStruct with shardings.
+
+    Raises:
+        UserError: a leaf is missing or has another shape; the message names it.
+    """
+    path = (epath.Path(workdir) / FOLDER / str(step) / "params").resolve()
+    handler = ocp.PyTreeCheckpointHandler()
+    with ocp.Checkpointer(handler) as reader:
+        there = reader.metadata(path).item_metadata.tree
+        for key in prefix.split("/"):
+            if key not in there:
+                raise UserError(f"{path} holds no {prefix!r}; it has {sorted(there)}")
+            there = there[key]
+        _check_leaves(path, prefix, there, abstract)
+        wanted = functools.reduce(
+            lambda tree, key: {key: tree}, reversed(prefix.split("/")), abstract
+        )
+        found = reader.restore(
+            path,
+            args=ocp.args.PyTreeRestore(
+                item=wanted,
+                restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
+                partial_restore=True,
+            ),
+        )
+    return functools.reduce(lambda tree, key: tree[key], prefix.split("/"), found)
+
+
+def _check_leaves(path, prefix, there, abstract):
+    def shapes(tree):
+        leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+        return {
+            jax.tree_util.keystr(k, simple=True, separator="/"): tuple(leaf.shape)
+            for k, leaf in leaves
+        }
+
+    saved, wanted = shapes(there), shapes(abstract)
+    for name in sorted(saved.keys() | wanted.keys()):
+        if saved.get(name) != wanted.get(name):
+            raise UserError(
+                f"{path}: {prefix}/{name} has shape {saved.get(name)}, this model has "
+                f"{wanted.get(name)}; use the same config.model in both phases"
+            )
+
+
+def warm_start(state: TrainState, sources: dict[str, str]) -> TrainState:
+    """Takes whole parts of the model from other work directories.
+
+    Args:
+        sources: part -> `WORKDIR[:PREFIX]`; see `settings.TrainSettings`.
+    """
+    params = dict(state.params)
+    for part, source in sources.items():
+        workdir, _, prefix = (
+            source.rpartition(":") if ":" in source else (source, "", "")
+        )
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, params[part])
+        params[part] = restore_params(
+            workdir, newest_step(workdir), prefix or part, abstract
+        )
+    return state.replace(params=params)
+
+
+def load_model(path, mesh: Mesh) -> tuple[Model, Any, dict[str, Any]]:
+    """Opens a work directory (or one of its `checkpoints/STEP`) for evaluation.
+
+    Returns:
+        model, params, info {workdir, step, config (resolved), fingerprint}.
+
+    Raises:
+        UserError: no config.json or no checkpoint there, or a part is missing.
+    """
+    path = epath.Path(path)
+    workdir = path.parent.parent if path.parent.name == FOLDER else path
+    step = int(path.name) if path.parent.name == FOLDER else newest_step(workdir)
+    config = settings.read_config(workdir)
+    model = make_model(settings.model_of(config))
+    abstract = jax.eval_shape(model.init, jax.random.key(0))
+    abstract = jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(
+            leaf.shape, leaf.dtype, sharding=sharding
+        ),
+        abstract,
+        tree_shardings(mesh, model.param_specs()),
+    )
+    params = {
+        part: restore_params(workdir, step, part, leaves)
+        for part, leaves in abstract.items()
+    }
+    text = json.dumps([str(workdir), step, config], sort_keys=True)
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
+    info = {
+        "workdir": str(workdir),
+        "step": step,
+        "config": config,
+        "fingerprint": fingerprint,
+    }
+    return model, params, info

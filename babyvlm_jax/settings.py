@@ -1,0 +1,148 @@
+"""One training phase, as typed settings made from a resolved config.
+
+A config section becomes the frozen dataclass of the part it configures; this file
+owns what is left: which phase it is, how long it runs, where it starts from.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from etils import epath
+
+from babyvlm_jax.data.pipeline import DataConfig
+from babyvlm_jax.errors import UserError
+from babyvlm_jax.models.config import VLMConfig, from_dict
+from babyvlm_jax.models.dino import DinoConfig
+from babyvlm_jax.models.vlm import PARTS
+from babyvlm_jax.optim import OptimConfig
+
+KINDS = ("tokens", "dino")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSettings:
+    """What one run of `train.py` does.
+
+    Attributes:
+        name: the phase's name, for logs.
+        loss: `tokens` (next token on packed rows) or `dino` (self-distillation).
+        seed: of initialisation and of every draw inside the step; the data has its own.
+        num_steps: length of the run.
+        parts: top-level parts of the model that exist in this phase.
+        warm_start: part of this model -> `WORKDIR[:PREFIX]`, the work directory whose
+            parameters under PREFIX (default: the part's name) it takes.
+        accumulate: microbatches a step.
+        log_every, save_every: in steps; `keep` is how many checkpoints stay.
+    """
+
+    name: str
+    model: VLMConfig
+    data: DataConfig
+    optim: OptimConfig
+    dino: DinoConfig
+    mesh: Mapping[str, int]
+    warm_start: Mapping[str, str]
+    loss: str = "tokens"
+    seed: int = 0
+    num_steps: int = 1000
+    parts: tuple[str, ...] = PARTS
+    accumulate: int = 1
+    log_every: int = 10
+    save_every: int = 1000
+    keep: int = 1
+
+    def __post_init__(self):
+        if self.loss not in KINDS:
+            raise UserError(f"config.loss {self.loss!r} is not one of {KINDS}")
+        if self.num_steps < 1:
+            raise UserError(f"config.num_steps is {self.num_steps}; it must be >= 1")
+        if self.data.batch_size % self.accumulate:
+            raise UserError(
+                f"config.data.batch_size {self.data.batch_size} is not divisible by "
+                f"config.accumulate {self.accumulate}"
+            )
+        unknown = sorted(set(self.warm_start) - set(PARTS))
+        if unknown:
+            raise UserError(f"config.warm_start names {unknown}; parts are {PARTS}")
+
+
+def from_config(values: Mapping[str, Any]) -> TrainSettings:
+    """Resolved config (a plain dict) -> settings.
+
+    Raises:
+        UserError: a missing or unknown key, or a value that a part refuses.
+    """
+    sections = {
+        "model": VLMConfig,
+        "data": DataConfig,
+        "optim": OptimConfig,
+        "dino": DinoConfig,
+    }
+    fields = {field.name for field in dataclasses.fields(TrainSettings)}
+    wrong = sorted(set(values) ^ fields)
+    if wrong:
+        raise UserError(
+            f"config keys {wrong} are missing or unknown; expected {sorted(fields)}"
+        )
+    typed = {name: from_dict(cls, values[name]) for name, cls in sections.items()}
+    return TrainSettings(
+        **{**values, **typed, "parts": tuple(values["parts"])},
+    )
+
+
+def model_of(run_config: Mapping[str, Any]) -> VLMConfig:
+    """The architecture in a work directory's config.json."""
+    return from_dict(VLMConfig, run_config["model"])
+
+
+def read_config(workdir) -> dict[str, Any]:
+    """The resolved config of a work directory.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = epath.Path(workdir) / "config.json"
+    if not path.exists():
+        raise UserError(
+            f"{workdir} is no work directory: it has no config.json; give the folder "
+            "that a training run wrote"
+        )
+    return json.loads(path.read_text())
+
+
+def claim_workdir(workdir, values: Mapping[str, Any]) -> None:
+    """Writes config.json, or checks that the one there says the same.
+
+    Raises:
+        UserError: the work directory belongs to another config.
+    """
+    folder = epath.Path(workdir)
+    values = json.loads(json.dumps(values))
+    if not (folder / "config.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = folder / "config.json.tmp"
+        fresh.write_text(json.dumps(values, indent=2, sort_keys=True))
+        fresh.rename(folder / "config.json")
+        return
+    there = flatten(read_config(folder))
+    here = flatten(values)
+    for key in sorted(there.keys() | here.keys()):
+        if there.get(key) != here.get(key):
+            raise UserError(
+                f"{folder} belongs to another config: {key} is {there.get(key)!r} "
+                f"there and {here.get(key)!r} here; choose another --workdir, or "
+                "delete that one"
+            )
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{a: {b: 1}} -> {"a.b": 1}."""
+    flat = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,143 @@
+"""Trains one phase.
+
+    python -m babyvlm_jax.train --config=configs/nursery.py:joint \\
+        --workdir=runs/joint --config.num_steps=500
+
+Start it again with the same flags and it goes on from its newest checkpoint; the
+result is the same, bit for bit. Exit codes: 0 finished, 75 stopped after saving
+(run it again), 78 something in the config or the input is wrong.
+"""
+
+import functools
+import json
+import signal
+import time
+
+import jax
+from absl import app, flags
+from etils import epath
+from ml_collections import config_flags
+
+from babyvlm_jax import checkpoint, metrics, optim, settings, sharding
+from babyvlm_jax.data import pipeline
+from babyvlm_jax.data.tokenizer import Tokenizer
+from babyvlm_jax.errors import Preempted, UserError, run_main
+from babyvlm_jax.models import dino
+from babyvlm_jax.models.vlm import make_model
+from babyvlm_jax.state import init_state, make_init
+from babyvlm_jax.step import make_token_loss, make_train_step
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "The phase's config.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Where the run keeps everything.")
+DEBUG = flags.DEFINE_bool("debug", False, "Show tracebacks of user errors.")
+
+
+def main() -> None:
+    values = json.loads(CONFIG.value.to_json())
+    run = settings.from_config(values)
+    workdir = epath.Path(WORKDIR.value)
+    settings.claim_workdir(workdir, values)
+    if (workdir / "done.json").exists():
+        print(f"{run.name}: already finished in {workdir}")
+        return
+
+    mesh = sharding.make_mesh(run.mesh)
+    sharding.check_batch(run.data.batch_size // run.accumulate, mesh)
+    with jax.set_mesh(mesh):
+        state, step_fn = make_state_and_step(run, mesh)
+        manager = checkpoint.open_manager(workdir, run.keep)
+        if manager.latest_step() is None:
+            state = checkpoint.warm_start(state, run.warm_start)
+        else:
+            state = checkpoint.restore_latest(manager, state)
+        train(run, workdir, mesh, state, step_fn, manager)
+
+
+def make_state_and_step(run: settings.TrainSettings, mesh):
+    """The phase's fresh state, laid out on the mesh, and its jitted step."""
+    tx = optim.make_tx(run.optim, run.num_steps)
+    init_key, step_key = jax.random.split(jax.random.key(run.seed))
+    if run.loss == "dino":
+        vit = run.model.vision
+        init_params = functools.partial(dino.dino_init, vit_cfg=vit, cfg=run.dino)
+        specs = dino.dino_specs(vit, run.dino)
+        loss = dino.make_dino_loss(vit, run.dino)
+        after_update = dino.make_teacher_update(run.dino)
+    else:
+        check_vocabulary(run)
+        model = make_model(run.model)
+        specs = model.param_specs(run.parts)
+        loss, after_update = make_token_loss(model), None
+
+        def init_params(key):
+            return model.init(key, run.parts), {}
+
+    init = make_init(init_params, tx, run.optim.trains)
+    state = init_state(init, init_key, mesh, specs)
+    step = make_train_step(
+        loss, tx, run.optim.trains, step_key, run.accumulate, after_update
+    )
+    return state, jax.jit(step, donate_argnums=0)
+
+
+def check_vocabulary(run: settings.TrainSettings) -> None:
+    """The decoder must have a row for every piece of the tokenizer."""
+    pieces = Tokenizer.load(run.data.tokenizer).vocab_size
+    if pieces > run.model.decoder.vocab_size:
+        raise UserError(
+            f"{run.data.tokenizer} has {pieces} pieces, but "
+            f"config.model.decoder.vocab_size is {run.model.decoder.vocab_size}; "
+            f"set it to {pieces} or more"
+        )
+
+
+def train(run, workdir, mesh, state, step_fn, manager) -> None:
+    """Runs the remaining steps, saving on the way and at the end."""
+    start = int(state.step)
+    batches = pipeline.frame_batches if run.loss == "dino" else pipeline.batches
+    writer = metrics.Writer(workdir, run.name, run.num_steps, start)
+    stop = StopSignal()
+    began = time.perf_counter()
+    source = batches(run.data, start, jax.process_index(), jax.process_count())
+    for step, batch in source:
+        if step >= run.num_steps or stop.is_set:
+            break
+        state, values = step_fn(state, sharding.put_batch(mesh, batch))
+        writer.tick()
+        done = step + 1
+        if done % run.log_every == 0 or done == run.num_steps:
+            rate = optim.learning_rate(run.optim, run.num_steps, step)
+            row = {f"train/{key}": value for key, value in values.items()}
+            writer.push(done, {**row, "train/learning_rate": rate})
+        if done % run.save_every == 0:
+            checkpoint.save(manager, done, state)
+    writer.close()
+    done = int(state.step)
+    checkpoint.save(manager, done, state)
+    manager.close()
+    if done < run.num_steps:
+        raise Preempted(f"{run.name} at step {done} of {run.num_steps}, saved")
+    if jax.process_index() == 0:
+        seconds = round(time.perf_counter() - began, 1)
+        facts = {"step": done, "seconds": seconds, "start_step": start}
+        temporary = workdir / "done.json.tmp"
+        temporary.write_text(json.dumps(facts))
+        temporary.rename(workdir / "done.json")
+
+
+class StopSignal:
+    """Notes a SIGTERM or SIGINT instead of dying of it: `is_set` turns True."""
+
+    def __init__(self):
+        self.is_set = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def _note(self, number, frame):
+        del number, frame
+        self.is_set = True
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["config", "workdir"])
+    app.run(lambda _: run_main(main, DEBUG.value))

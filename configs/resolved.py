@@ -1,0 +1,17 @@
+"""A config that was resolved before: `--config=configs/resolved.py:FILE.json`.
+
+    python -m babyvlm_jax.train --config=configs/resolved.py:runs/joint/config.json \\
+        --workdir=runs/again
+
+Runs exactly what that file says; single values can still be overridden.
+"""
+
+import json
+import pathlib
+
+import ml_collections
+
+
+def get_config(arg: str) -> ml_collections.ConfigDict:
+    """Reads the resolved config from the file `arg`."""
+    return ml_collections.ConfigDict(json.loads(pathlib.Path(arg).read_text()))
