@@ -15,6 +15,8 @@ command is run again. Exit codes: 0 finished, 78 bad configuration or input.
 """
 
 import concurrent.futures
+import contextlib
+import itertools
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -57,19 +59,26 @@ def build(config: BuildConfig) -> None:
         lambda recording: _has_speech(corpus, recording, config),
         config.seed,
     )
-    reports = _prepare_all(corpus, splits, config, store)
+    with _workers(config.num_processes) as each:
+        reports = _prepare_all(each, corpus, splits, config, store)
+        usable = _usable(corpus, splits, reports)
+        _write_datasets(each, corpus, usable, reports, store)
+    summary = summarise(corpus, config, wanted, list(reports.values()))
+    write_whole(store.out / "dataset_card.md", card(summary).encode())
+    write_json(store.out / SUMMARY, summary)
+    store.close()
+    _print_outcome(summary, store)
+
+
+def _usable(corpus, splits, reports) -> dict[str, str]:
+    """Recording -> split of those that gave records."""
     usable = {name: split for name, split in splits.items() if reports[name].usable}
     if not usable:
         first = next(iter(reports.values())).problems if reports else "it lists none"
         raise UserError(
             f"no recording of {corpus.root} can be used, the first because: {first}"
         )
-    _write_datasets(corpus, usable, reports, config, store)
-    summary = summarise(corpus, config, wanted, list(reports.values()))
-    write_whole(store.out / "dataset_card.md", card(summary).encode())
-    write_json(store.out / SUMMARY, summary)
-    store.close()
-    _print_outcome(summary, store)
+    return usable
 
 
 def _has_speech(corpus: Corpus, recording: str, config: BuildConfig) -> bool:
@@ -81,7 +90,7 @@ def _has_speech(corpus: Corpus, recording: str, config: BuildConfig) -> bool:
     return bool(found.clips)
 
 
-def _prepare_all(corpus, splits, config, store) -> dict[str, Report]:
+def _prepare_all(each, corpus, splits, config, store) -> dict[str, Report]:
     """Prepares what is not prepared yet; recording -> report, in the corpus's order."""
     reports = {r.recording: store.report(r.recording) for r in corpus.recordings}
     jobs = [
@@ -90,7 +99,7 @@ def _prepare_all(corpus, splits, config, store) -> dict[str, Report]:
         if reports[recording.recording] is None
     ]
     bar = tqdm(
-        _each(_prepare_one, jobs, config.num_processes),
+        each(_prepare_one, jobs),
         desc="recordings",
         total=len(reports),
         initial=len(reports) - len(jobs),
@@ -110,16 +119,14 @@ def _prepare_one(
     return report
 
 
-def _write_datasets(corpus, usable, reports, config, store) -> None:
+def _write_datasets(each, corpus, usable, reports, store) -> None:
     names = [name for name in DATASETS if any(reports[r].records[name] for r in usable)]
     kind = "synthetic " if corpus.synthetic else ""
     jobs = [
         (store, name, usable, f"{name} records of the {kind}corpus {corpus.name!r}")
         for name in names
     ]
-    bar = tqdm(
-        _each(_write_one, jobs, config.num_processes), desc="datasets", total=len(jobs)
-    )
+    bar = tqdm(each(_write_one, jobs), desc="datasets", total=len(jobs))
     for name in bar:
         bar.set_postfix_str(name)
 
@@ -131,19 +138,23 @@ def _write_one(store: Store, name: str, usable: dict[str, str], description: str
     return name
 
 
-def _each(
-    work: Callable[..., Any], jobs: Sequence[tuple], num_processes: int
-) -> Iterator[Any]:
-    """Yields the results of the jobs as they come, from processes if several."""
-    if num_processes == 1 or len(jobs) < 2:
-        yield from (work(*job) for job in jobs)
+@contextlib.contextmanager
+def _workers(num_processes: int):
+    """Gives each(work, jobs): the results of work(*job) as they come."""
+    if num_processes == 1:
+        yield itertools.starmap
         return
+    # Spawned: forking a process that has imported threaded libraries may hang.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(num_processes, context) as pool:
-        futures = [pool.submit(work, *job) for job in jobs]
-        try:
+
+        def each(work: Callable[..., Any], jobs: Sequence[tuple]) -> Iterator[Any]:
+            futures = [pool.submit(work, *job) for job in jobs]
             for future in concurrent.futures.as_completed(futures):
                 yield future.result()
+
+        try:
+            yield each
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -161,10 +172,19 @@ def _print_outcome(summary: dict[str, Any], store: Store) -> None:
 def _parse_flags(argv: Iterable[str]) -> list[str]:
     """Parses flags; a bad one is a line and exit code 78, not a page of usage."""
     try:
-        return flags.FLAGS(list(argv))
+        rest = flags.FLAGS(list(argv))
+        if _CONFIG.value is not None:
+            _CONFIG.value.to_dict()  # a config file that did not load raises here
+        return rest
     except (flags.Error, AttributeError, KeyError, TypeError, OSError) as error:
-        message = " ".join(str(error.args[-1] if error.args else error).split())
-        print(f"error: flags or config: {message}; see --help", file=sys.stderr)
+        unknown = isinstance(error, (AttributeError, KeyError))
+        what = "unknown config key " if unknown else ""
+        lines = str(error.args[-1] if error.args else error).strip('"').splitlines()
+        if any(line.startswith("Traceback") for line in lines):
+            lines = lines[-1:]  # what the config file itself raised
+        message = " ".join(" ".join(lines).split())
+        message = message.replace("\\n", " ").replace("\\'", "'")  # of a repr
+        print(f"error: {what}{message}; see --help", file=sys.stderr)
         raise SystemExit(EXIT_USER_ERROR) from None
 
 

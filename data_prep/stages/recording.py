@@ -106,8 +106,9 @@ def _prepare(corpus, recording, config, report):
     dropped["damaged_clip"] += len(plans) - len(whole)
     kept = _filter(whole, pictures, config)
     dropped["unlike_clip"] += len(whole) - len(kept)
-    dropped["unlike_frame"] += sum(len(plan.images) for plan in whole) - sum(
-        len(plan.images) for plan in kept
+    planned = {plan.clip: len(plan.images) for plan in whole}
+    dropped["unlike_frame"] += sum(
+        planned[plan.clip] - len(plan.images) for plan in kept
     )
     report.dropped = {reason: count for reason, count in dropped.items() if count}
     report.clip_s = sum(plan.clip.to_s - plan.clip.from_s for plan in kept)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from babyvlm_jax.data.images import encode_jpeg
@@ -61,6 +62,6 @@ def encode_frames(
         size = shrunk_size(width, height, max_side)
         if size != (width, height):
             image = Image.fromarray(array).resize(size, Image.Resampling.BILINEAR)
-            array = image.__array__()
+            array = np.asarray(image)
         encoded[index] = encode_jpeg(array, quality=quality)
     return encoded

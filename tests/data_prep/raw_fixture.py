@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+CODEC = {"crf": "10", "g": "10", "sc_threshold": "0"}  # a key frame every ten
 FPS = 5
 SIDE = 32
 TRAIN, VAL, TEST = "S_20300101_0700_01", "A_20300102_0800_01", "Y_20300103_0900_01"
@@ -24,7 +25,7 @@ def write_video(path: Path, num_frames: int, fps: int = FPS, side: int = SIDE) -
     """Writes an mp4 whose index comes first, so that cutting its end is a cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "10"})
+        stream = container.add_stream("libx264", rate=fps, options=CODEC)
         stream.width = stream.height = side
         stream.pix_fmt = "yuv420p"
         for index in range(num_frames):
@@ -33,6 +34,18 @@ def write_video(path: Path, num_frames: int, fps: int = FPS, side: int = SIDE) -
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+
+
+def damage_frame(path: Path, number: int) -> None:
+    """Overwrites the data of the packet shown as frame `number` with zeros."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        for packet in container.demux(stream):
+            if packet.size and packet.pts * packet.time_base * FPS == number:
+                start, stop = packet.pos + 5, packet.pos + packet.size
+    data = bytearray(path.read_bytes())
+    data[start:stop] = bytes(stop - start)
+    path.write_bytes(data)
 
 
 def line(start_s: float, end_s: float, text: str, confidence: float = 0.9) -> dict:

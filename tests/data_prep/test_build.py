@@ -1,0 +1,188 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from babyvlm_jax.data.schema import RecordSource
+from babyvlm_jax.errors import UserError
+from configs.prep import nursery
+from data_prep import build as command
+from data_prep.stages.config import BuildConfig
+from tests.data_prep.raw_fixture import TRAIN, VAL, write_corpus
+
+DATASETS = ("frames", "image_utterance", "interleaved", "text", "video_utterance")
+SECOND = "S_20300104_0700_02"
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    recordings = {TRAIN: "train", SECOND: "train", VAL: "val", "Y_1": "test"}
+    return write_corpus(tmp_path_factory.mktemp("raw"), recordings)
+
+
+def _config(raw, out, **changes):
+    values = {**nursery.get_config().to_dict(), "raw": str(raw), "out": str(out)}
+    return BuildConfig.from_mapping({**values, "num_processes": 1, **changes})
+
+
+def _all_records(shards):
+    """(dataset, split) -> records sorted by id; test has no frames."""
+    return {
+        (name, split): sorted(
+            RecordSource(shards, name, split), key=lambda record: record.id
+        )
+        for name in DATASETS
+        for split in ("train", "val", "test")
+        if (name, split) != ("frames", "test")
+    }
+
+
+@pytest.fixture(scope="module")
+def shards(raw, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "shards"
+    command.build(_config(raw, out))
+    return out
+
+
+def test_counts_agree_with_the_summary(shards):
+    summary = json.loads((shards / "build_summary.json").read_text())
+    counts = {name: {"test": 0} for name in DATASETS}
+    for (name, split), records in _all_records(shards).items():
+        counts[name][split] = len(records)
+    assert summary["datasets"] == counts
+    assert counts["text"] == {"train": 12, "val": 6, "test": 6}
+    assert counts["frames"] == {"train": 40, "val": 20, "test": 0}
+    assert summary["recordings"] == {"train": 2, "val": 1, "test": 1}
+    assert summary["video_hours"] == {"train": 0.0111, "val": 0.0056, "test": 0.0056}
+    assert summary["synthetic"] is True
+    assert summary["problems"] == []
+    assert not (shards / ".build").exists()
+
+
+def test_card_says_what_it_is(shards):
+    card = (shards / "dataset_card.md").read_text()
+    assert "**Synthetic**" in card
+    assert "| text | 12 | 6 | 6 |" in card
+    assert "| hours of video | 0.0111 | 0.0056 | 0.0056 |" in card
+    assert "`min_confidence` = 0.3" in card
+
+
+def test_no_recording_is_in_two_splits(shards):
+    splits = {}
+    for (_, split), records in _all_records(shards).items():
+        for record in records:
+            assert record.meta["split"] == split
+            assert record.id.startswith(record.meta["recording"])
+            splits.setdefault(record.meta["recording"], set()).add(split)
+    assert splits == {
+        TRAIN: {"train"},
+        SECOND: {"train"},
+        VAL: {"val"},
+        "Y_1": {"test"},
+    }
+
+
+def test_two_processes_give_the_same(raw, shards, tmp_path):
+    command.build(_config(raw, tmp_path, num_processes=2))
+    assert _all_records(tmp_path) == _all_records(shards)
+
+
+@pytest.mark.parametrize("stage", ["_write_one", "summarise"])
+def test_killed_build_goes_on(raw, shards, tmp_path, monkeypatch, stage):
+    prepared = []
+    prepare = command.prepare
+    monkeypatch.setattr(
+        command, "prepare", lambda *a: prepared.append(a[1].recording) or prepare(*a)
+    )
+
+    def die(*args):
+        raise KeyboardInterrupt
+
+    config = _config(raw, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(command, stage, die)
+        with pytest.raises(KeyboardInterrupt):
+            command.build(config)
+    assert not (tmp_path / "build_summary.json").exists()
+    (tmp_path / ".build" / f"{VAL}.json").unlink()  # as if killed before this one
+    prepared.clear()
+    command.build(config)
+    assert prepared == [VAL]
+    assert _all_records(tmp_path) == _all_records(shards)
+    for name in ("build_summary.json", "dataset_card.md"):
+        assert (tmp_path / name).read_text() == (shards / name).read_text()
+
+
+def test_finished_build_is_left_alone(raw, shards, capsys):
+    before = (shards / "build_summary.json").stat().st_mtime_ns
+    command.build(_config(raw, shards))
+    assert capsys.readouterr().out == f"shards are complete: {shards}\n"
+    assert (shards / "build_summary.json").stat().st_mtime_ns == before
+    with pytest.raises(UserError, match="holds a build that differs in frames_fps"):
+        command.build(_config(raw, shards, frames_fps=2.0))
+
+
+def test_one_bad_recording_does_not_end_the_build(tmp_path):
+    raw = write_corpus(tmp_path / "raw", {TRAIN: "train", VAL: "val"})
+    bad = raw / "videos" / f"{VAL}.mp4"
+    bad.write_bytes(bad.read_bytes()[:-100])
+    command.build(_config(raw, tmp_path / "out"))
+    summary = json.loads((tmp_path / "out" / "build_summary.json").read_text())
+    assert summary["unusable"] == [VAL]
+    assert summary["recordings"] == {"train": 1, "val": 0, "test": 0}
+    (problem,) = summary["problems"]
+    assert str(bad) in problem
+    assert "cut short" in problem
+    assert str(bad) in (tmp_path / "out" / "dataset_card.md").read_text()
+
+
+def test_no_usable_recording_is_an_error(tmp_path):
+    raw = write_corpus(tmp_path / "raw", {TRAIN: "train"})
+    (raw / "videos" / f"{TRAIN}.mp4").unlink()
+    config = _config(raw, tmp_path / "out")
+    with pytest.raises(UserError, match=r"no recording of .* the video is missing"):
+        command.build(config)
+    assert not (tmp_path / "out" / "build_summary.json").exists()
+    # The cause mended, the same command goes on.
+    good = write_corpus(tmp_path / "good", {TRAIN: "train"})
+    (good / "videos" / f"{TRAIN}.mp4").rename(raw / "videos" / f"{TRAIN}.mp4")
+    command.build(config)
+    assert len(RecordSource(tmp_path / "out", "text", "train")) == 6
+
+
+def test_split_rule_where_the_corpus_gives_none(tmp_path):
+    names = ["a", "b", "c", "d"]
+    lines = {"c": [], "d": []}
+    raw = write_corpus(tmp_path / "raw", dict.fromkeys(names), lines)
+    command.build(_config(raw, tmp_path / "out", frames_fps=0.2))
+    frames = RecordSource(tmp_path / "out", "frames", "train")
+    assert {frames[i].meta["recording"] for i in range(len(frames))} == {"a", "b"}
+    summary = json.loads((tmp_path / "out" / "build_summary.json").read_text())
+    assert summary["recordings"] == {"train": 2, "val": 1, "test": 1}
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        ([], 78, "no config given"),
+        (["--config=configs/prep/nursery.py"], 78, "add --config.raw=DIR"),
+        (["--config=configs/prep/nursery.py", "--config.oud=x"], 78, "key 'oud'"),
+        (["--help"], 1, ""),
+    ],
+)
+def test_command_line(flags, code, message):
+    done = subprocess.run(
+        [sys.executable, "-m", "data_prep.build", *flags],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code
+    assert message in done.stderr
+    if code == 78:
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
+    else:
+        assert (
+            "python -m data_prep.build --config=configs/prep/nursery.py" in done.stdout
+        )
