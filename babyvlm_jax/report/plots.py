@@ -105,12 +105,12 @@ def curve(phase: Phase) -> Markup:
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
-    """Mean over a centred window of a tenth of the curve, cut off at the ends.
+    """Mean over a centred window of a twentieth of the curve, cut off at the ends.
 
-    Twenty values have a window of one neighbour on either side, so
-    smoothed([3.0, 0.0, 3.0, 0.0] * 5)[:3] == [1.5, 2.0, 1.0].
+    The window has at least one neighbour on either side, so
+    smoothed([3.0, 0.0, 3.0, 0.0]) == [1.5, 2.0, 1.0, 1.5].
     """
-    reach = len(values) // 20
+    reach = max(1, len(values) // 40)
     windows = [values[max(0, at - reach) : at + reach + 1] for at in range(len(values))]
     return [sum(window) / len(window) for window in windows]
 

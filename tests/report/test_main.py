@@ -110,7 +110,7 @@ def test_results_that_are_not_synthetic_carry_no_banner(run, tmp_path):
     text = Reader(out.read_text(encoding="utf-8")).text
     assert "SYNTHETIC" not in text
     assert "Every task is." in text
-    assert "mean over a tenth of the run" not in text
+    assert "moving average" not in text
 
 
 def test_user_errors_name_the_remedy(tmp_path):

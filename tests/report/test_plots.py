@@ -23,9 +23,10 @@ def test_ticks_are_round_and_enclose_the_values(low, high, ticks):
 
 
 def test_smoothing_is_centred_and_cut_off_at_the_ends():
-    values = [3.0, 0.0, 3.0, 0.0] * 5
-    assert smoothed(values)[:4] == [1.5, 2.0, 1.0, 2.0]
-    assert smoothed(values)[-1] == 1.5
+    assert smoothed([3.0, 0.0, 3.0, 0.0]) == [1.5, 2.0, 1.0, 1.5]
+    assert smoothed([6.0] * 40 + [0.0] * 40)[37:43] == pytest.approx(
+        [6.0, 4.8, 3.6, 2.4, 1.2, 0.0]
+    )
     assert smoothed([2.0]) == [2.0]
 
 
@@ -47,7 +48,7 @@ def test_curve_spans_the_axes():
     svg = curve(Phase("joint", (1, 5, 10), (3.0, 2.0, 1.0), 4.0, {}))
     # x: step 0 at 40, step 10 at 320; y: loss 3 at 10, loss 1 at 166
     assert 'class="raw" points="68.0,10.0 180.0,88.0 320.0,166.0"' in svg
-    assert 'aria-label="joint: loss from 3.00 to 1.00 over 10 steps"' in svg
+    assert 'aria-label="joint: loss from 2.50 to 1.50 over 10 steps"' in svg
 
 
 def test_curve_of_one_step_and_of_many_steps():
