@@ -8,8 +8,9 @@ import numpy as np
 from babyvlm_jax.data.seeds import generator
 from babyvlm_jax.errors import UserError
 
-WINDOW = 4096  # records sorted together; ours: fill within 1 % of a global sort
-OPEN_ROWS = 128  # ours: bounds the work per record
+# ours: fill within 1 % of sorting all records together, at bounded work per record
+WINDOW = 1024  # records packed together
+CARRIED_ROWS = 64  # rows that wait for the next window
 
 
 class Capacity(NamedTuple):
@@ -45,7 +46,7 @@ def plan(lengths: np.ndarray, capacity: Capacity, seed: int, epoch: int) -> Plan
     """Packs records into rows, as tightly as their shuffled order allows.
 
     Records are shuffled and cut into windows; each window is packed by best fit,
-    largest first, into a bounded number of open rows; the rows are shuffled again.
+    largest first; the rows are shuffled again.
 
     Args:
         lengths: i32[N, 2] tokens (visual ones included) and distinct images.
@@ -67,7 +68,7 @@ def plan(lengths: np.ndarray, capacity: Capacity, seed: int, epoch: int) -> Plan
     for start in range(0, len(order), WINDOW):
         window = order[start : start + WINDOW]
         packer.add(window, lengths[window])
-    rows = packer.close()
+    rows = packer.finish()
     used = lengths[fit].sum(axis=0)
     room = np.maximum(np.array(capacity) * len(rows), 1)
     return Plan(
@@ -94,39 +95,43 @@ def check_some_fit(lengths, fit, capacity, name) -> None:
 
 
 class _Packer:
-    """Best fit into open rows; a record goes where it leaves the least room."""
+    """Best fit: a record goes into the row where it leaves the least room."""
 
     def __init__(self, capacity: Capacity):
-        # a row without image slots still divides by something
-        self._scale = 1.0 / np.maximum(np.array(capacity, float), 1)
         self._capacity = np.array(capacity)
-        self._room = np.zeros((OPEN_ROWS, 2), np.int64)  # [0, 0]: not open
-        self._open = [[] for _ in range(OPEN_ROWS)]
-        self._rows = []
+        # a row without image slots still divides by something
+        self._scale = 1.0 / np.maximum(self._capacity, 1)
+        self._room = np.empty((CARRIED_ROWS + WINDOW, 2), np.int64)
+        self._open: list[list[int]] = []
+        self._closed: list[np.ndarray] = []
 
-    def add(self, numbers: np.ndarray, lengths: np.ndarray) -> None:
-        size = (lengths * self._scale).max(axis=1)
+    def add(self, window: np.ndarray, lengths: np.ndarray) -> None:
+        """Packs one window; only the emptiest rows stay open for the next."""
+        size = lengths @ self._scale
         for i in np.argsort(-size, kind="stable"):
-            slot = self._best(lengths[i])
-            self._open[slot].append(numbers[i])
-            self._room[slot] -= lengths[i]
+            row = self._best(lengths[i])
+            self._open[row].append(window[i])
+            self._room[row] -= lengths[i]
+        room = self._room[: len(self._open)]
+        by_room = np.argsort(-room.min(axis=1), kind="stable")
+        self._close(by_room[CARRIED_ROWS:])
+        kept = by_room[:CARRIED_ROWS]
+        self._room[: len(kept)] = room[kept]
+        self._open = [self._open[row] for row in kept]
 
     def _best(self, length):
-        slack = (self._room * self._scale).sum(axis=1)
-        enough = (self._room >= length).all(axis=1)
+        room = self._room[: len(self._open)]
+        enough = (room >= length).all(axis=1)
         if enough.any():
-            return int(np.where(enough, slack, np.inf).argmin())
-        slot = int(slack.argmin())  # the fullest makes way
-        self._finish(slot)
-        self._room[slot] = self._capacity
-        return slot
+            return int(np.where(enough, room @ self._scale, np.inf).argmin())
+        self._room[len(self._open)] = self._capacity
+        self._open.append([])
+        return len(self._open) - 1
 
-    def _finish(self, slot):
-        if self._open[slot]:
-            self._rows.append(np.array(self._open[slot], np.int64))
-            self._open[slot] = []
+    def _close(self, rows):
+        self._closed += [np.array(self._open[row], np.int64) for row in rows]
 
-    def close(self) -> list[np.ndarray]:
-        for slot in range(OPEN_ROWS):
-            self._finish(slot)
-        return self._rows
+    def finish(self) -> list[np.ndarray]:
+        """All rows."""
+        self._close(range(len(self._open)))
+        return self._closed

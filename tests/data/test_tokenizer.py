@@ -1,0 +1,103 @@
+"""Training is deterministic and complete; files are checked when loaded."""
+
+import subprocess
+import sys
+
+import pytest
+
+from babyvlm_jax.data import tokenizer
+from babyvlm_jax.data.tokenizer import Tokenizer
+from babyvlm_jax.errors import UserError
+
+TEXTS = ["look at the red ball", "where is the ball", "a dog"] * 20
+
+
+def train(symbols=()):
+    return Tokenizer(tokenizer.train(TEXTS, 120, symbols))
+
+
+def command(*args):
+    return subprocess.run(
+        [sys.executable, "-m", "babyvlm_jax.data.tokenizer", *args],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_special_ids_and_case():
+    made = train()
+    assert (made.pad_id, made.unk_id, made.sos_id, made.eos_id) == (0, 1, 2, 3)
+    assert made.encode("  The RED\n ball ") == made.encode("the red ball")
+    assert made.decode(made.encode("Where is the dog")) == "where is the dog"
+    assert made.encode("") == made.encode(" ") == []
+
+
+def test_letters_digits_and_punctuation_are_never_unknown():
+    made = train()
+    text = "answer (c) with '12 34 567 890' : zebra, quick fox? jumps-over!"
+    assert made.unk_id not in made.encode(text)
+    assert made.encode("é")[-1] == made.unk_id
+
+
+def test_symbols_are_one_piece_each():
+    made = train(["user:", "assistant:", "(a)", "(b)"])
+    assert made.pieces("USER: (A) ball (b)") == ["▁user:", "▁(a)", "▁ball", "▁(b)"]
+    assert made.pieces(" ASSISTANT:") == ["▁assistant:"]
+    assert len(train().pieces("(a)")) > 1
+    assert made.decode(made.encode("USER: (A)")) == "user: (a)"
+
+
+def test_chunks_cut_at_blanks_are_the_pieces_of_the_whole():
+    made = train(["user:"])
+    assert made.encode("USER: look at") + made.encode("the ball") == made.encode(
+        "USER: look at the ball"
+    )
+
+
+def test_training_is_deterministic():
+    first, second = tokenizer.train(TEXTS, 120), tokenizer.train(TEXTS, 120)
+    assert first == second
+    assert Tokenizer(first).fingerprint != train(["(a)"]).fingerprint
+
+
+def test_the_size_is_an_upper_bound():
+    assert Tokenizer(tokenizer.train(TEXTS, 6000)).vocab_size < 200
+    assert Tokenizer(tokenizer.train(TEXTS, 90)).vocab_size == 90
+
+
+def test_bad_training_input():
+    with pytest.raises(UserError, match="the corpus has none"):
+        tokenizer.train([" "], 100)
+    with pytest.raises(UserError, match="larger --vocab-size"):
+        tokenizer.train(TEXTS, 20)
+    for symbol in ("(A)", "a b"):
+        with pytest.raises(UserError, match="one lower-case word"):
+            tokenizer.train(TEXTS, 100, [symbol])
+
+
+def test_bad_files(tmp_path):
+    path = tmp_path / "t.model"
+    with pytest.raises(UserError, match="no tokenizer"):
+        Tokenizer.load(path)
+    path.write_bytes(b"not a model")
+    with pytest.raises(UserError, match="not a usable tokenizer"):
+        Tokenizer.load(path)
+
+
+def test_command(world, tmp_path):
+    args = (f"--shards={world.shards}", f"--out={tmp_path}/t.model", "--vocab-size=90")
+    first = command(*args, "--symbols=user:,(a)")
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "from 40 utterances" in first.stdout
+    made = Tokenizer.load(tmp_path / "t.model")
+    assert len(made.encode("USER: (a)")) == 2
+
+    again = command(*args, "--symbols=user:,(a)")
+    assert (again.returncode, again.stdout) == (
+        0,
+        f"{tmp_path}/t.model is already there\n",
+    )
+    other = command(*args)
+    assert other.returncode == 78
+    assert "made with other settings" in other.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["t.json", "t.model"]
