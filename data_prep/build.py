@@ -14,12 +14,8 @@ be used are left out and listed there. A killed build goes on where it was when 
 command is run again. Exit codes: 0 finished, 78 bad configuration or input.
 """
 
-import concurrent.futures
-import contextlib
-import itertools
-import multiprocessing
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from absl import app, flags
@@ -35,6 +31,7 @@ from data_prep.stages.pairing import DATASETS
 from data_prep.stages.recording import Report, cut_recording, prepare
 from data_prep.stages.splitting import assign_splits
 from data_prep.stages.store import SUMMARY, Store, write_json, write_whole
+from data_prep.stages.workers import workers
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "What to build: a file in configs/prep.", lock_config=True
@@ -59,7 +56,7 @@ def build(config: BuildConfig) -> None:
         lambda recording: _has_speech(corpus, recording, config),
         config.seed,
     )
-    with _workers(config.num_processes) as each:
+    with workers(config.num_processes) as each:
         reports = _prepare_all(each, corpus, splits, config, store)
         usable = _usable(corpus, splits, reports)
         _write_datasets(each, corpus, usable, reports, store)
@@ -136,28 +133,6 @@ def _write_one(store: Store, name: str, usable: dict[str, str], description: str
     splits = {split: store.records(found, name) for split, found in recordings.items()}
     write_dataset(store.out, name, splits, description)
     return name
-
-
-@contextlib.contextmanager
-def _workers(num_processes: int):
-    """Gives each(work, jobs): the results of work(*job) as they come."""
-    if num_processes == 1:
-        yield itertools.starmap
-        return
-    # Spawned: forking a process that has imported threaded libraries may hang.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(num_processes, context) as pool:
-
-        def each(work: Callable[..., Any], jobs: Sequence[tuple]) -> Iterator[Any]:
-            futures = [pool.submit(work, *job) for job in jobs]
-            for future in concurrent.futures.as_completed(futures):
-                yield future.result()
-
-        try:
-            yield each
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _print_outcome(summary: dict[str, Any], store: Store) -> None:
