@@ -58,7 +58,7 @@ $(TEST_INSTALLED): $(INSTALLED) requirements-test.lock
 RAW = $(DEMO)/raw/corpus.json
 SHARDS = $(DEMO)/shards/build_summary.json
 TOKENIZER = $(DEMO)/tokenizer.model
-DEVCV = $(DEMO)/shards/.devcv-done
+DEVCV = $(DEMO)/shards/devcv_card.md
 TRAINED = $(DEMO)/instruct/done.json
 EVALUATED = $(DEMO)/eval/.done
 REPORT = $(DEMO)/report.html
@@ -67,7 +67,7 @@ REPORT = $(DEMO)/report.html
 
 demo: $(REPORT)
 	@$(RUN) -m babyvlm_jax.report --workdir=$(DEMO) --show
-	@echo "all done; make clean-demo removes it"
+	@echo "all done; make clean-demo removes $(DEMO)"
 
 demo-parameters:
 	@mkdir -p $(DEMO)
@@ -89,13 +89,13 @@ $(SHARDS): $(RAW)
 
 $(TOKENIZER): $(SHARDS)
 	$(RUN) -m babyvlm_jax.data.tokenizer --shards=$(DEMO)/shards --out=$@ \
-	  --vocab-size=1000
+	  --vocab-size=1024 --symbols='user:,assistant:,(a),(b),(c),(d)'
 	@touch -c $@
 
 $(DEVCV): $(SHARDS)
 	$(RUN) -m data_prep.devcv build --raw=$(DEMO)/raw --out=$(DEMO)/shards \
 	  --size=demo --prompts=ego4d --seed=$(SEED)
-	@touch $@
+	@touch -c $@
 
 $(TRAINED): $(TOKENIZER) $(DEVCV)
 	$(RUN) -m babyvlm_jax.recipe --config=configs/nursery.py --workdir=$(DEMO) \
