@@ -58,7 +58,7 @@ $(TEST_INSTALLED): $(INSTALLED) requirements-test.lock
 RAW = $(DEMO)/raw/corpus.json
 SHARDS = $(DEMO)/shards/build_summary.json
 TOKENIZER = $(DEMO)/tokenizer.model
-DEVCV = $(DEMO)/shards/devcv_card.md
+DEVCV = $(DEMO)/shards/devcv_done
 TRAINED = $(DEMO)/instruct/done.json
 EVALUATED = $(DEMO)/eval/.done
 REPORT = $(DEMO)/report.html
@@ -95,7 +95,7 @@ $(TOKENIZER): $(SHARDS)
 $(DEVCV): $(SHARDS)
 	$(RUN) -m data_prep.devcv build --raw=$(DEMO)/raw --out=$(DEMO)/shards \
 	  --size=demo --prompts=ego4d --seed=$(SEED)
-	@touch -c $@
+	@touch $@
 
 $(TRAINED): $(TOKENIZER) $(DEVCV)
 	$(RUN) -m babyvlm_jax.recipe --config=configs/nursery.py --workdir=$(DEMO) \
