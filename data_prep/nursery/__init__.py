@@ -1,1 +1,1 @@
-"""The nursery: a procedural world written as a raw corpus of videos, transcripts, boxes."""
+"""The nursery: a procedural world, written as videos, transcripts and boxes."""

@@ -83,8 +83,9 @@ def _claim(out: Path, fingerprint: str) -> None:
         other = json.loads(note.read_text(encoding="utf-8")).get("fingerprint")
         if other != fingerprint:
             raise UserError(
-                f"--out={out} holds a corpus of other settings (seed, size, resolution, "
-                "categories or sprites); give another folder or delete this one"
+                f"--out={out} holds a corpus of other settings (seed, size, "
+                "resolution, categories or sprites); give another folder or delete "
+                "this one"
             )
         return
     if out.exists() and any(out.iterdir()):

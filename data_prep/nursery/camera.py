@@ -77,6 +77,12 @@ class Camera:
             p for p in scene.placed if scene.count(p.thing.category) == 1
         ] or list(scene.placed)
         self._unseen: list[Placed] = []
+        self._framings = {
+            "approach": self._frame_approach,
+            "scan": self._frame_scan,
+            "wide": self._frame_wide,
+            "away": self._frame_away,
+        }
         pans_before = index * round(duration_s / 12)
         now = 0.0
         while now < duration_s:
@@ -107,7 +113,7 @@ class Camera:
         """Adds a shot that stands still; returns when it ends."""
         start = now + (_MOVE_S if self._keys else 0.0)
         end = start + _HOLD_S[kind]
-        targets, x, y, view = getattr(self, f"_frame_{kind}")()
+        targets, x, y, view = self._framings[kind]()
         self.shots.append(Shot(kind, start, end, targets))
         drift = self._rng.normal(0, 0.015, 2) * view
         self._key(start, x, y, view)
@@ -145,7 +151,8 @@ class Camera:
 
     def _frame_away(self):
         view = self._rng.uniform(0.9, 1.2)
-        side = self._rng.choice([0.8, layout.WIDTH - 0.8])
+        edge = 0.6 * view * max(1.0, self._aspect)
+        side = self._rng.choice([edge, layout.WIDTH - edge])
         y = self._rng.uniform(1.0, layout.HEIGHT - 1.0)
         return (), float(side), y, view
 
@@ -156,7 +163,7 @@ class Camera:
         start = now + (_MOVE_S if self._keys else 0.0)
         moving = start + _PAN_STILL_S
         end = moving + rng.uniform(1.3, 1.7)  # 6 to 9 frames at 5 fps
-        longer = max(target.length * 1.6, rng.uniform(1.25, 1.5))
+        longer = max(target.length * 1.5, rng.uniform(1.25, 1.5))
         wide, high = longer, longer
         if self._aspect >= 1:
             high = longer / self._aspect
@@ -192,7 +199,9 @@ class Camera:
         pose = first[:, 1:] + share[:, None] * (second[:, 1:] - first[:, 1:])
         wave = [
             np.sin(2 * np.pi * rate * times + phase)
-            for rate, phase in zip((0.31, 0.43, 0.83, 0.97, 0.23, 0.5), self._phases)
+            for rate, phase in zip(
+                (0.31, 0.43, 0.83, 0.97, 0.23, 0.5), self._phases, strict=True
+            )
         ]
         pose[:, 0] += _SHAKE * pose[:, 2] * (wave[0] + 0.5 * wave[2])
         pose[:, 1] += _SHAKE * pose[:, 2] * (wave[1] + 0.5 * wave[3])

@@ -45,12 +45,12 @@ class Thing:
             parts = [self.category, self.picture.rsplit(".", 1)[0], self.size]
         else:
             parts = [self.category, self.colour, "-".join(self.mark), self.size]
-        return "_".join(part.replace(" ", "-") for part in parts)
+        return "_".join(part.replace(" ", "-").replace("/", "-") for part in parts)
 
 
 @functools.cache
 def _mark_colours(seed: int, category: str, colour: str) -> dict[str, tuple[str, ...]]:
-    """Divides the seven mark colours of a base colour: one val, two test, four train."""
+    """Divides the mark colours of a base colour: one val, two test, four train."""
     key = [seed, *f"{category}/{colour}".encode()]
     others = [name for name in shapes.COLOURS if name != colour]
     order = [others[i] for i in np.random.default_rng(key).permutation(len(others))]

@@ -13,14 +13,15 @@ from data_prep.nursery import rooms, write
 from data_prep.nursery.catalogue import SIZES, DrawnWorld
 from data_prep.nursery.settings import FPS, Settings, plan
 from data_prep.nursery.shapes import DRAWINGS
+from data_prep.nursery.sprites import find_sprites
 
 _NOTE = """# SYNTHETIC
 
-This corpus is synthetic. A program (`python -m data_prep.nursery`) drew every picture and
-wrote every word; no child, home or caregiver was recorded. Figures measured on it say
-nothing about real children's experience.
+This corpus is synthetic. A program (`python -m data_prep.nursery`) drew every picture
+and wrote every word; no child, home or caregiver was recorded. Figures measured on it
+say nothing about real children's experience.
 
-- `corpus.json`: the recordings with child, age, split and room, and the facts of the world
+- `corpus.json`: the recordings with child, age, split, room; the facts of the world
 - `videos/`: what the head camera sees; `transcripts/`: what the caregiver says, with
   times and confidences; `annotations/`: COCO boxes of every frame, and for each box the
   instance, its colour and size, and which share of it is `visible` in the frame
@@ -29,6 +30,8 @@ nothing about real children's experience.
 
 def make_world(settings: Settings):
     """The things of a corpus: drawings, or pictures from a folder."""
+    if settings.sprites is not None:
+        return find_sprites(settings.sprites, settings.seed, settings.num_categories)
     return DrawnWorld(settings.seed, settings.num_categories or len(DRAWINGS))
 
 
@@ -41,9 +44,9 @@ def _watch_parent() -> None:
 _worker: dict = {}
 
 
-def _start_worker(out: Path, settings: Settings) -> None:
+def _start_worker(out: Path, settings: Settings, world) -> None:
     threading.Thread(target=_watch_parent, daemon=True).start()
-    _worker.update(out=out, settings=settings, world=make_world(settings))
+    _worker.update(out=out, settings=settings, world=world)
 
 
 def _work(recording) -> None:
@@ -65,7 +68,7 @@ def _write_all(out: Path, settings: Settings, world, recordings, workers: int) -
             max_workers=workers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start_worker,
-            initargs=(out, settings),
+            initargs=(out, settings, world),
         ) as pool:
             jobs = [pool.submit(_work, recording) for recording in recordings]
             try:

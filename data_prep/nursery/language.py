@@ -1,4 +1,4 @@
-"""What the caregiver says during a recording: a timed transcript as an ASR would give it.
+"""What the caregiver says in a recording: a timed transcript as an ASR would give it.
 
 Most lines name what is in view at that time, in many forms, because that is what words
 can be learned from. Some are off-topic, some have a low confidence or are too short.
@@ -110,18 +110,14 @@ class Caregiver:
             placed, number = many
         others = [pair for pair in counts if pair[0] is not placed]
         noun = placed.thing.category
-        forms = {
-            "k": self._number(number),
-            "ns": noun if number == 1 else words.plural(noun),
-        }
+        forms = {"k": f"{self._number(number)} {_inflect(noun, number)}"}
         if not others or self._rng.random() < 0.5:
             return self._fill(self._pick(words.COUNT), placed, **forms)
         second, number2 = self._pick(others)
         other = second.thing.category
         if number > number2 and self._rng.random() < 0.4:
             return self._fill(self._pick(words.MORE), placed, other)
-        forms["k2"] = self._number(number2)
-        forms["os"] = other if number2 == 1 else words.plural(other)
+        forms["k2"] = f"{self._number(number2)} {_inflect(other, number2)}"
         return self._fill(self._pick(words.COUNT_TWO), placed, other, **forms)
 
     def about(self, shot: Shot, moment: float, seen: list[Placed]) -> str | None:
@@ -177,6 +173,10 @@ class Caregiver:
         return self._pick(words.GAMES) if draw < _OFF_TOPIC + _GAME else None
 
 
+def _inflect(noun: str, number: int) -> str:
+    return noun if number == 1 else words.plural(noun)
+
+
 def _line(text: str, start: float, duration: float, confidence: float, speaker) -> dict:
     return {
         "start_s": round(start, 2),
@@ -221,11 +221,10 @@ def _speak(shot, caregiver, in_view, now, last, speaker, rng) -> dict | None:
     if rng.random() < _TOO_SHORT and now + 0.5 < last:
         text = words.SHORT[rng.integers(len(words.SHORT))]
         return _line(text, now, rng.uniform(0.2, 0.45), rng.uniform(0.4, 0.9), speaker)
-    for _ in range(_TRIES):
-        moment = (now - shot.start_s) / (shot.end_s - shot.start_s)
-        text = caregiver.noise()
-        if text is None:
-            text = caregiver.about(shot, moment, in_view(now + 0.5))
+    moment = (now - shot.start_s) / (shot.end_s - shot.start_s)
+    for attempt in range(_TRIES):
+        text = caregiver.noise() if attempt == 0 else None
+        text = text or caregiver.about(shot, moment, in_view(now + 0.5))
         if text is None:
             return None
         spoken = text.split()

@@ -14,8 +14,8 @@ COLUMNS, ROWS = 4, 4
 MARGIN = 1.8  # blank wall and floor around the grid, for the camera to look away to
 WIDTH, HEIGHT = COLUMNS + 2 * MARGIN, ROWS + 2 * MARGIN
 HORIZON = MARGIN + ROWS / 2  # wall above, floor below
-_LENGTH = 0.6  # longer side of a medium thing
-_JITTER = 0.07
+_LENGTH = 0.66  # longer side of a medium thing
+_JITTER = 0.06
 _EMPTY = 0.06  # of the cells stay empty
 _GROUP_SIZES = (2, 3, 4)
 
@@ -60,7 +60,7 @@ def _groups(rng: np.random.Generator) -> list[list[tuple[int, int]]]:
 
 
 def _categories(world, rng: np.random.Generator) -> dict[tuple[int, int], str]:
-    """Gives each filled cell a category; outside the groups each occurs once if it can."""
+    """Gives each filled cell a category; outside the groups at best once each."""
     order = [world.categories[i] for i in rng.permutation(len(world.categories))]
     groups = _groups(rng)
     cells = {}

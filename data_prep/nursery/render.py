@@ -56,7 +56,7 @@ class Stage:
             top = round(placed.y * cell - size[1] / 2)
             plane.paste(picture, (left, top), picture)
             points = _outline(np.asarray(picture.getchannel("A")))
-            outlines.append((points + (left, top)) / cell)
+            outlines.append((points + np.array([left, top])) / cell)
         self.outlines = np.array(outlines)
         tint = rng.uniform(0.93, 1.0, 3) * rng.uniform(0.94, 1.04)
         lit = np.clip(np.asarray(plane) * tint.astype(np.float32), 0, 255)
@@ -87,7 +87,7 @@ class Stage:
             s, c, y * cell - s * width / 2 - c * height / 2,
         )  # fmt: skip
         cut = plane.transform(
-            (width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC
+            (width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
         )
         return np.clip(np.asarray(cut) * np.float32(gain), 0, 255).astype(np.uint8)
 

@@ -57,7 +57,7 @@ class _Painter:
         self.width = image.width
 
     def pattern(self, name: str, top: float, bottom: float, colour: RGB) -> None:
-        """Fills rows `top`..`bottom` (pixels) with a named pattern on a plain colour."""
+        """Fills rows `top`..`bottom` (pixels) with a pattern on a plain colour."""
         self.draw.rectangle([0, top, self.width, bottom], fill=colour)
         line = _shade(colour, 0.95)
         match name:
@@ -143,8 +143,8 @@ def paint(room: Room, cell: float, rng: np.random.Generator) -> Image.Image:
     """
     size = (round(layout.WIDTH * cell), round(layout.HEIGHT * cell))
     wander = rng.uniform(-room.hue_spread, room.hue_spread, 2)
-    wall = _pastel(room.wall_hue + wander[0], rng.uniform(0.86, 0.92), 0.5)
-    floor = _pastel(room.floor_hue + wander[1], rng.uniform(0.8, 0.87), 0.4)
+    wall = _pastel(room.wall_hue + wander[0], rng.uniform(0.88, 0.94), 0.5)
+    floor = _pastel(room.floor_hue + wander[1], rng.uniform(0.84, 0.9), 0.4)
     image = Image.new("RGB", size)
     horizon = layout.HORIZON * cell
     painter = _Painter(image, cell, rng)

@@ -1,4 +1,4 @@
-"""What a corpus is made of (`Settings`), its fingerprint and the plan of its recordings.
+"""What a corpus is made of, its fingerprint and the plan of its recordings.
 
 Imports the standard library only: a finished corpus must be recognised at once.
 """

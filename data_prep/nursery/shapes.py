@@ -4,7 +4,14 @@ import functools
 
 from PIL import Image
 
-from data_prep.nursery import marks, shapes_first
+from data_prep.nursery import (
+    marks,
+    shapes_animals,
+    shapes_first,
+    shapes_food,
+    shapes_home,
+    shapes_outside,
+)
 from data_prep.nursery.pen import RGB, Pen
 
 COLOURS: dict[str, RGB] = {
@@ -18,7 +25,7 @@ COLOURS: dict[str, RGB] = {
     "brown": (122, 70, 34),
 }
 
-_MODULES = (shapes_first,)
+_MODULES = (shapes_first, shapes_animals, shapes_food, shapes_home, shapes_outside)
 DRAWINGS = {
     drawing.__name__.replace("_", " "): drawing
     for module in _MODULES

@@ -56,7 +56,7 @@ def write_video(path: Path, frames, resolution: tuple[int, int]) -> None:
         stream.pix_fmt = "yuv444p"
         stream.options = {
             "crf": _CRF,
-            "preset": "veryfast",
+            "preset": "ultrafast",
             "g": str(_GOP),
             "threads": "1",  # the same bytes on every machine
         }
