@@ -26,3 +26,13 @@ def test_no_file_is_too_long():
 
 def test_the_median_file_is_short():
     assert statistics.median(_lengths().values()) < MEDIAN
+
+
+def test_every_folder_of_code_is_a_package():
+    folders = {
+        path.parent
+        for package in ("babyvlm_jax", "configs", "data_prep")
+        for path in (ROOT / package).rglob("*.py")
+    }
+    bare = [folder for folder in folders if not (folder / "__init__.py").exists()]
+    assert not bare, f"setup.py installs packages only; add __init__.py in {bare}"

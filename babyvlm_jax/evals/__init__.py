@@ -1,0 +1,1 @@
+"""Benchmark tasks: how they are asked, scored and written down."""

@@ -1,0 +1,1 @@
+"""Which checkpoints to benchmark, on what, and how."""
