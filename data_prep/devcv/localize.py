@@ -8,7 +8,7 @@ from data_prep.devcv import items, pictures, prompts
 from data_prep.devcv.bank import Bank, Frame, View
 from data_prep.devcv.items import Item, Style
 
-WINDOWS_PER_FRAME = 400
+WINDOWS_PER_FRAME = 300
 SIDES = (0.4, 1.0)  # of the frame's short side
 INSIDE = 0.97  # of a box's area: this much in one quadrant counts as inside
 MIN_SIDE = 0.14  # of the window's side, for each of the four objects
@@ -23,13 +23,11 @@ def localize(
 
     Source: BabyVLM-V2, Localization; ours: the rule on the other three quadrants.
     """
-    found = [
-        (frame, *window) for frame in bank.frames for window in windows(frame, rng)
-    ]
+    found = _find(bank, rng, number)
     if not found:
         return
-    for quadrant in items.deck(rng, range(4), number):
-        frame, edges, things = found[int(rng.integers(len(found)))]
+    for index, quadrant in enumerate(items.deck(rng, range(4), number)):
+        frame, edges, things = found[index % len(found)]
         image = pictures.window(frame.pixels(), edges)
         yield items.one_round(
             prompts.localize(things[quadrant].category),
@@ -39,6 +37,17 @@ def localize(
             noun=things[quadrant].category,
             bbox=list(edges),
         )
+
+
+def _find(bank, rng, number) -> list[tuple]:
+    """(frame, edges, things by quadrant) of about `number` windows, in random order."""
+    found = []
+    for index in rng.permutation(len(bank.frames)):
+        frame = bank.frames[index]
+        found += [(frame, *window) for window in windows(frame, rng)]
+        if len(found) >= number:
+            break
+    return found
 
 
 def windows(frame: Frame, rng: np.random.Generator) -> list[tuple]:
@@ -58,7 +67,8 @@ def windows(frame: Frame, rng: np.random.Generator) -> list[tuple]:
     left = rng.integers(0, frame.width - 2 * half + 1)
     top = rng.integers(0, frame.height - 2 * half + 1)
     shares = quadrant_shares(frame, left, top, half)
-    good = [i for i in range(len(half)) if _keeps_rule(frame, shares[i], 2 * half[i])]
+    single = ((shares >= INSIDE).sum(axis=1) == 1).all(axis=-1)
+    good = [i for i in np.flatnonzero(single) if _keeps_rule(frame, shares[i], half[i])]
     result = []
     for i in good[:2]:
         edges = (left[i], top[i], left[i] + 2 * half[i], top[i] + 2 * half[i])
@@ -92,20 +102,18 @@ def quadrant_shares(frame: Frame, left, top, half) -> np.ndarray:
     return np.stack(shares, axis=-1)
 
 
-def _keeps_rule(frame, shares, side) -> bool:
-    """One wholly visible, large enough thing a quadrant; four categories; no other.
+def _keeps_rule(frame, shares, half) -> bool:
+    """The quadrants' things are whole, large and of four categories; no other counts.
 
     A thing that is cut by the window's border is tolerated where its category is
     none of the four, and it does not lie mostly inside.
     """
-    inside = shares >= INSIDE  # [K, 4]
-    if not (inside.sum(axis=0) == 1).all():
-        return False
+    inside = shares >= INSIDE  # [K, 4], one thing a quadrant
     chosen = inside.any(axis=1)
     things = [t for t, is_chosen in zip(frame.things, chosen, strict=True) if is_chosen]
     categories = {thing.category for thing in things}
     if len(categories) < 4 or any(
-        thing.visible < 0.99 or max(thing.bbox[2:]) < MIN_SIDE * side
+        thing.visible < 0.99 or max(thing.bbox[2:]) < MIN_SIDE * 2 * half
         for thing in things
     ):
         return False

@@ -28,13 +28,12 @@ def leftright(
 
     Source: BabyVLM-V2, Left/Right.
     """
-    lopsided = asymmetric_views(bank)
-    if not lopsided:
-        return
-    categories = items.deck(rng, tuple(lopsided), number)
+    categories = items.deck(rng, bank.categories, number)
     answers = items.deck(rng, range(3), number)
     for category, answer in zip(categories, answers, strict=True):
-        view = pick(rng, lopsided[category])
+        view = _lopsided_view(bank, rng, category)
+        if view is None:
+            continue
         names = flip_names(rng, style.original_leftright)
         crop = items.object_crop(view, style)
         size = items.canvas_of(view, style)
@@ -50,7 +49,7 @@ def leftright(
             prompts.LETTERS[answer],
             [encoded[0], *options],
             [view],
-            noun=category,
+            noun=view.thing.category,
         )
 
 
@@ -69,17 +68,19 @@ def flip_names(rng: np.random.Generator, original: bool) -> tuple[str, str, str]
     return query, mirror, other
 
 
-def asymmetric_views(bank: Bank) -> dict[str, list[View]]:
-    """Category -> views that none of the flips leaves (nearly) as they are."""
-    found = {}
-    for category, instances in bank.views.items():
-        views = [v for views in instances.values() for v in views if _is_lopsided(v)]
-        if views:
-            found[category] = views
-    return found
+def _lopsided_view(bank, rng, category) -> View | None:
+    """A view of the category, or of any other where it has only symmetric ones."""
+    for attempt in range(2 * TRIES):
+        if attempt >= TRIES:
+            category = pick(rng, bank.categories)
+        view = bank.draw(rng, category)
+        if is_lopsided(view):
+            return view
+    return None
 
 
-def _is_lopsided(view) -> bool:
+def is_lopsided(view: View) -> bool:
+    """No flip leaves the object (nearly) as it is."""
     image = pictures.crop(view.frame.pixels(), view.thing.bbox, 0.0)
     image = pictures.resize(image, (32, 32)).astype(np.float32)
     return all(
@@ -131,26 +132,26 @@ def spatialdetails(
 def _triple(bank, rng, category, want_colour) -> list[View]:
     """Views of three instances, the right one first; of one colour where possible.
 
-    Prefers wrong options from the right one's recording: an equal background.
+    Prefers wrong ones seen in the right one's recording: the background is then alike.
     """
+    by_instance = bank.views[category]
     by_colour = collections.defaultdict(list)
-    for instance, views in bank.views[category].items():
+    for instance, views in by_instance.items():
         by_colour[views[0].thing.colour].append(instance)
     same = [group for group in by_colour.values() if len(group) >= 3]
-    pool = list(bank.views[category])
-    if want_colour and same:
-        pool = pick(rng, same)
-    chosen = [pool[i] for i in rng.permutation(len(pool))[:3]]
-    right = pick(rng, bank.views[category][chosen[0]])
-    views = [right]
-    for instance in chosen[1:]:
-        near = [
-            v
-            for v in bank.views[category][instance]
-            if v.frame.recording == right.frame.recording
+    pool = pick(rng, same) if want_colour and same else list(by_instance)
+    pool = [pool[i] for i in rng.permutation(len(pool))]
+    right = pick(rng, by_instance[pool[0]])
+    near = {
+        instance: [
+            view
+            for view in by_instance[instance]
+            if view.frame.recording == right.frame.recording
         ]
-        views.append(pick(rng, near or bank.views[category][instance]))
-    return views
+        for instance in pool[1:]
+    }
+    wrong = sorted(near, key=lambda instance: not near[instance])[:2]  # stable
+    return [right, *(pick(rng, near[i] or by_instance[i]) for i in wrong)]
 
 
 def _surroundings(rng, view, style) -> np.ndarray:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from data_prep.devcv import items, pictures, prompts
-from data_prep.devcv.bank import Bank, Frame, Thing, View, pick
+from data_prep.devcv.bank import Bank, Frame, Thing, View
 from data_prep.devcv.items import Item, Style
 
 OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
@@ -21,6 +21,9 @@ DIRECTIONS = (
     *(f"{v} {h}" for v in ("top", "bottom") for h in ("left", "right")),
 )
 MAX_SPAN = 25  # annotated frames: 5 s at 5 fps, as the published clips
+MIN_FRAMES = 5
+CUT = 0.9  # visible less than this in the last frame with the object: seen to leave
+STILL = 0.02  # of the frame a step: below, the camera rests
 CLOSE = 0.04  # of the frame: a centre so near to a border's corner is ambiguous
 
 
@@ -74,20 +77,26 @@ def vdr_open(
 def _balanced(rng, found, number) -> Iterator[Exit]:
     """Exits such that the directions that occur take turns."""
     by_direction = {}
-    for exit_ in found:
-        by_direction.setdefault(exit_.direction, []).append(exit_)
+    for index in rng.permutation(len(found)):
+        by_direction.setdefault(found[index].direction, []).append(found[index])
     if not by_direction:
         return
-    for direction in items.deck(rng, sorted(by_direction), number):
-        yield pick(rng, by_direction[direction])
+    turns = {name: itertools.cycle(of) for name, of in by_direction.items()}
+    for direction in items.deck(rng, sorted(turns), number):
+        yield next(turns[direction])
 
 
 def _pictures(rng, exit_, style) -> tuple[list[Frame], list[bytes]]:
-    """Some of the clip's frames: the first, the last, and others evenly between."""
+    """Some of the clip's frames: the first, the last with the object, and one without.
+
+    The others lie evenly between, so that the way out is seen.
+    """
     fewest, most = style.vdr_frames
-    wanted = int(rng.integers(fewest, most + 1))
-    steps = np.linspace(0, len(exit_.frames) - 1, min(wanted, len(exit_.frames)))
-    frames = [exit_.frames[i] for i in sorted({int(s) for s in steps.round()})]
+    gone = min(int(rng.integers(1, 3)), exit_.num_gone)
+    wanted = int(rng.integers(fewest, most + 1)) - gone
+    last = len(exit_.frames) - exit_.num_gone - 1
+    steps = np.linspace(0, last, min(wanted, last + 1)).round().astype(int)
+    frames = [exit_.frames[i] for i in (*steps, *range(last + 1, last + 1 + gone))]
     images = [
         pictures.encode(pictures.shrink(frame.pixels(), style.image_side))
         for frame in frames
@@ -127,13 +136,10 @@ def _exits_of_stretch(frames) -> list[Exit]:
 
 def _exit(frames, seen, gone, instance) -> Exit | None:
     """The clip that ends with `instance` leaving before frame `gone`, if usable."""
-    first = gone
-    whole = None
-    while first > 0 and gone - first < MAX_SPAN and instance in seen[first - 1]:
-        first -= 1
-        if seen[first][instance].visible >= 0.99:
-            whole = first
-    if whole is None or gone - whole < 2:
+    if seen[gone - 1][instance].visible >= CUT:
+        return None
+    whole = _start(frames, seen, gone, instance)
+    if whole is None:
         return None
     last = gone
     if gone + 1 < len(frames) and instance not in seen[gone + 1]:
@@ -152,6 +158,33 @@ def _exit(frames, seen, gone, instance) -> Exit | None:
     if direction is None:
         return None
     return Exit(tuple(clip), last - gone + 1, thing, direction)
+
+
+def _start(frames, seen, gone, instance) -> int | None:
+    """The frame to begin with: the object whole, and about to move out of the frame.
+
+    Goes back from the exit to where the object is whole, then on while it moves, then
+    on until the clip has `MIN_FRAMES`.
+    """
+
+    def is_whole(i):
+        return i >= 0 and instance in seen[i] and seen[i][instance].visible >= 0.99
+
+    start = gone - 1
+    while instance in seen[start] and not is_whole(start):
+        start -= 1
+        if start < 0 or gone - start > MAX_SPAN:
+            return None
+    if not is_whole(start):
+        return None
+    while is_whole(start - 1) and gone - start < MAX_SPAN:
+        before, now = (np.array(seen[i][instance].bbox) for i in (start - 1, start))
+        moved = np.abs((now[:2] + now[2:] / 2) - (before[:2] + before[2:] / 2))
+        still = (moved < STILL * np.array([frames[0].width, frames[0].height])).all()
+        if still and gone - start + 1 >= MIN_FRAMES:
+            break
+        start -= 1
+    return start if gone - start + 1 >= MIN_FRAMES else None
 
 
 def exit_direction(boxes: Sequence, size: tuple[int, int]) -> str | None:
