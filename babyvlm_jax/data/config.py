@@ -4,9 +4,13 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from babyvlm_jax.data.conversation import check_template
 from babyvlm_jax.data.rows import RowShape
 from babyvlm_jax.errors import UserError
+
+Batch = dict[str, np.ndarray]
 
 # field -> least value that makes sense
 _LEAST = {
@@ -89,3 +93,18 @@ class DataConfig:
         return RowShape(
             self.seq_len, self.max_images, self.image_size, self.tokens_per_image
         )
+
+
+def process_places(batch_size: int, process_index: int, process_count: int) -> range:
+    """Rows of the global batch that one process makes.
+
+    Raises:
+        UserError: the batch cannot be divided equally.
+    """
+    if batch_size % process_count:
+        raise UserError(
+            f"data.batch_size={batch_size} is not divisible by {process_count} "
+            f"processes; use a multiple of {process_count}"
+        )
+    share = batch_size // process_count
+    return range(process_index * share, (process_index + 1) * share)

@@ -29,7 +29,7 @@ class Mixture:
             weights: dataset name -> share of the draws, any scale.
             seed: of the run.
         """
-        self._names = tuple(weights)
+        self._names = tuple(sorted(weights))
         self._records = records
         self._seed = seed
         self.num_records = sum(len(records[name]) for name in self._names)
@@ -38,7 +38,10 @@ class Mixture:
         self.size = sum(self._counts)
 
     def draws(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """(dataset number, record number), i64[size] each, of an epoch, shuffled."""
+        """(dataset number, record number), i64[size] each, of an epoch, shuffled.
+
+        Datasets are numbered in the order of their names.
+        """
         walks = [
             self._walk(name, epoch * count, (epoch + 1) * count)
             for name, count in zip(self._names, self._counts, strict=True)

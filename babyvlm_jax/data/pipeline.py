@@ -4,214 +4,26 @@ Nothing here is an iterator with a state: rows are planned an epoch at a time, a
 step's batch, or any process's slice of it, can be asked for directly.
 """
 
-import functools
-import logging
 import sys
-import threading
 from collections.abc import Iterator
 
 import grain
-import numpy as np
 
-from babyvlm_jax.data import packing
-from babyvlm_jax.data.config import DataConfig
-from babyvlm_jax.data.lengths import record_lengths
-from babyvlm_jax.data.mixture import Mixture
-from babyvlm_jax.data.rows import collate, collate_prompts
-from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.data.sources import ExampleSource, PictureSource
-from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.data.config import Batch, DataConfig, process_places
+from babyvlm_jax.data.frames import Frames
+from babyvlm_jax.data.packed import Rows
+from babyvlm_jax.data.rows import collate_prompts
 
 __all__ = [
     "Batch",
     "DataConfig",
-    "Frames",
-    "Rows",
     "batches",
     "collate_prompts",
     "frame_batches",
     "make_frames",
     "make_rows",
+    "prefetched",
 ]
-
-Batch = dict[str, np.ndarray]
-_EMPTY_ROW = np.zeros(0, np.int64)
-
-
-class Rows:
-    """The packed rows of a run, by step.
-
-    Every epoch has the same number of steps, that of the first. An epoch that packs
-    into fewer rows ends with empty rows (a whole batch short: with its first rows
-    again); of one that packs into more, the surplus waits for another epoch.
-
-    Attributes:
-        steps_per_epoch: batches of an epoch.
-        num_steps: batches of the run; None = endless.
-        stats: records, too_long, rows, steps_per_epoch, fill_tokens and fill_images
-            of the first epoch.
-    """
-
-    def __init__(self, cfg: DataConfig):
-        sources = [RecordSource(cfg.shards, name, cfg.split) for name in cfg.mixture]
-        tokenizer = Tokenizer.load(cfg.tokenizer)
-        self._cfg = cfg
-        self._capacity = packing.Capacity(cfg.seq_len, cfg.max_images)
-        self._lengths = [
-            record_lengths(
-                source, tokenizer, cfg.template, cfg.tokens_per_image, cfg.dedupe_images
-            )
-            for source in sources
-        ]
-        self._mixture = Mixture(
-            {
-                source.name: self._usable(source.name, lengths)
-                for source, lengths in zip(sources, self._lengths, strict=True)
-            },
-            cfg.mixture,
-            cfg.seed,
-        )
-        self._examples = ExampleSource(
-            sources,
-            tokenizer,
-            cfg.template,
-            cfg.tokens_per_image,
-            cfg.image_size,
-            cfg.dedupe_images,
-            cfg.blank_images,
-            cfg.cache_images * cfg.cache_images_mb * 2**20,
-        )
-        self._plan_lock = threading.Lock()
-        self._plan_cached = functools.lru_cache(maxsize=2)(self._plan)
-        first = self._pack(0)[2]
-        self.steps_per_epoch = -(-len(first.rows) // cfg.batch_size)
-        self.num_steps = cfg.repeats and cfg.repeats * self.steps_per_epoch
-        self.stats = {
-            "records": self._mixture.size,
-            "too_long": sum(map(len, self._lengths)) - self._mixture.num_records,
-            "rows": len(first.rows),
-            "steps_per_epoch": self.steps_per_epoch,
-            "fill_tokens": first.fill_tokens,
-            "fill_images": first.fill_images,
-        }
-
-    def _usable(self, name, lengths):
-        fit = packing.fits(lengths, self._capacity)
-        packing.check_some_fit(lengths, fit, self._capacity, f"dataset {name!r}")
-        if not fit.all():
-            logging.warning(
-                "dataset %r: %d of %d records are longer than a row of %d tokens and "
-                "%d images and are left out",
-                name,
-                (~fit).sum(),
-                len(fit),
-                *self._capacity,
-            )
-        return np.flatnonzero(fit)
-
-    def _pack(self, epoch):
-        datasets, numbers = self._mixture.draws(epoch)
-        lengths = np.empty((len(numbers), 2), np.int32)
-        for dataset, known in enumerate(self._lengths):
-            mine = datasets == dataset
-            lengths[mine] = known[numbers[mine]]
-        packed = packing.plan(lengths, self._capacity, self._cfg.seed, epoch)
-        return datasets, numbers, packed
-
-    def _plan(self, epoch):
-        """(dataset numbers, record numbers, rows), rows for exactly the steps."""
-        datasets, numbers, packed = self._pack(epoch)
-        need = self.steps_per_epoch * self._cfg.batch_size
-        rows = list(packed.rows[:need])
-        rows += [_EMPTY_ROW] * (-len(rows) % self._cfg.batch_size)
-        while len(rows) < need:
-            rows += packed.rows[: need - len(rows)]
-        return datasets, numbers, rows
-
-    def row(self, step: int, place: int) -> list[tuple[int, int]]:
-        """(dataset number, record number) of the records in one row of a batch."""
-        epoch, within = divmod(step, self.steps_per_epoch)
-        with self._plan_lock:  # or each thread would plan a new epoch
-            datasets, numbers, rows = self._plan_cached(epoch)
-        members = rows[within * self._cfg.batch_size + place]
-        return list(
-            zip(datasets[members].tolist(), numbers[members].tolist(), strict=True)
-        )
-
-    def batch_at(
-        self, step: int, process_index: int = 0, process_count: int = 1
-    ) -> Batch:
-        """This process's slice of the global batch of `step`.
-
-        Args:
-            step: from 0.
-            process_index: which slice.
-            process_count: how many; the batch does not depend on it.
-
-        Returns:
-            The row contract, batch_size / process_count rows.
-
-        Raises:
-            UserError: batch_size is not divisible, or a record is damaged.
-        """
-        places = _slice(self._cfg.batch_size, process_index, process_count)
-        return collate(
-            [
-                [self._examples(*record) for record in self.row(step, place)]
-                for place in places
-            ],
-            self._cfg.row_shape,
-        )
-
-
-class Frames:
-    """The pictures of a run, one a record, by step; for the vision phase.
-
-    Attributes:
-        steps_per_epoch: batches that show every frame once, rounded up.
-        num_steps: batches of the run; None = endless.
-        stats: records and steps_per_epoch.
-    """
-
-    def __init__(self, cfg: DataConfig):
-        self._cfg = cfg
-        self._sources = [
-            RecordSource(cfg.shards, name, cfg.split) for name in cfg.mixture
-        ]
-        self._mixture = Mixture(
-            {source.name: np.arange(len(source)) for source in self._sources},
-            cfg.mixture,
-            cfg.seed,
-        )
-        self._pictures = PictureSource(
-            self._sources,
-            cfg.image_size,
-            cfg.blank_images,
-            cfg.cache_images * cfg.cache_images_mb * 2**20,
-        )
-        self._lock = threading.Lock()
-        self._draws = functools.lru_cache(maxsize=2)(self._mixture.draws)
-        self.steps_per_epoch = -(-self._mixture.size // cfg.batch_size)
-        self.num_steps = cfg.repeats and cfg.repeats * self.steps_per_epoch
-        self.stats = {
-            "records": self._mixture.size,
-            "steps_per_epoch": self.steps_per_epoch,
-        }
-
-    def batch_at(
-        self, step: int, process_index: int = 0, process_count: int = 1
-    ) -> Batch:
-        """{"images": u8[B, H, W, 3]}: this process's slice of the batch of `step`."""
-        places = _slice(self._cfg.batch_size, process_index, process_count)
-        images = [self._frame(step * self._cfg.batch_size + i) for i in places]
-        return {"images": np.stack(images)}
-
-    def _frame(self, position):
-        epoch, within = divmod(position, self._mixture.size)
-        with self._lock:
-            datasets, numbers = self._draws(epoch)
-        return self._pictures(int(datasets[within]), int(numbers[within]))
 
 
 def make_rows(cfg: DataConfig) -> Rows:
@@ -259,7 +71,7 @@ def prefetched(
     process_count: int = 1,
 ) -> Iterator[tuple[int, Batch]]:
     """(step, batch) of `rows` from `start_step` on, made ahead by threads."""
-    _slice(cfg.batch_size, process_index, process_count)
+    process_places(cfg.batch_size, process_index, process_count)
     stop = sys.maxsize if rows.num_steps is None else rows.num_steps
     if start_step >= stop:
         return iter(())
@@ -272,13 +84,3 @@ def prefetched(
     )
     steps = grain.MapDataset.range(start_step, stop)
     return iter(steps.map(at).to_iter_dataset(options))
-
-
-def _slice(batch_size, process_index, process_count):
-    if batch_size % process_count:
-        raise UserError(
-            f"data.batch_size={batch_size} is not divisible by {process_count} "
-            f"processes; use a multiple of {process_count}"
-        )
-    share = batch_size // process_count
-    return range(process_index * share, (process_index + 1) * share)

@@ -9,7 +9,6 @@ from babyvlm_jax.data.images import blank
 from babyvlm_jax.data.rows import Example, decode
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError
 
 TEXT_CACHE_BYTES = 256 * 2**20  # ours: about a million short utterances
 
@@ -97,50 +96,6 @@ class ExampleSource:
         if self._blank is not None:
             return np.repeat(self._blank[None], len(encoded.images), axis=0)
         return decode(encoded.id, encoded.images, self._image_size)
-
-
-class PictureSource:
-    """Reads and decodes the first picture of each record."""
-
-    def __init__(
-        self,
-        sources: list[RecordSource],
-        image_size: int,
-        blank_images: bool,
-        cache_bytes: int,
-    ):
-        """
-        Args:
-            sources: the datasets, by number.
-            image_size: side of the decoded pictures.
-            blank_images: show the mean colour instead of every picture.
-            cache_bytes: room for decoded pictures; 0 decodes again each time.
-        """
-        self._sources = sources
-        self._image_size = image_size
-        self._blank = blank(image_size) if blank_images else None
-        self._pictures = ByteBudget(cache_bytes)
-
-    def __call__(self, dataset: int, number: int) -> np.ndarray:
-        """u8[H, W, 3] of record `number` of dataset `dataset`.
-
-        Raises:
-            UserError: damaged shard or picture, or a record without pictures.
-        """
-        if self._blank is not None:
-            return self._blank
-        key = (dataset, number)
-        picture = self._pictures.get(key)
-        if picture is None:
-            record = self._sources[dataset][number]
-            if not record.images:
-                raise UserError(
-                    f"record {record.id!r} of dataset {self._sources[dataset].name!r} "
-                    "has no picture; the vision phase needs a dataset of frames"
-                )
-            picture = decode(record.id, record.images[:1], self._image_size)[0]
-            self._pictures.put(key, picture, picture.nbytes)
-        return picture
 
 
 def _without_images(encoded):

@@ -36,6 +36,8 @@ class Tokenizer:
 
     def __init__(self, model: bytes):
         self._processor = spm.SentencePieceProcessor(model_proto=model)
+        # prompts, option letters and role names come again and again
+        self._encode = functools.lru_cache(maxsize=2**16)(self._processor.encode)
         self.vocab_size = self._processor.vocab_size()
         self.fingerprint = hashlib.sha256(model).hexdigest()[:16]
 
@@ -61,7 +63,7 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, without specials; runs of blanks count as one."""
-        return self._processor.encode(text)
+        return list(self._encode(text))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`; specials other than <unk> leave no trace."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.data import tokenizer
+from babyvlm_jax.data.config import DataConfig
 from babyvlm_jax.data.images import encode_png
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record, write_dataset
 
@@ -63,3 +64,44 @@ def world(tmp_path_factory) -> World:
     path = tmp_path_factory.mktemp("tokenizer") / "t.model"
     path.write_bytes(model)
     return World(shards, path)
+
+
+class Counted:
+    """A source that counts what is read of it."""
+
+    def __init__(self, source):
+        self.name, self._source, self.reads = source.name, source, 0
+
+    def __getitem__(self, index):
+        self.reads += 1
+        return self._source[index]
+
+
+@pytest.fixture
+def counted():
+    return Counted
+
+
+@pytest.fixture(scope="session")
+def config(world) -> DataConfig:
+    return DataConfig(
+        shards=str(world.shards),
+        tokenizer=str(world.tokenizer),
+        mixture={"pairs": 3.0, "episodes": 1.0},
+        batch_size=4,
+        seq_len=64,
+        max_images=7,
+        image_size=4,
+        tokens_per_image=1,
+    )
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    for key in first:
+        np.testing.assert_array_equal(first[key], second[key], err_msg=key)
+
+
+@pytest.fixture
+def same():
+    return assert_same

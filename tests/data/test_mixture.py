@@ -6,7 +6,7 @@ import numpy as np
 
 from babyvlm_jax.data.mixture import Mixture
 
-RECORDS = {"small": np.array([3, 5, 8]), "large": np.arange(17)}
+RECORDS = {"few": np.array([3, 5, 8]), "many": np.arange(17)}
 
 
 def draws(mixture, epochs):
@@ -19,33 +19,33 @@ def draws(mixture, epochs):
 
 
 def test_shares_follow_the_weights():
-    mixture = Mixture(RECORDS, {"small": 1, "large": 3}, seed=0)
+    mixture = Mixture(RECORDS, {"few": 1, "many": 3}, seed=0)
     assert (mixture.size, mixture.num_records) == (20, 20)
     assert {k: len(v) for k, v in draws(mixture, 1).items()} == {0: 5, 1: 15}
     assert {k: len(v) for k, v in draws(mixture, 7).items()} == {0: 35, 1: 105}
 
 
 def test_a_tiny_share_still_draws():
-    mixture = Mixture(RECORDS, {"small": 1e-6, "large": 1}, seed=0)
+    mixture = Mixture(RECORDS, {"few": 1e-6, "many": 1}, seed=0)
     assert len(draws(mixture, 1)[0]) == 1
 
 
 def test_one_dataset_comes_whole_in_every_epoch():
-    mixture = Mixture({"large": RECORDS["large"]}, {"large": 0.1}, seed=0)
+    mixture = Mixture({"many": RECORDS["many"]}, {"many": 0.1}, seed=0)
     epochs = [mixture.draws(epoch)[1].tolist() for epoch in range(3)]
     assert all(sorted(epoch) == list(range(17)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
 
 
 def test_walks_go_on_across_epochs():
-    mixture = Mixture(RECORDS, {"small": 1, "large": 3}, seed=0)
+    mixture = Mixture(RECORDS, {"few": 1, "many": 3}, seed=0)
     drawn = draws(mixture, 17)  # 85 draws of 3 records, 255 of 17
     assert sorted(collections.Counter(drawn[0]).values()) == [28, 28, 29]
     assert set(collections.Counter(drawn[1]).values()) == {15}
 
 
 def test_the_seed_decides():
-    weights = {"small": 1, "large": 3}
+    weights = {"few": 1, "many": 3}
     first, same, other = (
         Mixture(RECORDS, weights, seed).draws(4)[1].tolist() for seed in (0, 0, 1)
     )

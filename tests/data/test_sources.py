@@ -4,20 +4,9 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.data.schema import Record, RecordSource, write_dataset
-from babyvlm_jax.data.sources import ByteBudget, ExampleSource, PictureSource
+from babyvlm_jax.data.sources import ByteBudget, ExampleSource
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.errors import UserError
-
-
-class Counted:
-    """A source that counts what is read of it."""
-
-    def __init__(self, source):
-        self.name, self._source, self.reads = source.name, source, 0
-
-    def __getitem__(self, index):
-        self.reads += 1
-        return self._source[index]
 
 
 def examples(world, source, blank_images=False, cache_images_bytes=10**6):
@@ -44,8 +33,8 @@ def test_byte_budget():
 
 
 @pytest.mark.parametrize("cache_bytes,reads", [(10**6, 1), (0, 3)])
-def test_records_are_read_once_if_there_is_room(world, cache_bytes, reads):
-    source = Counted(RecordSource(world.shards, "pairs", "train"))
+def test_records_are_read_once_if_there_is_room(world, counted, cache_bytes, reads):
+    source = counted(RecordSource(world.shards, "pairs", "train"))
     make = examples(world, source, cache_images_bytes=cache_bytes)
     seen = [make(0, 5) for _ in range(3)]
     assert source.reads == reads
@@ -54,8 +43,8 @@ def test_records_are_read_once_if_there_is_room(world, cache_bytes, reads):
         np.testing.assert_array_equal(example.encoded.tokens, seen[0].encoded.tokens)
 
 
-def test_text_is_read_once_whatever_the_room_for_pictures(world):
-    source = Counted(RecordSource(world.shards, "text", "train"))
+def test_text_is_read_once_whatever_the_room_for_pictures(world, counted):
+    source = counted(RecordSource(world.shards, "text", "train"))
     make = examples(world, source, cache_images_bytes=0)
     assert make(0, 5).images.shape == (0, 4, 4, 3)
     make(0, 5)
@@ -67,18 +56,6 @@ def test_blank_pictures(world):
     images = examples(world, source, blank_images=True)(0, 0).images
     assert images.shape == (3, 4, 4, 3)
     assert np.unique(images.reshape(-1, 3), axis=0).tolist() == [[123, 116, 103]]
-
-
-def test_pictures(world):
-    source = Counted(RecordSource(world.shards, "frames", "train"))
-    pictures = PictureSource([source], 4, blank_images=False, cache_bytes=10**6)
-    shades = {int(pictures(0, i)[0, 0, 0]) for i in range(10)}
-    assert shades == set(range(10))
-    pictures(0, 0)
-    assert source.reads == 10
-    texts = PictureSource([RecordSource(world.shards, "text", "train")], 4, False, 0)
-    with pytest.raises(UserError, match="of dataset 'text' has no picture"):
-        texts(0, 0)
 
 
 def test_an_undecodable_picture_names_its_record(world, tmp_path):

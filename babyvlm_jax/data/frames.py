@@ -1,0 +1,107 @@
+"""Batches of single pictures, for the vision phase."""
+
+import functools
+import threading
+
+import numpy as np
+
+from babyvlm_jax.data.config import Batch, DataConfig, process_places
+from babyvlm_jax.data.images import blank
+from babyvlm_jax.data.mixture import Mixture
+from babyvlm_jax.data.rows import decode
+from babyvlm_jax.data.schema import RecordSource
+from babyvlm_jax.data.sources import ByteBudget
+from babyvlm_jax.errors import UserError
+
+
+class Frames:
+    """The pictures of a run, one a record, by step; for the vision phase.
+
+    Attributes:
+        steps_per_epoch: batches that show every frame once, rounded up.
+        num_steps: batches of the run; None = endless.
+        stats: records and steps_per_epoch.
+    """
+
+    def __init__(self, cfg: DataConfig):
+        self._cfg = cfg
+        self._sources = [
+            RecordSource(cfg.shards, name, cfg.split) for name in sorted(cfg.mixture)
+        ]
+        self._mixture = Mixture(
+            {source.name: np.arange(len(source)) for source in self._sources},
+            cfg.mixture,
+            cfg.seed,
+        )
+        self._pictures = PictureSource(
+            self._sources,
+            cfg.image_size,
+            cfg.blank_images,
+            cfg.cache_images * cfg.cache_images_mb * 2**20,
+        )
+        self._lock = threading.Lock()
+        self._draws = functools.lru_cache(maxsize=2)(self._mixture.draws)
+        self.steps_per_epoch = -(-self._mixture.size // cfg.batch_size)
+        self.num_steps = cfg.repeats and cfg.repeats * self.steps_per_epoch
+        self.stats = {
+            "records": self._mixture.size,
+            "steps_per_epoch": self.steps_per_epoch,
+        }
+
+    def batch_at(
+        self, step: int, process_index: int = 0, process_count: int = 1
+    ) -> Batch:
+        """{"images": u8[B, H, W, 3]}: this process's slice of the batch of `step`."""
+        places = process_places(self._cfg.batch_size, process_index, process_count)
+        images = [self._frame(step * self._cfg.batch_size + i) for i in places]
+        return {"images": np.stack(images)}
+
+    def _frame(self, position):
+        epoch, within = divmod(position, self._mixture.size)
+        with self._lock:
+            datasets, numbers = self._draws(epoch)
+        return self._pictures(int(datasets[within]), int(numbers[within]))
+
+
+class PictureSource:
+    """Reads and decodes the first picture of each record."""
+
+    def __init__(
+        self,
+        sources: list[RecordSource],
+        image_size: int,
+        blank_images: bool,
+        cache_bytes: int,
+    ):
+        """
+        Args:
+            sources: the datasets, by number.
+            image_size: side of the decoded pictures.
+            blank_images: show the mean colour instead of every picture.
+            cache_bytes: room for decoded pictures; 0 decodes again each time.
+        """
+        self._sources = sources
+        self._image_size = image_size
+        self._blank = blank(image_size) if blank_images else None
+        self._pictures = ByteBudget(cache_bytes)
+
+    def __call__(self, dataset: int, number: int) -> np.ndarray:
+        """u8[H, W, 3] of record `number` of dataset `dataset`.
+
+        Raises:
+            UserError: damaged shard or picture, or a record without pictures.
+        """
+        if self._blank is not None:
+            return self._blank
+        key = (dataset, number)
+        picture = self._pictures.get(key)
+        if picture is None:
+            record = self._sources[dataset][number]
+            if not record.images:
+                raise UserError(
+                    f"record {record.id!r} of dataset {self._sources[dataset].name!r} "
+                    "has no picture; the vision phase needs a dataset of frames"
+                )
+            picture = decode(record.id, record.images[:1], self._image_size)[0]
+            self._pictures.put(key, picture, picture.nbytes)
+        return picture
