@@ -80,8 +80,7 @@ def _claim(out: Path, fingerprint: str) -> None:
         raise UserError(f"--out={out} is a file; give a folder")
     note = out / "settings.json"
     if note.exists():
-        other = json.loads(note.read_text(encoding="utf-8")).get("fingerprint")
-        if other != fingerprint:
+        if fingerprint not in note.read_text(encoding="utf-8"):
             raise UserError(
                 f"--out={out} holds a corpus of other settings (seed, size, "
                 "resolution, categories or sprites); give another folder or delete "

@@ -72,6 +72,7 @@ class Camera:
         """
         self.shots: list[Shot] = []
         self._scene, self._aspect, self._rng = scene, aspect, rng
+        self._long_side = max(aspect, 1 / aspect)
         self._keys: list[tuple[float, float, float, float]] = []
         self._singles = [
             p for p in scene.placed if scene.count(p.thing.category) == 1
@@ -147,7 +148,8 @@ class Camera:
     def _frame_wide(self):
         x = layout.MARGIN + self._rng.uniform(1.5, layout.COLUMNS - 1.5)
         y = layout.MARGIN + self._rng.uniform(1.5, layout.ROWS - 1.5)
-        return (), x, y, self._rng.uniform(2.8, 4.2)
+        view = min(self._rng.uniform(2.8, 4.2), 6.8 / self._long_side)
+        return (), x, y, view
 
     def _frame_away(self):
         view = self._rng.uniform(0.9, 1.2)
@@ -163,13 +165,9 @@ class Camera:
         start = now + (_MOVE_S if self._keys else 0.0)
         moving = start + _PAN_STILL_S
         end = moving + rng.uniform(1.3, 1.7)  # 6 to 9 frames at 5 fps
-        longer = max(target.length * 1.5, rng.uniform(1.25, 1.5))
-        wide, high = longer, longer
-        if self._aspect >= 1:
-            high = longer / self._aspect
-        else:
-            wide = longer * self._aspect
-        view = min(wide, high)
+        view = min(rng.uniform(1.2, 1.45), 1.9 / self._long_side)
+        view = max(view, 1.2 * target.length)
+        wide, high = view * max(self._aspect, 1), view * max(1 / self._aspect, 1)
         x, y = (target.x, target.y) + rng.normal(0, 0.02, 2) * view
         dx, dy = DIRECTIONS[direction]
         # Just past the border: the thing is gone when the pan ends.

@@ -11,7 +11,7 @@ import numpy as np
 from data_prep.nursery.catalogue import SIZES, SPLITS, Thing
 
 COLUMNS, ROWS = 4, 4
-MARGIN = 1.8  # blank wall and floor around the grid, for the camera to look away to
+MARGIN = 2.0  # blank wall and floor around the grid, for the camera to look away to
 WIDTH, HEIGHT = COLUMNS + 2 * MARGIN, ROWS + 2 * MARGIN
 HORIZON = MARGIN + ROWS / 2  # wall above, floor below
 _LENGTH = 0.66  # longer side of a medium thing

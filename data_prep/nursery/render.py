@@ -110,9 +110,9 @@ class Stage:
         v = (c * offset[..., 1] - s * offset[..., 0]) * pixels + height / 2
         whole = np.stack([u.min(-1), v.min(-1), u.max(-1), v.max(-1)], axis=-1)
         limits = np.array([width, height, width, height])
-        inside = np.round(np.clip(whole, 0, limits) * 4) / 4
+        inside = np.clip(whole, 0, limits)
         visible = _area(inside) / np.maximum(_area(whole), 1e-9)
-        return inside, np.clip(visible, 0, 1)
+        return np.round(inside * 4) / 4, visible
 
 
 def _area(boxes: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from pathlib import Path
 from babyvlm_jax.errors import UserError
 
 FPS = 5  # every frame is annotated
+MAX_ASPECT = 16 / 9 + 0.01  # the room around the grid is no larger
 FORMAT = 1  # raised when the same settings give another corpus
 # size -> (recordings, seconds of each, categories of the drawn world); demo: 73 min
 SIZES = {
@@ -108,7 +109,7 @@ def parse_resolution(text: str) -> tuple[int, int]:
     """Reads `--resolution=WIDTHxHEIGHT`.
 
     Raises:
-        UserError: not two numbers from 32 to 1920 with an aspect from 1:2 to 2:1.
+        UserError: not two numbers from 32 to 1920, or too long a frame.
     """
     try:
         width, height = (int(part) for part in text.lower().split("x"))
@@ -119,8 +120,11 @@ def parse_resolution(text: str) -> tuple[int, int]:
             f"--resolution={text}: expected WIDTHxHEIGHT, each from 32 to 1920, "
             "such as 96x96"
         )
-    if not 0.5 <= width / height <= 2:
-        raise UserError(f"--resolution={text}: an aspect from 1:2 to 2:1 is possible")
+    if max(width, height) / min(width, height) > MAX_ASPECT:
+        raise UserError(
+            f"--resolution={text}: the longer side is more than 16/9 of the shorter; "
+            "give a squarer frame"
+        )
     return width, height
 
 

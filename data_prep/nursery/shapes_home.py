@@ -68,7 +68,7 @@ def spoon(pen):
     pen.oval(-0.62, -0.62, 0.4)
     pen.line((-0.4, -0.4), (0.9, 0.9), tone="base", width=0.22)
     yield
-    pen.oval(-0.64, -0.64, 0.22, tone="dark")
+    pen.oval(-0.66, -0.66, 0.18, tone="dark")
 
 
 def teapot(pen):

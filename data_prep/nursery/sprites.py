@@ -1,9 +1,9 @@
 """The world of cut-out pictures: a folder of PNGs with transparency becomes things.
 
 A picture's category is the deepest folder around it that has enough usable pictures;
-folders that name a style ("cartoon") pass their pictures up, folders of symbols are
-left out. Its caption is the first line of the .txt of the same stem, else the file
-name. Pictures are divided over the splits within each category.
+folders that name a style ("cartoon") pass their pictures up, folders of symbols or
+seasons are left out. Its caption is the first line of the .txt of the same stem, else
+the file name. Pictures are divided over the splits within each category.
 """
 
 import collections
@@ -24,11 +24,23 @@ MIN_SIDE = 40  # pixels
 _MIN_TRANSPARENT, _MIN_SOLID = 0.02, 0.05  # of the area
 _MAX_SIDE = 512  # pixels kept of a picture
 _MAX_CAPTION_WORDS = 6
-_STYLES = {"cartoon", "cartoons", "photo", "photos", "toys", "plastic", "misc", "other"}
-_SYMBOLS = {"symbols", "alphabets", "letters", "numbers", "flags", "fonts"}
+_STYLES = {
+    "cartoon",
+    "cartoons",
+    "photo",
+    "photos",
+    "mirror",
+    "toys",
+    "plastic",
+    "misc",
+    "other",
+}
+# Signs and seasons are no kinds of things: what they hold has little in common.
+_NO_KINDS = {"symbols", "alphabets", "letters", "numbers", "flags", "fonts", "seasonal"}
 _DETERMINERS = {"a", "an", "the", "some", "two", "three", "four", "five", "many", "my"}
-_SINGULAR = {
-    "clothes": "clothes",
+_NOUNS = {
+    "clothes": "garment",
+    "music": "instrument",
     "mice": "mouse",
     "leaves": "leaf",
     "people": "person",
@@ -46,8 +58,8 @@ class Picture:
 def singular(folder: str) -> str:
     """Category name of a folder: birds -> bird, dishes -> dish, berries -> berry."""
     name = re.sub(r"[\W_]+", " ", folder.lower()).strip()
-    if name in _SINGULAR:
-        return _SINGULAR[name]
+    if name in _NOUNS:
+        return _NOUNS[name]
     if name.endswith("ies") and len(name) > 4:
         return name[:-3] + "y"
     if name.endswith(("ches", "shes", "sses", "xes")):
@@ -63,13 +75,15 @@ def caption_of(path: Path) -> str:
     lines = note.read_text("utf-8", "replace").splitlines() if note.exists() else []
     words = _words(lines[0]) if lines else []
     if not 0 < len(words) <= _MAX_CAPTION_WORDS:
-        words = _words(path.stem)[:_MAX_CAPTION_WORDS] or ["picture"]
+        words = [word for word in _words(path.stem) if word not in _STYLES]
+        words = [word for word in words if not word.isdigit()][:_MAX_CAPTION_WORDS]
+        words = words or ["picture"]
     text = " ".join(words)
     return text if words[0] in _DETERMINERS else with_article(text)
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+(?:'[^\W_]+)?", text.lower())
+    return re.findall(r"[^\W_]+(?:'[^\W_]+)?", text.lower().replace("\u2019", "'"))
 
 
 def _fault(path: Path) -> str | None:
@@ -195,8 +209,8 @@ def find_sprites(folder: str, seed: int, num_categories: int | None) -> SpriteWo
         if path.suffix.lower() != ".png" or not path.is_file():
             continue
         file = path.relative_to(root)
-        symbol = any(part.lower() in _SYMBOLS for part in file.parent.parts)
-        fault = "in folders of symbols" if symbol else _fault(path)
+        no_kind = any(part.lower() in _NO_KINDS for part in file.parent.parts)
+        fault = "in folders of symbols or seasons" if no_kind else _fault(path)
         if fault is None:
             usable.append(file)
         else:

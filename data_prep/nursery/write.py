@@ -1,7 +1,7 @@
 """Makes one recording and writes its files: video, transcript, annotations.
 
-Every file appears under a temporary name and is renamed when whole; the annotations come
-last, so a recording that has them is finished.
+Every file appears under a temporary name and is renamed when whole; a recording that
+has all of its files is finished.
 """
 
 import json
@@ -68,7 +68,7 @@ def write_video(path: Path, frames, resolution: tuple[int, int]) -> None:
 
 
 def _annotations(recording, scene, boxes, visible, world, resolution) -> dict:
-    """COCO annotations of all frames, with our extension (see the README of the corpus)."""
+    """COCO annotations of all frames, with colour, size, instance_id and visible."""
     width, height = resolution
     ids = {name: number for number, name in enumerate(world.categories, 1)}
     images, annotations = [], []
