@@ -16,7 +16,7 @@ import time
 
 import jax
 import tqdm
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from babyvlm_jax import checkpoint
@@ -31,7 +31,7 @@ from babyvlm_jax.sharding import check_batch, make_mesh
 _CONFIG = config_flags.DEFINE_config_file("config", None, "What to evaluate, and how.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder that gets eval/STEP/.")
 _DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of a user error.")
-_BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
+_BAR = "{desc}{percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
 
 
 def evaluate(cfg: store.EvalConfig, workdir: str) -> dict:
@@ -83,6 +83,7 @@ def load_predictor(cfg: store.EvalConfig, mesh) -> tuple[Predictor, dict]:
         tokens_per_image=data["tokens_per_image"],
         image_size=data["image_size"],
         batch_size=cfg.batch_size,
+        buckets=cfg.buckets,
         mesh=mesh,
         blank_images=cfg.blank_images,
     )
@@ -138,6 +139,8 @@ def read_records(source: RecordSource, limit: int) -> list:
 
 def main(_) -> None:
     """Parses flags and leaves with the project's exit codes."""
+
+    logging.set_verbosity(logging.ERROR)  # Orbax tells each of its steps
 
     def command():
         cfg = store.EvalConfig(**_CONFIG.value.to_dict())

@@ -47,9 +47,11 @@ def detokenize(tokenizer: Tokenizer, row: np.ndarray) -> str:
     """Text of the tokens before the first `<eos>`, stripped of surrounding space.
 
     The official strip comes before scoring: the strict direction scorer would count
-    the space that begins a generated answer as an error.
+    the space that begins a generated answer as an error. Ids that the tokenizer lacks
+    leave no trace: the model's table may be wider.
     """
     tokens = row.tolist()
     if tokenizer.eos_id in tokens:
         tokens = tokens[: tokens.index(tokenizer.eos_id)]
-    return tokenizer.decode(tokens).strip()
+    known = [token for token in tokens if token < tokenizer.vocab_size]
+    return tokenizer.decode(known).strip()

@@ -22,8 +22,7 @@ from babyvlm_jax.data.schema import Record
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.sharding import put_batch
 
-TOKEN_BUCKET = 64
-IMAGE_BUCKETS = (4, 8, 16, 32)
+Bucket = tuple[int, int]  # (T, M)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Predictor:
         tokens_per_image: P.
         image_size: height and width in pixels.
         batch_size: rows of every batch, over all processes.
+        buckets: (T, M) of the batches, smallest first.
         mesh: devices of all processes; the caller has set it.
         blank_images: control: all pictures of a record become one grey picture.
     """
@@ -49,6 +49,7 @@ class Predictor:
     tokens_per_image: int
     image_size: int
     batch_size: int
+    buckets: tuple[Bucket, ...]
     mesh: Mesh
     blank_images: bool = False
 
@@ -68,7 +69,9 @@ class Predictor:
         self, encoded: Sequence[Encoded]
     ) -> Iterator[tuple[Sequence[int], dict[str, jax.Array]]]:
         """Yields (indices into `encoded`, batch); rows behind the indices are spare."""
-        for (num_tokens, num_images), indices in plan(encoded, self.batch_size):
+        for (num_tokens, num_images), indices in plan(
+            encoded, self.buckets, self.batch_size
+        ):
             rows = [encoded[i] for i in indices]
             rows += [rows[-1]] * (self.batch_size - len(rows))
             batch = collate_prompts(
@@ -78,35 +81,43 @@ class Predictor:
 
 
 def plan(
-    encoded: Sequence[Encoded], batch_size: int
-) -> list[tuple[tuple[int, int], list[int]]]:
+    encoded: Sequence[Encoded], buckets: Sequence[Bucket], batch_size: int
+) -> list[tuple[Bucket, list[int]]]:
     """Groups records into batches of one bucket each.
 
-    Lengths 10, 70, 12 with one image each and two rows a batch give
-    [((64, 4), [0, 2]), ((128, 4), [1])].
+    Lengths 10, 70, 12 with one image each, buckets (64, 4) and (128, 8), two rows a
+    batch give [((64, 4), [0, 2]), ((128, 8), [1])].
+
+    Args:
+        encoded: the records.
+        buckets: (T, M), smallest first; see `choose_bucket`.
+        batch_size: most indices in a batch.
 
     Returns:
-        A list of ((T, M), indices), at most `batch_size` indices each.
+        A list of ((T, M), indices).
     """
-    buckets: dict[tuple[int, int], list[int]] = {}
-    by_length = sorted(range(len(encoded)), key=lambda i: (len(encoded[i].tokens), i))
-    for index in by_length:
-        buckets.setdefault(_bucket(encoded[index]), []).append(index)
+    groups: dict[Bucket, list[int]] = {}
+    for index in sorted(range(len(encoded)), key=lambda i: len(encoded[i].tokens)):
+        item = encoded[index]
+        bucket = choose_bucket(len(item.tokens), len(item.images), buckets)
+        groups.setdefault(bucket, []).append(index)
     return [
         (bucket, indices[start : start + batch_size])
-        for bucket, indices in sorted(buckets.items())
+        for bucket, indices in sorted(groups.items())
         for start in range(0, len(indices), batch_size)
     ]
 
 
-def _bucket(encoded: Encoded) -> tuple[int, int]:
-    num_images = len(encoded.images)
-    largest = IMAGE_BUCKETS[-1]
-    fitting = [size for size in IMAGE_BUCKETS if size >= num_images]
-    return (
-        -(-len(encoded.tokens) // TOKEN_BUCKET) * TOKEN_BUCKET,
-        fitting[0] if fitting else -(-num_images // largest) * largest,
-    )
+def choose_bucket(
+    num_tokens: int, num_images: int, buckets: Sequence[Bucket]
+) -> Bucket:
+    """The first bucket that holds a record; beyond the last, a multiple of it."""
+    for bucket in buckets:
+        if num_tokens <= bucket[0] and num_images <= bucket[1]:
+            return bucket
+    tokens, images = buckets[-1]
+    times = max(-(-num_tokens // tokens), -(-num_images // images))
+    return times * tokens, times * images
 
 
 def _own_rows(batch):

@@ -38,6 +38,7 @@ class EvalConfig:
     blank_images: bool
     limit: int
     batch_size: int
+    buckets: tuple[tuple[int, int], ...]
     seed: int
     mesh: Mapping[str, int]
 
@@ -58,6 +59,11 @@ class EvalConfig:
             raise UserError(
                 f"config.batch_size={self.batch_size} must be positive and "
                 f"config.limit={self.limit} not negative"
+            )
+        if not self.buckets or min(map(min, self.buckets)) < 1:
+            raise UserError(
+                f"config.buckets={self.buckets}: expected pairs (tokens, images), all "
+                "positive, smallest first"
             )
         select_tasks(self.tasks)
 

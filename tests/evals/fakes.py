@@ -25,6 +25,7 @@ class WordTokenizer:
     """One id a word, lower-cased; new words get new ids."""
 
     pad_id, unk_id, sos_id, eos_id = range(4)
+    vocab_size = VOCAB
 
     def __init__(self):
         self._ids = {word: 4 + i for i, word in enumerate(WORDS)}
@@ -93,6 +94,7 @@ def make_predictor(batch_size=4, model=MODEL, **changes):
         "tokens_per_image": 1,
         "image_size": 8,
         "batch_size": batch_size,
+        "buckets": ((64, 4), (128, 8)),
         "mesh": mesh,
     }
     return Predictor(**{**settings, **changes})

@@ -79,3 +79,4 @@ def test_detokenize_cuts_at_eos_and_strips():
     assert detokenize(tokenizer, np.array([top, left, 3, top])) == "top left"
     assert detokenize(tokenizer, np.array([top, left])) == "top left"
     assert detokenize(tokenizer, np.array([3, 3])) == ""
+    assert detokenize(tokenizer, np.array([top, 128, 3])) == "top"

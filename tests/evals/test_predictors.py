@@ -3,7 +3,7 @@ import pytest
 
 from babyvlm_jax.data.conversation import Encoded
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.evals.predictors import blank_record, fetch, plan
+from babyvlm_jax.evals.predictors import blank_record, choose_bucket, fetch, plan
 from tests.evals.fakes import make_predictor, picture
 
 
@@ -13,31 +13,31 @@ def encoded(num_tokens, num_images=1):
     return Encoded("x", zeros, zeros, zeros.astype(bool), zeros - 1, images)
 
 
+BUCKETS = ((64, 4), (128, 8))
+
+
 def test_plan_groups_by_bucket_and_sorts_by_length():
     items = [encoded(10), encoded(70), encoded(12), encoded(8), encoded(9, 5)]
-    assert plan(items, batch_size=2) == [
+    assert plan(items, BUCKETS, batch_size=2) == [
         ((64, 4), [3, 0]),
         ((64, 4), [2]),
-        ((64, 8), [4]),
-        ((128, 4), [1]),
+        ((128, 8), [4, 1]),
     ]
+    assert plan([], BUCKETS, batch_size=4) == []
 
 
 @pytest.mark.parametrize(
     ("tokens", "images", "bucket"),
     [
         (64, 0, (64, 4)),
-        (65, 4, (128, 4)),
-        (1, 17, (64, 32)),
-        (1, 33, (64, 64)),
+        (65, 4, (128, 8)),
+        (1, 8, (128, 8)),
+        (129, 1, (256, 16)),
+        (1, 17, (384, 24)),
     ],
 )
-def test_bucket_bounds(tokens, images, bucket):
-    assert plan([encoded(tokens, images)], 1) == [(bucket, [0])]
-
-
-def test_nothing_to_plan():
-    assert plan([], 4) == []
+def test_first_bucket_that_holds_it_or_a_multiple_of_the_last(tokens, images, bucket):
+    assert choose_bucket(tokens, images, BUCKETS) == bucket
 
 
 def test_batches_repeat_the_last_row():

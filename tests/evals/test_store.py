@@ -29,6 +29,7 @@ def cfg(tmp_path):
         blank_images=False,
         limit=0,
         batch_size=4,
+        buckets=((64, 4),),
         seed=0,
         mesh={"data": 1, "fsdp": 1, "tensor": 1},
     )
@@ -43,6 +44,8 @@ def cfg(tmp_path):
         ({"mechanism": "guess"}, "config.mechanism"),
         ({"batch_size": 0}, "config.batch_size"),
         ({"limit": -1}, "config.limit"),
+        ({"buckets": ()}, "config.buckets"),
+        ({"buckets": ((64, 0),)}, "config.buckets"),
         ({"tasks": ("counting",)}, "counting"),
     ],
 )
