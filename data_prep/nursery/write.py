@@ -85,9 +85,9 @@ def _annotations(recording, scene, boxes, visible, world, resolution) -> dict:
         )
         for index, placed in enumerate(scene.placed):
             share = float(visible[frame, index])
-            if share < MIN_VISIBLE:
-                continue
             left, top, right, bottom = boxes[frame, index].tolist()
+            if share < MIN_VISIBLE or left == right or top == bottom:
+                continue
             thing = placed.thing
             annotation = {
                 "id": len(annotations) + 1,
