@@ -73,7 +73,9 @@ def parser() -> argparse.ArgumentParser:
         "--identical-repeats", action="store_true", help="memory: same bytes again"
     )
     published.add_argument(
-        "--full-frames", action="store_true", help="spatialdetails: whole frames"
+        "--original-spatialdetails",
+        action="store_true",
+        help="whole frames, one of them the query's own",
     )
     return top
 
@@ -111,7 +113,7 @@ def _plan(args: argparse.Namespace) -> build.Plan:
         leaky_size=args.leaky_size,
         original_leftright=args.original_leftright,
         identical_repeats=args.identical_repeats,
-        full_frames=args.full_frames,
+        original_spatialdetails=args.original_spatialdetails,
         vdr_frames=(5, 6) if is_demo else (5, 10),
     )
     overrides = {split: vars(args)[split] for split in raw.SPLITS}

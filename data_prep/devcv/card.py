@@ -43,7 +43,7 @@ def card(summary: Mapping[str, Any]) -> str:
             "leaky_size",
             "original_leftright",
             "identical_repeats",
-            "full_frames",
+            "original_spatialdetails",
         )
         if style[name]
     ]

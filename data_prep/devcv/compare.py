@@ -10,7 +10,7 @@ from data_prep.devcv.bank import Bank, Frame, View, pick
 from data_prep.devcv.items import Item, Style
 
 COUNTED = 0.5  # visible at least this much: counted
-TRIES = 30
+TRIES = 200
 
 
 def compare_real(
@@ -19,7 +19,8 @@ def compare_real(
     """Two frames of the split with different numbers of a category, one at least each.
 
     Where the frames allow it, in half of the items the fewer things cover the larger
-    area, so that ink alone does not tell.
+    area, and independently in half the frame with fewer of them holds more things in
+    all: neither ink nor clutter tells.
     """
     pool = frames_by_count(bank)
     nouns = [noun for noun, by_count in pool.items() if len(by_count) > 1]
@@ -28,11 +29,11 @@ def compare_real(
     wanted = zip(
         items.deck(rng, nouns, number),
         items.deck(rng, range(2), number),
-        items.deck(rng, (True, False), number),
+        items.deck(rng, range(4), number),
         strict=True,
     )
-    for noun, answer, is_tricky in wanted:
-        fewer, more = _pair(rng, pool[noun], noun, is_tricky)
+    for noun, answer, kind in wanted:
+        fewer, more = pair(rng, pool[noun], noun, bool(kind % 2), bool(kind // 2))
         options = items.placed(rng, more, [fewer], answer)
         images = [
             pictures.encode(pictures.shrink(frame.pixels(), style.image_side))
@@ -68,13 +69,39 @@ def _counted(frame, noun):
     return [t for t in frame.things if t.category == noun and t.visible >= COUNTED]
 
 
-def _pair(rng, by_count, noun, is_tricky):
-    """(frame with fewer, frame with more), of the wanted kind if one is found."""
+def pair(
+    rng: np.random.Generator,
+    by_count: dict[int, list[Frame]],
+    noun: str,
+    is_inky: bool,
+    is_cluttered: bool,
+) -> tuple[Frame, Frame]:
+    """Draws two frames until they are of the wanted kind, or a while.
+
+    Args:
+        rng: the dice.
+        by_count: number of the noun -> frames, two numbers at least.
+        noun: the category that is counted.
+        is_inky: in the frame with fewer of them they cover more.
+        is_cluttered: the frame with fewer of them holds as many things in all, or more.
+
+    Returns:
+        (frame with fewer, frame with more).
+    """
     counts = tuple(by_count)
+    fallback = None
     for _ in range(TRIES):
-        low, high = sorted(int(n) for n in rng.choice(counts, 2, replace=False))
+        first, second = int(rng.integers(len(counts))), int(rng.integers(len(counts)))
+        if first == second:
+            continue
+        low, high = sorted((counts[first], counts[second]))
         fewer, more = pick(rng, by_count[low]), pick(rng, by_count[high])
-        ink = [sum(t.area for t in _counted(f, noun)) for f in (fewer, more)]
-        if (ink[0] > ink[1]) == is_tricky:
-            break
-    return fewer, more
+        if (len(fewer.things) >= len(more.things)) == is_cluttered:
+            fallback = fewer, more
+            if (_ink(fewer, noun) > _ink(more, noun)) == is_inky:
+                break
+    return fallback or (pick(rng, by_count[counts[0]]), pick(rng, by_count[counts[-1]]))
+
+
+def _ink(frame, noun) -> float:
+    return sum(thing.area for thing in _counted(frame, noun))

@@ -23,7 +23,7 @@ class Style:
         leaky_size: object size tells the number, as published (Object Counting).
         original_leftright: one copy and two identical mirrors, as published.
         identical_repeats: repeats byte-identical, as published (Delayed Memory).
-        full_frames: options are whole frames, as published (Spatial Details).
+        original_spatialdetails: whole frames, one the query's own, as published.
         vdr_frames: fewest and most frames of a Visual Delayed Response clip.
     """
 
@@ -32,7 +32,7 @@ class Style:
     leaky_size: bool = False
     original_leftright: bool = False
     identical_repeats: bool = False
-    full_frames: bool = False
+    original_spatialdetails: bool = False
     vdr_frames: tuple[int, int] = (5, 10)
 
 

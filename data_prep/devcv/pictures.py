@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 JPEG_QUALITY = 92
+BACKGROUND_TOLERANCE = 28  # of 255, any channel; ours: spans shading, not outlines
 FLIPS = {
     "identity": lambda image: image,
     "horizontal": lambda image: image[:, ::-1],
@@ -96,3 +97,28 @@ def paste(
         x, y = (place * room).round().astype(int)
         canvas[y : y + image.shape[0], x : x + image.shape[1]] = image
     return canvas
+
+
+def cut_out(image: np.ndarray) -> np.ndarray:
+    """The object on black: what looks like a corner and hangs on the border goes.
+
+    On a plain background the object's outline is left; on a busy one most stays.
+
+    Args:
+        image: u8[H, W, 3] crop with some background around the object.
+
+    Returns:
+        u8[H, W, 3].
+    """
+    corners = image[[0, 0, -1, -1], [0, -1, 0, -1]].astype(np.int16)
+    apart = np.abs(image[:, :, None].astype(np.int16) - corners).max(axis=-1)
+    alike = (apart <= BACKGROUND_TOLERANCE).any(axis=-1)
+    outside = np.zeros(np.add(alike.shape, 2), bool)
+    outside[[0, -1]] = outside[:, [0, -1]] = True  # a rim to start from
+    inner = outside[1:-1, 1:-1]
+    count = -1
+    while count != (count := np.count_nonzero(outside)):
+        grown = outside[:-2, 1:-1] | outside[2:, 1:-1]
+        grown |= outside[1:-1, :-2] | outside[1:-1, 2:]
+        inner |= grown & alike
+    return np.where(inner[..., None], np.uint8(0), image)

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from data_prep.devcv.compare import compare_real
 from data_prep.devcv.counting import compare_synthetic, count, subitize
 from data_prep.devcv.items import Task
+from data_prep.devcv.leftright import leftright
 from data_prep.devcv.localize import localize
-from data_prep.devcv.matching import leftright, spatialdetails
 from data_prep.devcv.memory import memory
+from data_prep.devcv.spatial import spatialdetails
 from data_prep.devcv.vdr import vdr_binary, vdr_open
 from data_prep.devcv.words import lwl, picture_vocabulary
 
