@@ -12,6 +12,7 @@ so, as eval/STEP-choice-blank. A finished task is kept in .partial until the who
 written, so a stopped evaluation goes on where it was; a finished one is not repeated.
 """
 
+import sys
 import time
 
 import jax
@@ -22,7 +23,7 @@ from ml_collections import config_flags
 from babyvlm_jax import checkpoint
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError, run_main
+from babyvlm_jax.errors import EXIT_USER_ERROR, UserError, run_main
 from babyvlm_jax.evals import mechanisms, results, store
 from babyvlm_jax.evals.dialogue import num_rounds
 from babyvlm_jax.evals.predictors import Predictor
@@ -137,6 +138,25 @@ def read_records(source: RecordSource, limit: int) -> list:
     return [source[index] for index in range(size)]
 
 
+def parse_flags(argv: list[str]) -> list[str]:
+    """Parses the command line, whose mistakes are the user's, in one line."""
+    try:
+        rest = flags.FLAGS(argv)
+        _ = _CONFIG.value.to_dict  # a config file that fails to load says so here
+    except (AttributeError, KeyError) as error:
+        stop(f"the config has no key {error}; its file lists what can be set")
+    except (flags.Error, OSError, TypeError, ValueError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip("; ")]
+        stop(f"{lines[-1]}; see --help")
+    return rest
+
+
+def stop(message: str) -> None:
+    """Ends the command as a user error."""
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(EXIT_USER_ERROR)
+
+
 def main(_) -> None:
     """Parses flags and leaves with the project's exit codes."""
 
@@ -151,4 +171,4 @@ def main(_) -> None:
 
 if __name__ == "__main__":
     flags.mark_flags_as_required(["config", "workdir"])
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -4,6 +4,7 @@ import sys
 
 import jax
 import pytest
+from absl.testing import flagsaver
 
 from babyvlm_jax import evaluate
 from babyvlm_jax.data.schema import Record, write_dataset
@@ -138,3 +139,30 @@ def test_command_refuses_a_missing_checkpoint(tmp_path):
     assert done.returncode == 78
     assert done.stderr.startswith("error: config.checkpoint=")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flag", "named"),
+    [
+        ("--config=configs/eval/nowhere.py", "configs/eval/nowhere.py"),
+        ("--config=configs/eval/devcv.py:speed=9", "'speed=9'"),
+        ("--config=configs/eval/devcv.py:size=9", "size='9'"),
+        ("--confi", "confi"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(flag, named, capsys):
+    with flagsaver.flagsaver(), pytest.raises(SystemExit) as end:
+        evaluate.parse_flags(["evaluate", "--workdir=w", flag])
+    assert end.value.code == 78
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert named in error
+    assert error.count("\n") == 1
+
+
+def test_a_key_that_the_config_lacks_is_named(capsys):
+    line = ["evaluate", "--config=configs/eval/devcv.py", "--config.bach_size=2"]
+    with flagsaver.flagsaver(), pytest.raises(SystemExit) as end:
+        evaluate.parse_flags(line)
+    assert end.value.code == 78
+    assert "bach_size" in capsys.readouterr().err

@@ -26,6 +26,8 @@ BUCKETS = {
 def get_config(arg=""):
     """Settings of an evaluation."""
     arg = parse_arg(arg, smoke=False, size="nursery")
+    if arg["size"] not in BUCKETS:
+        raise ValueError(f"size={arg['size']!r} is not one of {sorted(BUCKETS)}")
     c = mlc.ConfigDict()
     c.checkpoint = ""  # a phase's work directory
     c.shards = ""  # folder of the devcv_* datasets
