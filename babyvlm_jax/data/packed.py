@@ -64,7 +64,8 @@ class Rows:
             cfg.cache_images * cfg.cache_images_mb * 2**20,
         )
         self._plan_lock = threading.Lock()
-        self._plan_cached = functools.lru_cache(maxsize=2)(self._plan)
+        self._pack = functools.lru_cache(maxsize=1)(self._pack_epoch)
+        self._plan = functools.lru_cache(maxsize=2)(self._plan_epoch)
         first = self._pack(0)[2]
         self.steps_per_epoch = -(-len(first.rows) // cfg.batch_size)
         self.num_steps = cfg.repeats and cfg.repeats * self.steps_per_epoch
@@ -91,7 +92,7 @@ class Rows:
             )
         return np.flatnonzero(fit)
 
-    def _pack(self, epoch):
+    def _pack_epoch(self, epoch):
         datasets, numbers = self._mixture.draws(epoch)
         lengths = np.empty((len(numbers), 2), np.int32)
         for dataset, known in enumerate(self._lengths):
@@ -100,7 +101,7 @@ class Rows:
         packed = packing.plan(lengths, self._capacity, self._cfg.seed, epoch)
         return datasets, numbers, packed
 
-    def _plan(self, epoch):
+    def _plan_epoch(self, epoch):
         """(dataset numbers, record numbers, rows), rows for exactly the steps."""
         datasets, numbers, packed = self._pack(epoch)
         need = self.steps_per_epoch * self._cfg.batch_size
@@ -114,7 +115,7 @@ class Rows:
         """(dataset number, record number) of the records in one row of a batch."""
         epoch, within = divmod(step, self.steps_per_epoch)
         with self._plan_lock:  # or each thread would plan a new epoch
-            datasets, numbers, rows = self._plan_cached(epoch)
+            datasets, numbers, rows = self._plan(epoch)
         members = rows[within * self._cfg.batch_size + place]
         return list(
             zip(datasets[members].tolist(), numbers[members].tolist(), strict=True)

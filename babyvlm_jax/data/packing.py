@@ -98,35 +98,42 @@ class _Packer:
     """Best fit: a record goes into the row where it leaves the least room."""
 
     def __init__(self, capacity: Capacity):
-        self._capacity = np.array(capacity)
+        self._capacity = capacity
         # a row without image slots still divides by something
-        self._scale = 1.0 / np.maximum(self._capacity, 1)
-        self._room = np.empty((CARRIED_ROWS + WINDOW, 2), np.int64)
+        self._scale = 1.0 / np.maximum(np.array(capacity), 1)
+        limit = CARRIED_ROWS + WINDOW
+        self._tokens = np.empty(limit, np.int64)  # room left in the open rows
+        self._images = np.empty(limit, np.int64)
+        self._slack = np.empty(limit)  # both, in rows
         self._open: list[list[int]] = []
         self._closed: list[np.ndarray] = []
 
     def add(self, window: np.ndarray, lengths: np.ndarray) -> None:
         """Packs one window; only the emptiest rows stay open for the next."""
         size = lengths @ self._scale
-        for i in np.argsort(-size, kind="stable"):
-            row = self._best(lengths[i])
+        for i in np.argsort(-size, kind="stable").tolist():
+            tokens, images = lengths[i].tolist()
+            row = self._best(tokens, images)
             self._open[row].append(window[i])
-            self._room[row] -= lengths[i]
-        room = self._room[: len(self._open)]
-        by_room = np.argsort(-room.min(axis=1), kind="stable")
+            self._tokens[row] -= tokens
+            self._images[row] -= images
+            self._slack[row] -= size[i]
+        by_room = np.argsort(-self._slack[: len(self._open)], kind="stable")
         self._close(by_room[CARRIED_ROWS:])
         kept = by_room[:CARRIED_ROWS]
-        self._room[: len(kept)] = room[kept]
+        for room in (self._tokens, self._images, self._slack):
+            room[: len(kept)] = room[kept]
         self._open = [self._open[row] for row in kept]
 
-    def _best(self, length):
-        room = self._room[: len(self._open)]
-        enough = (room >= length).all(axis=1)
+    def _best(self, tokens, images):
+        count = len(self._open)
+        enough = (self._tokens[:count] >= tokens) & (self._images[:count] >= images)
         if enough.any():
-            return int(np.where(enough, room @ self._scale, np.inf).argmin())
-        self._room[len(self._open)] = self._capacity
+            return int(np.where(enough, self._slack[:count], np.inf).argmin())
+        self._tokens[count], self._images[count] = self._capacity
+        self._slack[count] = 2.0
         self._open.append([])
-        return len(self._open) - 1
+        return count
 
     def _close(self, rows):
         self._closed += [np.array(self._open[row], np.int64) for row in rows]
