@@ -30,7 +30,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--size",
         default="demo",
-        help="demo (73 min), small (4h), full (24h) or e.g. 0.5h",
+        help="demo (80 min), small (4h), full (24h) or e.g. 0.5h",
     )
     parser.add_argument("--seed", type=int, default=0, help="of everything (default 0)")
     parser.add_argument(

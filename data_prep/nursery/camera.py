@@ -4,7 +4,8 @@ A pose is the centre of the view (cells), the length of the frame's shorter side
 and a small roll (radians). Kinds of shot:
 
     approach   one thing fills most of the frame, held while it is named
-    scan       a group of 2x2 cells, one thing in each quadrant
+    scan       2x2 cells with four kinds of things, one in each quadrant
+    group      2x2 cells with several things of one kind, to be counted
     pan        from one thing steadily away, so that it leaves the frame on one side
     wide       most of the room
     away       a blank piece of wall or floor
@@ -28,8 +29,10 @@ DIRECTIONS = {
     "bottom left": (-1, 1),
     "bottom right": (1, 1),
 }
-_DECK = ("approach", "scan", "approach", "pan", "scan", "approach", "pan", "rest")
-_HOLD_S = {"approach": 3.4, "scan": 2.6, "wide": 2.0, "away": 1.2}
+_DECK = (
+    "approach", "approach", "approach", "scan", "scan", "group", "pan", "pan", "rest",
+)  # fmt: skip
+_HOLD_S = {"approach": 3.4, "scan": 2.6, "group": 2.2, "wide": 2.0, "away": 1.2}
 _MOVE_S = 0.8
 _PAN_STILL_S = 0.8
 _SHAKE = 0.012  # of the view
@@ -41,7 +44,7 @@ class Shot:
     """One shot; the camera stands (or pans) from `start_s` to `end_s`.
 
     Attributes:
-        kind: approach, scan, pan, wide or away.
+        kind: approach, scan, group, pan, wide or away.
         targets: what it is about; four things in reading order for a scan.
         direction: where the target of a pan leaves the frame.
     """
@@ -81,6 +84,7 @@ class Camera:
         self._framings = {
             "approach": self._frame_approach,
             "scan": self._frame_scan,
+            "group": self._frame_group,
             "wide": self._frame_wide,
             "away": self._frame_away,
         }
@@ -127,23 +131,32 @@ class Camera:
         x, y = self._rng.normal(0, 0.03, 2) * view
         return (target,), target.x + x, target.y + y, view
 
-    def _frame_scan(self):
-        squares = []
+    def _squares(self):
+        """All 2x2 cells: column, row and the things in them, in reading order."""
         for row in range(layout.ROWS - 1):
             for column in range(layout.COLUMNS - 1):
                 cells = [(column + i, row + j) for j in (0, 1) for i in (0, 1)]
-                four = tuple(self._scene.at(*cell) for cell in cells)
-                if None not in four:
-                    kinds = len({p.thing.category for p in four})
-                    squares.append((kinds, column, row, four))
-        if not squares:
-            return self._frame_wide()
-        best = max(square[0] for square in squares)
-        good = [square for square in squares if square[0] == best]
-        _, column, row, four = good[self._rng.integers(len(good))]
+                things = (self._scene.at(*cell) for cell in cells)
+                yield column, row, tuple(thing for thing in things if thing)
+
+    def _frame_square(self, squares):
+        """Frames one of some 2x2 cells."""
+        column, row, things = squares[self._rng.integers(len(squares))]
         x, y = self._rng.normal(0, 0.04, 2)
         centre = (layout.MARGIN + column + 1 + x, layout.MARGIN + row + 1 + y)
-        return four, *centre, self._rng.uniform(1.85, 2.1)
+        return things, *centre, self._rng.uniform(1.85, 2.1)
+
+    def _frame_scan(self):
+        full = [square for square in self._squares() if len(square[2]) == 4]
+        if not full:
+            return self._frame_wide()
+        most = max(_num_kinds(things) for *_, things in full)
+        return self._frame_square([s for s in full if _num_kinds(s[2]) == most])
+
+    def _frame_group(self):
+        groups = [s for s in self._squares() if _num_kinds(s[2]) < len(s[2])]
+        _, *framing = self._frame_square(groups)
+        return (), *framing
 
     def _frame_wide(self):
         x = layout.MARGIN + self._rng.uniform(1.5, layout.COLUMNS - 1.5)
@@ -208,3 +221,7 @@ class Camera:
 
     def _is_pan(self, time_s: float) -> bool:
         return any(s.kind == "pan" and s.start_s < time_s < s.end_s for s in self.shots)
+
+
+def _num_kinds(things: tuple[Placed, ...]) -> int:
+    return len({placed.thing.category for placed in things})

@@ -138,13 +138,14 @@ class Caregiver:
             return self._pick(words.AWAY)
         if not seen:
             return None
-        if self._rng.random() < 0.25:
+        if self._rng.random() < (0.8 if shot.kind == "group" else 0.2):
             return self.count(seen)
         if shot.kind == "scan" and shot.targets:
             return self._scan(shot.targets)
         first, second = self._rng.permutation(len(seen))[[0, -1]]
         other = seen[second].thing.category
-        phrase = self._pick(words.WIDE if self._rng.random() < 0.6 else words.PAIR)
+        wide = shot.kind == "wide" and self._rng.random() < 0.6
+        phrase = self._pick(words.WIDE if wide else words.PAIR)
         if other == seen[first].thing.category:
             phrase = self._pick(words.NAME)
         return self._fill(phrase, seen[first], other)

@@ -50,12 +50,14 @@ class Scene:
 
 
 def _groups(rng: np.random.Generator) -> list[list[tuple[int, int]]]:
-    """Two runs of neighbouring cells, in different rows, for things of one kind."""
+    """Cells for things of one kind: two to four in two quarters of the grid."""
+    quarters = [(c, r) for r in range(0, ROWS, 2) for c in range(0, COLUMNS, 2)]
     groups = []
-    for row in rng.choice(ROWS, 2, replace=False):
-        size = int(rng.choice(_GROUP_SIZES, p=(0.4, 0.35, 0.25)))
-        first = int(rng.integers(0, COLUMNS - size + 1))
-        groups.append([(first + i, int(row)) for i in range(size)])
+    for index in rng.choice(len(quarters), 2, replace=False):
+        column, row = quarters[index]
+        square = [(column + i, row + j) for j in (0, 1) for i in (0, 1)]
+        chosen = rng.choice(len(square), rng.choice(_GROUP_SIZES), replace=False)
+        groups.append([square[i] for i in sorted(chosen)])
     return groups
 
 

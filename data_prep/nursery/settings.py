@@ -16,9 +16,9 @@ from babyvlm_jax.errors import UserError
 FPS = 5  # every frame is annotated
 MAX_ASPECT = 16 / 9 + 0.01  # the room around the grid is no larger
 FORMAT = 1  # raised when the same settings give another corpus
-# size -> (recordings, seconds of each, categories of the drawn world); demo: 73 min
+# size -> (recordings, seconds of each, categories of the drawn world); demo: 80 min
 SIZES = {
-    "demo": (146, 30.0, 12),
+    "demo": (160, 30.0, 12),
     "small": (240, 60.0, None),
     "full": (1440, 60.0, None),
 }

@@ -13,7 +13,7 @@ DEMO = lib.Settings(0, 146, 30.0, (96, 96), 12)
 
 
 def test_sizes():
-    assert lib.parse_size("demo", None, False) == (146, 30.0, 12)
+    assert lib.parse_size("demo", None, False) == (160, 30.0, 12)
     assert lib.parse_size("small", None, False) == (240, 60.0, None)
     assert lib.parse_size("full", 20, False) == (1440, 60.0, 20)
     assert lib.parse_size("0.5h", None, False) == (60, 30.0, None)
