@@ -29,9 +29,6 @@ from babyvlm_jax.evals.dialogue import num_rounds
 from babyvlm_jax.evals.predictors import Predictor
 from babyvlm_jax.sharding import check_batch, make_mesh
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "What to evaluate, and how.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder that gets eval/STEP/.")
-_DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of a user error.")
 _BAR = "{desc}{percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
 
 
@@ -138,13 +135,24 @@ def read_records(source: RecordSource, limit: int) -> list:
     return [source[index] for index in range(size)]
 
 
-def parse_flags(argv: list[str]) -> list[str]:
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
+    """Declares the flags; called by the command alone, as others share their names."""
+    config_flags.DEFINE_config_file(
+        "config", None, "What to evaluate, and how.", flag_values=values
+    )
+    flags.DEFINE_string("workdir", None, "Gets eval/STEP/.", flag_values=values)
+    flags.DEFINE_bool("debug", False, "Traceback of user errors.", flag_values=values)
+    flags.mark_flags_as_required(["config", "workdir"], flag_values=values)
+
+
+def parse_flags(argv: list[str], values: flags.FlagValues = flags.FLAGS) -> list[str]:
     """Parses the command line, whose mistakes are the user's, in one line."""
     try:
-        rest = flags.FLAGS(argv)
-        _ = _CONFIG.value.to_dict  # a config file that fails to load says so here
+        rest = values(argv)
+        _ = values.config.to_dict  # a config file that fails to load says so here
     except (AttributeError, KeyError) as error:
-        stop(f"the config has no key {error}; its file lists what can be set")
+        why = " ".join(str(error.args[0]).split())
+        stop(f"the config has no key {why}; its file lists what can be set")
     except (flags.Error, OSError, TypeError, ValueError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip("; ")]
         stop(f"{lines[-1]}; see --help")
@@ -158,17 +166,17 @@ def stop(message: str) -> None:
 
 
 def main(_) -> None:
-    """Parses flags and leaves with the project's exit codes."""
-
+    """Evaluates, and leaves with the project's exit codes."""
     logging.set_verbosity(logging.ERROR)  # Orbax tells each of its steps
+    values = flags.FLAGS
 
     def command():
-        cfg = store.EvalConfig(**_CONFIG.value.to_dict())
-        print(results.table(evaluate(cfg, _WORKDIR.value)["tasks"]))
+        cfg = store.EvalConfig(**values.config.to_dict())
+        print(results.table(evaluate(cfg, values.workdir)["tasks"]))
 
-    run_main(command, debug=_DEBUG.value)
+    run_main(command, debug=values.debug)
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["config", "workdir"])
+    define_flags()
     app.run(main, flags_parser=parse_flags)
