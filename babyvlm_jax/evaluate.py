@@ -151,6 +151,8 @@ def parse_flags(argv: list[str], values: flags.FlagValues = flags.FLAGS) -> list
         rest = values(argv)
         _ = values.config.to_dict  # a config file that fails to load says so here
     except (AttributeError, KeyError) as error:
+        while isinstance(error.args[0], Exception):  # ml_collections wraps one
+            error = error.args[0]
         why = " ".join(str(error.args[0]).split())
         stop(f"the config has no key {why}; its file lists what can be set")
     except (flags.Error, OSError, TypeError, ValueError) as error:
