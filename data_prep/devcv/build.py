@@ -4,7 +4,6 @@ Every (task, split) draws from its own dice, seeded by the settings alone: neith
 number of workers nor which tasks are built changes an item.
 """
 
-import concurrent.futures
 import dataclasses
 import functools
 import itertools
@@ -30,6 +29,7 @@ from babyvlm_jax.errors import UserError
 from data_prep.devcv import card, ingest, sizes
 from data_prep.devcv.bank import MIN_SIDE, Bank
 from data_prep.devcv.items import Style
+from data_prep.stages.workers import workers
 
 SUMMARY = "devcv_summary.json"
 CARD = "devcv_card.md"
@@ -65,7 +65,7 @@ def build(
     plan: Plan,
     tasks: tuple[str, ...],
     load: Callable[[], tuple[list[ingest.Job], list[str]]],
-    workers: int,
+    num_workers: int,
 ) -> dict:
     """Writes the datasets `devcv_TASK` that are not there yet, then the summary.
 
@@ -74,7 +74,7 @@ def build(
         plan: what to build.
         tasks: which of `sizes.TASKS`.
         load: lists the recordings; called only if something is to be built.
-        workers: worker processes.
+        num_workers: worker processes; they change nothing but the time.
 
     Returns:
         The summary, as written to `out/devcv_summary.json`.
@@ -88,20 +88,25 @@ def build(
     todo = [task for task in tasks if task not in summary["tasks"]]
     if not todo:
         print(f"{out}: all {len(tasks)} DevCV datasets are there, nothing to do")
+        _write(out / CARD, card.card(summary))
         return summary
     _sweep(out)
     jobs, problems = load()
     scratch = out / SCRATCH
     scratch.mkdir()
     try:
-        banks, faults = ingest.decode(jobs, scratch, workers)
-        problems = problems + faults
-        summary["num_skipped"] = len(problems)
-        summary["skipped"] = problems[:MAX_LISTED]
-        (scratch / "banks.pickle").write_bytes(pickle.dumps(banks))
-        for task, made in _build_all(out, plan, todo, workers):
-            summary["tasks"][task] = made
-            _write(out / SUMMARY, summary)
+        with workers(num_workers) as each:
+            banks, faults = ingest.decode(jobs, scratch, each)
+            problems = problems + faults
+            summary["num_skipped"] = len(problems)
+            summary["skipped"] = problems[:MAX_LISTED]
+            (scratch / "banks.pickle").write_bytes(pickle.dumps(banks))
+            done = each(_build_task, [(out, plan, task) for task in todo])
+            for task, made in tqdm(
+                done, total=len(todo), desc="build items", unit="task"
+            ):
+                summary["tasks"][task] = made
+                _write_json(out / SUMMARY, summary)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if not any(any(made.values()) for made in summary["tasks"].values()):
@@ -111,8 +116,8 @@ def build(
             f"least {MIN_SIDE:.0%} of the frame's shorter side; give more frames"
         )
     summary["seconds"] = round(time.monotonic() - started, 1)
-    _write(out / SUMMARY, summary)
-    (out / CARD).write_text(card.card(summary), encoding="utf-8")
+    _write_json(out / SUMMARY, summary)
+    _write(out / CARD, card.card(summary))
     return summary
 
 
@@ -138,7 +143,7 @@ def _open_summary(out: Path, plan: Plan) -> dict:
         )
     out.mkdir(parents=True, exist_ok=True)
     summary = {"settings": settings, "tasks": {}, "num_skipped": 0, "skipped": []}
-    _write(path, summary)
+    _write_json(path, summary)
     return summary
 
 
@@ -149,16 +154,8 @@ def _sweep(out: Path):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _build_all(out, plan, todo, workers) -> Iterator[tuple[str, dict[str, int]]]:
-    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
-        futures = {pool.submit(_build_task, out, plan, task): task for task in todo}
-        done = concurrent.futures.as_completed(futures)
-        for future in tqdm(done, total=len(todo), desc="build items", unit="task"):
-            yield futures[future], future.result()
-
-
-def _build_task(out: Path, plan: Plan, task: str) -> dict[str, int]:
-    """Writes one dataset; returns split -> number of items made."""
+def _build_task(out: Path, plan: Plan, task: str) -> tuple[str, dict[str, int]]:
+    """Writes one dataset; returns the task and split -> number of items made."""
     name = f"devcv_{task}"
     wanted = plan.wanted[task]
     if not dataset_dir(out, name).exists():
@@ -168,13 +165,13 @@ def _build_task(out: Path, plan: Plan, task: str) -> dict[str, int]:
             for split, number in wanted.items()
         }
         if not any(splits.values()):
-            return dict.fromkeys(wanted, 0)
+            return task, dict.fromkeys(wanted, 0)
         write_dataset(out, name, splits, card.description(task, plan.synthetic))
     else:
         splits = {
             split: RecordSource(out, name, split) for split in _splits_of(out, name)
         }
-    return {split: len(splits.get(split, ())) for split in wanted}
+    return task, {split: len(splits.get(split, ())) for split in wanted}
 
 
 def _splits_of(out: Path, name: str) -> list[str]:
@@ -210,8 +207,12 @@ def records(
         )
 
 
-def _write(path: Path, summary: dict):
-    """Writes JSON so that the file is never seen half written."""
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+def _write_json(path: Path, summary: dict):
+    _write(path, json.dumps(summary, indent=1) + "\n")
+
+
+def _write(path: Path, text: str):
+    """Writes a file so that it is never seen half written."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(text, encoding="utf-8")
     beside.replace(path)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from data_prep.devcv import prompts
+
 TITLES = {
     "lwl": "Looking While Listening (held out)",
     "picture_vocabulary": "Picture Vocabulary",
@@ -68,6 +70,11 @@ def card(summary: Mapping[str, Any]) -> str:
             made, wanted = summary["tasks"][task], settings["wanted"][task]
             cells = [_cell(made[s], wanted[s]) for s in ("train", "val", "test")]
             lines.append(f"| {title} (`devcv_{task}`) | {' | '.join(cells)} |")
+    lines += ["", "Prompts, with `ball` for the noun:", ""]
+    for task in TITLES:
+        if task in summary["tasks"]:
+            asked = prompts.example(task, style["prompts"]).replace("\n", "\\n")
+            lines.append(f"- {task}: `{asked}`")
     lines += [
         "",
         f"Left out while reading: {summary['num_skipped']} boxes, frames or recordings "

@@ -47,7 +47,7 @@ def compare_synthetic(
     categories = items.deck(rng, bank.categories, number)
     answers = items.deck(rng, range(2), number)
     tricky = items.deck(rng, (True, False), number)
-    for category, answer, is_tricky in zip(categories, answers, tricky, strict=True):
+    for category, answer, is_tricky in zip(categories, answers, tricky, strict=False):
         view = bank.draw(rng, category)
         low, high = sorted(int(n) for n in rng.choice(COMPARE_COUNTS, 2, replace=False))
         size_low, size_high = pair_sizes(rng, low, high, is_tricky)
@@ -67,7 +67,7 @@ def compare_synthetic(
 def _count(bank, rng, number, style, counts) -> Iterator[Item]:
     numbers = items.deck(rng, counts, number)
     categories = items.deck(rng, bank.categories, number)
-    for copies, category in zip(numbers, categories, strict=True):
+    for copies, category in zip(numbers, categories, strict=False):
         view = bank.draw(rng, category)
         drawn = float(rng.uniform(*SIZES))
         size = leaky_size(copies) if style.leaky_size else drawn

@@ -4,7 +4,6 @@ Recordings are decoded in parallel into flat files of pixels in a scratch folder
 cannot be used is left out and said in a line; only when nothing is left it is an error.
 """
 
-import concurrent.futures
 import dataclasses
 import zlib
 from collections.abc import Callable, Iterable
@@ -93,11 +92,16 @@ def thin(frames: list[raw.Frame], budget: int, seed: int, name: str):
 
 
 def decode(
-    jobs: list[Job], scratch: Path, workers: int
+    jobs: list[Job], scratch: Path, each: Callable[..., Iterable]
 ) -> tuple[dict[str, Bank], list[str]]:
     """Decodes every job and gathers the frames into one bank per split.
 
     An instance that train shows is taken out of val and test (none in the nursery).
+
+    Args:
+        jobs: the recordings.
+        scratch: folder for their pixels.
+        each: runs a function on every tuple of arguments, results in any order.
 
     Returns:
         Split -> bank, and a line for everything left out.
@@ -107,12 +111,13 @@ def decode(
     """
     frames, problems = {split: [] for split in raw.SPLITS}, []
     tasks = [(job, str(scratch / f"{i:06d}.rgb")) for i, job in enumerate(jobs)]
-    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
-        results = pool.map(_decode_one, tasks)
-        bar = tqdm(results, total=len(jobs), desc="decode frames", unit="recording")
-        for job, (found, faults) in zip(jobs, bar, strict=True):
-            frames[job.split] += found
-            problems += faults
+    results = each(_decode_one, tasks)
+    for split, found, faults in tqdm(
+        results, total=len(jobs), desc="decode frames", unit="recording"
+    ):
+        frames[split] += found
+        problems += faults
+    problems.sort()  # workers end in any order
     if not any(frames.values()):
         raise UserError(
             "no annotated frame could be read; check that the pictures belong to the "
@@ -132,8 +137,7 @@ def _without(frames, trained):
     return kept, leaked
 
 
-def _decode_one(task: tuple[Job, str]) -> tuple[list[Frame], list[str]]:
-    job, store = task
+def _decode_one(job: Job, store: str) -> tuple[str, list[Frame], list[str]]:
     by_index = {frame.frame_index: frame for frame in job.frames}
     found, problems, skipped, offset = [], [], [], 0
     try:
@@ -153,7 +157,7 @@ def _decode_one(task: tuple[Job, str]) -> tuple[list[Frame], list[str]]:
     except UserError as error:
         problems.append(str(error))
     problems += [f"{job.recording}: frame {i} cannot be decoded" for i in skipped]
-    return found, problems
+    return job.split, found, problems
 
 
 def _frame(recording, frame, store, offset) -> Frame:

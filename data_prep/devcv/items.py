@@ -57,8 +57,12 @@ class Task(Protocol):
 def deck(rng: np.random.Generator, options: Sequence, number: int) -> list:
     """`number` draws in which each option occurs equally often, give or take one.
 
+    Without options there are no draws.
+
     deck(rng, "AB", 5) -> e.g. ["B", "A", "A", "B", "B"]
     """
+    if not options:
+        return []
     order = np.arange(number) % len(options)
     shuffled = rng.permutation(len(options))[order]
     return [options[i] for i in rng.permutation(shuffled)]

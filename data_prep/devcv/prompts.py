@@ -76,3 +76,22 @@ def memory(is_first: bool) -> str:
     if is_first:
         return "Touch the new image. (A) <image>"
     return "Let's try more. Touch the new image. (A) <image> (B) <image>"
+
+
+def example(task: str, variant: str) -> str:
+    """The first human turn of a task, with `ball` as its noun."""
+    clip = {"noun": "ball", "num_frames": 5}
+    return {
+        "count": lambda: count("ball"),
+        "subitize": lambda: count("ball"),
+        "compare_real": lambda: compare_real("ball"),
+        "compare_synthetic": lambda: compare_synthetic("ball"),
+        "localize": lambda: localize("ball"),
+        "leftright": lambda: leftright(variant),
+        "spatialdetails": lambda: spatialdetails(variant),
+        "picture_vocabulary": lambda: touch("ball", 4, variant),
+        "lwl": lambda: touch("ball", 2, variant),
+        "vdr_binary": lambda: vdr_binary(**clip, sides=("left", "right")),
+        "vdr_open": lambda: vdr_open(**clip),
+        "memory": lambda: memory(is_first=True),
+    }[task]()

@@ -1,0 +1,145 @@
+"""The datasets on disk: splits, leakage, resuming, settings."""
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+
+from babyvlm_jax.data.schema import RecordSource
+from babyvlm_jax.errors import UserError
+from data_prep.devcv import build, coco, sizes
+from data_prep.devcv.items import Style
+from tests.data_prep.devcv.coco_fixture import SEED, write_world
+
+FEW = {"train": 6, "val": 4, "test": 8}
+TRAINED = [task for task in sizes.TASKS if task not in sizes.HELD_OUT]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return write_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def plan():
+    style = Style(prompts="ego4d", image_side=32)
+    return build.Plan("the little world", True, SEED, style, sizes.numbers("demo", FEW))
+
+
+def _build(out, plan, world, tasks=tuple(sizes.TASKS), num_workers=1):
+    path, folder = world
+
+    def load():
+        return coco.load_coco(str(path), str(folder), 10000, SEED)
+
+    return build.build(out, plan, tasks, load, num_workers)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory, plan, world):
+    out = tmp_path_factory.mktemp("shards")
+    _build(out, plan, world)
+    return out
+
+
+def _records(shards, task, split):
+    return list(RecordSource(shards, f"devcv_{task}", split))
+
+
+def _lines(shards, tasks):
+    """Every record of some tasks, in an order that is easy to compare."""
+    return sorted(
+        (record.id, record.images, record.turns)
+        for task in tasks
+        for record in _records(shards, task, "test")
+    )
+
+
+@pytest.mark.parametrize("task", sizes.TASKS)
+def test_splits_sources_and_meta(shards, plan, task):
+    for split in ("train", "val", "test"):
+        if not plan.wanted[task][split]:
+            with pytest.raises(UserError, match="has no split"):
+                _records(shards, task, split)
+            continue
+        records = _records(shards, task, split)
+        assert len(records) == plan.wanted[task][split]
+        kind = "instruction" if split == "train" else "eval"
+        for record in records:
+            assert record.source == f"{kind}/{task}"
+            assert record.meta["task"] == task and record.meta["answer"]
+            answers = [text for role, text in record.turns if role == "assistant"]
+            assert record.meta["answer"] == " ".join(answers)
+
+
+def test_no_recording_and_no_instance_is_in_two_splits(shards):
+    seen = {}
+    for split in ("train", "val", "test"):
+        records = [r for task in TRAINED for r in _records(shards, task, split)]
+        for kind in ("recordings", "instances"):
+            seen[kind, split] = {name for r in records for name in r.meta[kind]}
+            assert seen[kind, split]
+    for kind in ("recordings", "instances"):
+        train, val, test = (seen[kind, s] for s in ("train", "val", "test"))
+        assert not train & val and not train & test and not val & test
+
+
+def test_summary_and_card(shards, plan):
+    summary = json.loads((shards / build.SUMMARY).read_text())
+    assert summary["settings"] == plan.settings()
+    assert summary["tasks"]["memory"] == {"train": 2, "val": 1, "test": 2}
+    assert summary["num_skipped"] == 0
+    card = (shards / build.CARD).read_text()
+    assert (
+        "synthetic" in card
+        and "| Delayed Memory (`devcv_memory`) | 2 | 1 | 2 |" in card
+    )
+    assert not (shards / build.SCRATCH).exists()
+
+
+def test_workers_and_chosen_tasks_change_nothing(shards, plan, world, tmp_path):
+    tasks = ("count", "vdr_open")
+    _build(tmp_path, plan, world, tasks, num_workers=2)
+    assert _lines(tmp_path, tasks) == _lines(shards, tasks)
+
+
+def test_a_stopped_build_goes_on(shards, plan, world, tmp_path, capsys):
+    out = tmp_path / "shards"
+    shutil.copytree(shards, out)
+    shutil.rmtree(out / "devcv_count")
+    (out / "devcv_count" / "1.0.0.incompleteABC").mkdir(parents=True)
+    summary = json.loads((out / build.SUMMARY).read_text())
+    del summary["tasks"]["count"], summary["tasks"]["lwl"]  # lwl: whole, unrecorded
+    (out / build.SUMMARY).write_text(json.dumps(summary))
+    built = _build(out, plan, world, ("count", "lwl"))
+    assert built["tasks"]["lwl"] == {"train": 0, "val": 4, "test": 8}
+    assert _lines(out, ("count", "lwl")) == _lines(shards, ("count", "lwl"))
+    assert [p.name for p in (out / "devcv_count").iterdir()] == ["1.0.0"]
+    _build(out, plan, world)
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_other_settings_are_refused(shards, plan, world, tmp_path):
+    with pytest.raises(UserError, match=r"other settings.*seed was 0, now 1"):
+        _build(shards, dataclasses.replace(plan, seed=1), world)
+    (tmp_path / "devcv_count" / "1.0.0").mkdir(parents=True)
+    with pytest.raises(UserError, match="nobody knows its settings"):
+        _build(tmp_path, plan, world)
+
+
+def test_tasks_that_the_frames_do_not_allow_are_told(plan, tmp_path):
+    path, folder = write_world(tmp_path, splits=("test",))
+    content = json.loads(path.read_text())
+    cups = [c["id"] for c in content["categories"] if c["name"] == "cup"]
+    content["annotations"] = [
+        a for a in content["annotations"] if a["category_id"] in cups
+    ]
+    path.write_text(json.dumps(content))
+    tasks = ("count", "picture_vocabulary")
+    summary = _build(tmp_path / "out", plan, (path, folder), tasks)
+    assert summary["tasks"]["count"] == {"train": 0, "val": 0, "test": 8}
+    assert not any(summary["tasks"]["picture_vocabulary"].values())
+    with pytest.raises(UserError, match="not a single item"):
+        _build(tmp_path / "none", plan, (path, folder), ("picture_vocabulary",))
+    assert not (tmp_path / "none" / build.SUMMARY).exists()

@@ -1,0 +1,47 @@
+"""Left/Right: the same picture among its flips."""
+
+import collections
+from dataclasses import replace
+
+import numpy as np
+
+from data_prep.devcv.bank import Frame, View
+from data_prep.devcv.leftright import flip_names, is_lopsided, leftright
+from tests.data_prep.devcv.world import SIDE, thing
+
+
+def test_one_option_equals_the_query_and_the_others_differ(bank, rng, style):
+    made = list(leftright(bank, rng, 30, style))
+    answers = collections.Counter(item.meta["answer"] for item in made)
+    assert answers == {"A": 10, "B": 10, "C": 10}
+    for item in made:
+        query, *options = item.images
+        assert options["ABC".index(item.meta["answer"])] == query
+        assert len(set(options)) == 3
+
+
+def test_original_has_two_identical_mirrors(bank, rng, style):
+    original = replace(style, original_leftright=True)
+    for item in leftright(bank, rng, 9, original):
+        query, *options = item.images
+        assert options.count(query) == 1 and len(set(options)) == 2
+
+
+def test_flip_names_have_the_mirror_and_another(rng):
+    mirror = {("identity", "horizontal"), ("vertical", "both")}
+    mirror |= {(b, a) for a, b in mirror}
+    drawn = [flip_names(rng, original=False) for _ in range(60)]
+    assert all(names[:2] in mirror and len(set(names)) == 3 for names in drawn)
+    assert len(set(drawn)) == 8  # four queries, two others each
+    assert flip_names(rng, original=True) == ("identity", "horizontal", "horizontal")
+
+
+def test_a_symmetric_thing_is_no_query(tmp_path):
+    pixels = np.full((SIDE, SIDE, 3), 190, np.uint8)
+    pixels[10:30, 10:20] = 20  # left half dark: only the vertical flip keeps it
+    pixels[40:60, 10:30] = 20
+    pixels[40:50, 10:20] = 200
+    (tmp_path / "p").write_bytes(pixels.tobytes())
+    frame = Frame("r", 0, SIDE, SIDE, (), str(tmp_path / "p"), 0)
+    assert not is_lopsided(View(frame, thing("cup", (10, 10, 20, 20))))
+    assert is_lopsided(View(frame, thing("cup", (10, 40, 20, 20))))

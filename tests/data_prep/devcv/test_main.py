@@ -1,0 +1,51 @@
+"""The command line: exit codes and messages."""
+
+import pytest
+
+from data_prep.devcv.__main__ import main
+from tests.data_prep.devcv.coco_fixture import write_world
+
+
+def _run(*flags):
+    with pytest.raises(SystemExit) as stop:
+        main(["build", *map(str, flags)])
+    return stop.value.code
+
+
+def test_build_from_coco(tmp_path, capsys):
+    path, folder = write_world(tmp_path, splits=("test",))
+    out = tmp_path / "out"
+    flags = [f"--coco={path}", f"--frames={folder}", f"--out={out}"]
+    flags += ["--test=8", "--tasks=count,leftright", "--workers=1"]
+    assert _run(*flags) == 0
+    told = capsys.readouterr().out
+    assert "devcv_count: 0 + 0 + 8; train: 2400 wanted; val: 40 wanted" in told
+    assert _run(*flags) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert _run(*flags, "--leaky-size") == 78
+    assert "other settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--raw=nowhere"], "no raw corpus in nowhere"),
+        (["--coco=none.json"], "--coco needs --frames"),
+        (["--coco=none.json", "--frames=."], "none.json: no such file"),
+    ],
+)
+def test_user_errors_are_one_line(tmp_path, capsys, flags, message):
+    assert _run(*flags, f"--out={tmp_path}") == 78
+    error = capsys.readouterr().err
+    assert message in error and len(error.splitlines()) == 1
+
+
+def test_unknown_task(tmp_path, capsys):
+    path, folder = write_world(tmp_path, splits=())
+    flags = [f"--coco={path}", f"--frames={folder}", f"--out={tmp_path}"]
+    assert _run(*flags, "--tasks=count,chess") == 78
+    assert "--tasks: unknown chess; choose from memory" in capsys.readouterr().err
+
+
+def test_numbers_must_be_positive(tmp_path):
+    assert _run("--raw=x", f"--out={tmp_path}", "--train=0") == 2

@@ -1,0 +1,54 @@
+"""Delayed Memory: 15 rounds, 29 pictures, the new one is right."""
+
+import collections
+from dataclasses import replace
+
+import numpy as np
+
+from data_prep.devcv.bank import Bank
+from data_prep.devcv.memory import by_label, memory, schedule
+
+
+def test_schedule_shows_every_old_thing_as_published(rng):
+    rounds = schedule(rng)
+    assert rounds[:5] == [(None, 0), (0, 1), (1, 2), (2, 3), (3, 4)]
+    assert [new for _, new in rounds] == list(range(15))
+    assert sorted(old for old, _ in rounds[5:10]) == [0, 1, 2, 3, 4]
+    assert sorted(old for old, _ in rounds[10:]) == [0, 1, 2, 3, 4]
+
+
+def test_dialogues(bank, rng, style):
+    made = list(memory(bank, rng, 6, style))
+    assert len(made) == 6
+    for item in made:
+        assert len(item.images) == 29 and len(item.turns) == 30
+        labels = item.meta["labels"]
+        assert [len(names) for names in labels] == [1] + [2] * 14
+        seen = collections.Counter(name for names in labels for name in names)
+        # x0..x3 four times, x4 three times, each y once.
+        assert sorted(seen.values()) == [1] * 10 + [3] + [4] * 4
+        known = set()
+        for names, (_, answer) in zip(labels, item.turns[1::2], strict=True):
+            assert names["AB".index(answer)] not in known
+            assert set(names) - {names["AB".index(answer)]} <= known
+            known |= set(names)
+        later = collections.Counter(answer for _, answer in item.turns[3::2])
+        assert later == {"A": 7, "B": 7}
+        assert item.turns[0][1] == "Touch the new image. (A) <image>"
+
+
+def test_repeats_are_other_pictures_unless_asked_for(bank, rng, style):
+    (item,) = memory(bank, rng, 1, style)
+    assert len(set(item.images)) == 29
+    (item,) = memory(bank, rng, 1, replace(style, identical_repeats=True))
+    assert len(set(item.images)) == 15
+
+
+def test_labels_name_the_colour_where_it_is_known(bank):
+    assert len(by_label(bank)) == 32  # 16 nouns in red and blue
+    assert len(by_label(bank)["red cup"]) == 3
+
+
+def test_too_few_labels_give_no_dialogue(bank, style):
+    few = Bank([f for f in bank.frames if f.recording.startswith("test_cup")])
+    assert list(memory(few, np.random.default_rng(0), 5, style)) == []

@@ -1,0 +1,31 @@
+"""Numbers of items."""
+
+from data_prep.devcv import sizes
+
+NONE = {"train": None, "val": None, "test": None}
+
+
+def test_every_task_has_its_numbers_and_held_out_ones_are_never_trained():
+    for size in sizes.SIZES:
+        wanted = sizes.numbers(size, NONE)
+        assert set(wanted) == set(sizes.TASKS)
+        untrained = {task for task in wanted if wanted[task]["train"] == 0}
+        assert untrained == set(sizes.HELD_OUT)
+
+
+def test_the_demo_tests_on_enough():
+    demo = sizes.numbers("demo", NONE)
+    assert demo["memory"]["test"] == 60
+    assert {demo[task]["test"] for task in demo if task != "memory"} == {200}
+
+
+def test_the_full_size_is_the_published_one():
+    full = sizes.numbers("full", NONE)
+    assert sum(numbers["train"] for numbers in full.values()) == 113211
+
+
+def test_overrides_leave_held_out_tasks_untrained():
+    wanted = sizes.numbers("demo", {"train": 101, "val": None, "test": 8})
+    assert wanted["count"] == {"train": 101, "val": 40, "test": 8}
+    assert wanted["memory"] == {"train": 26, "val": 20, "test": 2}
+    assert wanted["lwl"] == {"train": 0, "val": 40, "test": 8}

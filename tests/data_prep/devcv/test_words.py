@@ -1,0 +1,30 @@
+"""Picture Vocabulary and Looking While Listening."""
+
+import collections
+from dataclasses import replace
+
+import pytest
+
+from data_prep.devcv.words import lwl, picture_vocabulary
+from tests.data_prep.devcv.world import NOUNS
+
+
+@pytest.mark.parametrize(
+    ("task", "letters"), [(picture_vocabulary, "ABCD"), (lwl, "AB")]
+)
+def test_items_name_one_of_their_pictures(bank, rng, style, task, letters):
+    made = list(task(bank, rng, 32, style))
+    answers = collections.Counter(item.meta["answer"] for item in made)
+    assert answers == {letter: 32 // len(letters) for letter in letters}
+    words = collections.Counter(item.meta["word"] for item in made)
+    assert words == dict.fromkeys(NOUNS, 2)  # round-robin
+    for item in made:
+        options, word = item.meta["options"], item.meta["word"]
+        assert options[letters.index(item.meta["answer"])] == word
+        assert len(set(options)) == len(letters) == len(set(item.images))
+        assert item.turns[0][1].startswith(f"Touch the image of '{word}' (A)<image>")
+
+
+def test_saycam_wording_names_the_images(bank, rng, style):
+    (item,) = picture_vocabulary(bank, rng, 1, replace(style, prompts="saycam"))
+    assert item.turns[0][1].startswith("<image><image><image><image>\nTouch")
