@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 
 from babyvlm_jax import settings
 from babyvlm_jax.errors import UserError
-from babyvlm_jax.models.vlm import Model, make_model
+from babyvlm_jax.models.vlm import PARTS, Model, make_model
 from babyvlm_jax.sharding import tree_shardings
 from babyvlm_jax.state import TrainState
 
@@ -131,22 +131,35 @@ def _check_leaves(path, prefix, there, abstract):
             )
 
 
-def warm_start(state: TrainState, sources: dict[str, str]) -> TrainState:
-    """Takes whole parts of the model from other work directories.
+def abstract_params(model: Model, mesh: Mesh, parts=PARTS) -> Any:
+    """Parameters as shapes with shardings; nothing is allocated."""
+    shapes = jax.eval_shape(lambda key: model.init(key, parts), jax.random.key(0))
+    return jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(
+            leaf.shape, leaf.dtype, sharding=sharding
+        ),
+        shapes,
+        tree_shardings(mesh, model.param_specs(parts)),
+    )
+
+
+def warm_start(abstract: Any, sources: dict[str, str]) -> dict[str, Any]:
+    """Reads whole parts of the model from other work directories.
 
     Args:
+        abstract: from `abstract_params`.
         sources: part -> `WORKDIR[:PREFIX]`; see `settings.TrainSettings`.
+
+    Returns:
+        part -> parameters, for the parts in `sources`.
     """
-    params = dict(state.params)
+    params = {}
     for part, source in sources.items():
-        workdir, _, prefix = (
-            source.rpartition(":") if ":" in source else (source, "", "")
-        )
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, params[part])
-        params[part] = restore_params(
-            workdir, newest_step(workdir), prefix or part, abstract
-        )
-    return state.replace(params=params)
+        workdir, colon, prefix = source.rpartition(":")
+        workdir, prefix = (workdir, prefix) if colon else (source, part)
+        step = newest_step(workdir)
+        params[part] = restore_params(workdir, step, prefix, abstract[part])
+    return params
 
 
 def load_model(path, mesh: Mesh) -> tuple[Model, Any, dict[str, Any]]:
@@ -163,14 +176,7 @@ def load_model(path, mesh: Mesh) -> tuple[Model, Any, dict[str, Any]]:
     step = int(path.name) if path.parent.name == FOLDER else newest_step(workdir)
     config = settings.read_config(workdir)
     model = make_model(settings.model_of(config))
-    abstract = jax.eval_shape(model.init, jax.random.key(0))
-    abstract = jax.tree.map(
-        lambda leaf, sharding: jax.ShapeDtypeStruct(
-            leaf.shape, leaf.dtype, sharding=sharding
-        ),
-        abstract,
-        tree_shardings(mesh, model.param_specs()),
-    )
+    abstract = abstract_params(model, mesh)
     params = {
         part: restore_params(workdir, step, part, leaves)
         for part, leaves in abstract.items()

@@ -1,12 +1,10 @@
-"""The training state: declared abstractly first, then materialised in place."""
+"""The training state and where its leaves lie."""
 
-from collections.abc import Callable
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
-import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from babyvlm_jax import sharding
@@ -28,27 +26,6 @@ class TrainState:
     params: Any
     opt_state: Any
     extra: Any
-
-
-def make_init(
-    init_params: Callable[[jax.Array], tuple[Any, Any]],
-    tx: optax.GradientTransformation,
-    trains: tuple[str, ...],
-) -> Callable[[jax.Array], TrainState]:
-    """Returns init(key) -> TrainState; pure, so that it can be traced or sharded.
-
-    Args:
-        init_params: key -> (params, extra).
-        trains: patterns of the trainable parameters.
-    """
-
-    def init(key):
-        params, extra = init_params(key)
-        trainable, _ = split_params(params, trains)
-        step = jnp.zeros((), jnp.int32)
-        return TrainState(step, params, tx.init(trainable), extra)
-
-    return init
 
 
 def state_shardings(mesh: Mesh, abstract: TrainState, param_specs: Any):
@@ -74,10 +51,22 @@ def state_shardings(mesh: Mesh, abstract: TrainState, param_specs: Any):
     return jax.tree_util.tree_map_with_path(place, abstract)
 
 
-def init_state(init, key: jax.Array, mesh: Mesh, param_specs: Any) -> TrainState:
-    """Materialises a state, each leaf where it belongs."""
-    shardings = state_shardings(mesh, jax.eval_shape(init, key), param_specs)
-    return jax.jit(init, out_shardings=shardings)(key)
+def make_state(params, extra, tx, trains, mesh: Mesh, param_specs) -> TrainState:
+    """A fresh state around parameters that lie where they belong.
+
+    Args:
+        params, extra: see `TrainState`.
+        tx: optimizer over the flat dict of trainable parameters.
+        trains: patterns of the trainable parameters.
+    """
+
+    def make(params, extra):
+        trainable, _ = split_params(params, trains)
+        return TrainState(jnp.zeros((), jnp.int32), params, tx.init(trainable), extra)
+
+    abstract = jax.eval_shape(make, params, extra)
+    shardings = state_shardings(mesh, abstract, param_specs)
+    return jax.jit(make, out_shardings=shardings, donate_argnums=0)(params, extra)
 
 
 def _key(path) -> str:

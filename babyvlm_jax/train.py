@@ -8,13 +8,12 @@ result is the same, bit for bit. Exit codes: 0 finished, 75 stopped after saving
 (run it again), 78 something in the config or the input is wrong.
 """
 
-import functools
 import json
 import signal
 import time
 
 import jax
-from absl import app, flags
+from absl import app, flags, logging
 from etils import epath
 from ml_collections import config_flags
 
@@ -24,7 +23,7 @@ from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.errors import Preempted, UserError, run_main
 from babyvlm_jax.models import dino
 from babyvlm_jax.models.vlm import make_model
-from babyvlm_jax.state import init_state, make_init
+from babyvlm_jax.state import make_state
 from babyvlm_jax.step import make_token_loss, make_train_step
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The phase's config.")
@@ -33,6 +32,7 @@ DEBUG = flags.DEFINE_bool("debug", False, "Show tracebacks of user errors.")
 
 
 def main() -> None:
+    logging.set_verbosity(logging.WARNING)  # Orbax tells each of its steps
     values = json.loads(CONFIG.value.to_json())
     run = settings.from_config(values)
     workdir = epath.Path(WORKDIR.value)
@@ -46,38 +46,47 @@ def main() -> None:
     with jax.set_mesh(mesh):
         state, step_fn = make_state_and_step(run, mesh)
         manager = checkpoint.open_manager(workdir, run.keep)
-        if manager.latest_step() is None:
-            state = checkpoint.warm_start(state, run.warm_start)
-        else:
-            state = checkpoint.restore_latest(manager, state)
+        state = checkpoint.restore_latest(manager, state)
         train(run, workdir, mesh, state, step_fn, manager)
 
 
 def make_state_and_step(run: settings.TrainSettings, mesh):
-    """The phase's fresh state, laid out on the mesh, and its jitted step."""
-    tx = optim.make_tx(run.optim, run.num_steps)
+    """The phase's state at its beginning, laid out on the mesh, and its jitted step."""
     init_key, step_key = jax.random.split(jax.random.key(run.seed))
     if run.loss == "dino":
         vit = run.model.vision
-        init_params = functools.partial(dino.dino_init, vit_cfg=vit, cfg=run.dino)
         specs = dino.dino_specs(vit, run.dino)
+        params, extra = jax.jit(lambda key: dino.dino_init(key, vit, run.dino))(
+            init_key
+        )
         loss = dino.make_dino_loss(vit, run.dino)
         after_update = dino.make_teacher_update(run.dino)
     else:
         check_vocabulary(run)
         model = make_model(run.model)
         specs = model.param_specs(run.parts)
+        params, extra = begin(run, model, mesh, init_key), {}
         loss, after_update = make_token_loss(model), None
-
-        def init_params(key):
-            return model.init(key, run.parts), {}
-
-    init = make_init(init_params, tx, run.optim.trains)
-    state = init_state(init, init_key, mesh, specs)
-    step = make_train_step(
-        loss, tx, run.optim.trains, step_key, run.accumulate, after_update
-    )
+    tx = optim.make_tx(run.optim, run.num_steps)
+    trains = run.optim.trains
+    state = make_state(params, extra, tx, trains, mesh, specs)
+    step = make_train_step(loss, tx, trains, step_key, run.accumulate, after_update)
     return state, jax.jit(step, donate_argnums=0)
+
+
+def begin(run: settings.TrainSettings, model, mesh, key):
+    """Parameters from earlier phases where the config names one, else drawn."""
+    abstract = checkpoint.abstract_params(model, mesh, run.parts)
+    params = checkpoint.warm_start(abstract, run.warm_start)
+    drawn = tuple(part for part in run.parts if part not in params)
+    if drawn:
+        shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
+        init = jax.jit(
+            lambda key: model.init(key, drawn),
+            out_shardings={part: shardings[part] for part in drawn},
+        )
+        params |= init(key)
+    return params
 
 
 def check_vocabulary(run: settings.TrainSettings) -> None:

@@ -62,6 +62,7 @@ def model() -> dict:
             "stem": "conv",  # findings: learns faster than one linear map a patch
             "dtype": "float32",  # CPUs have no fast bfloat16
             "remat": "none",
+            "unroll": 4,
         },
         "connector": {
             "hidden_dim": 256,
@@ -74,13 +75,14 @@ def model() -> dict:
             "num_layers": 3,
             "num_heads": 4,
             "num_kv_heads": 4,
-            "mlp_dim": 384,
+            "mlp_dim": 256,
             "max_len": 512,
             "rope_fraction": 0.5,
             "qk_norm": True,
             "tied": True,
             "dtype": "float32",
             "remat": "none",
+            "unroll": 4,
         },
     }
 
@@ -208,8 +210,8 @@ def instruct(root: str) -> ml_collections.ConfigDict:
     """The train sets of the eight tuned tasks, with some of the joint phase's data."""
     c = phase(root)
     c.num_steps = 1500
-    c.data.seq_len = 320
-    c.data.max_images = 64
+    c.data.seq_len = 288  # a memory dialogue has up to 277 tokens
+    c.data.max_images = 32  # a memory dialogue has 29 pictures
     c.data.batch_size = 4
     c.data.mixture = {
         "image_utterance": 1.0,

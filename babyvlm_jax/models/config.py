@@ -26,6 +26,7 @@ class ViTConfig:
         stem_channels: channels between the two convolutions.
         layer_scale: initial LayerScale, 0 for none (DINOv2 style: 1e-5).
         remat: what the backward pass computes again: none, dots, full.
+        unroll: layers that one turn of the scan holds (ours: CPUs gain from it).
     """
 
     image_size: int = 224
@@ -40,6 +41,7 @@ class ViTConfig:
     norm_eps: float = 1e-6
     dtype: str = "bfloat16"
     remat: str = "full"
+    unroll: int = 1
 
     def __post_init__(self):
         _need(self.stem in ("patch", "conv"), f"vision.stem {self.stem!r}: patch|conv")
@@ -89,6 +91,7 @@ class DecoderConfig:
         rope_fraction: leading share of each head that is rotated.
         qk_norm: RMSNorm on queries and keys of each head.
         tied: the output map is the embedding table.
+        remat, unroll: as in `ViTConfig`.
     """
 
     vocab_size: int = 6000
@@ -106,6 +109,7 @@ class DecoderConfig:
     tied: bool = False
     dtype: str = "bfloat16"
     remat: str = "full"
+    unroll: int = 1
 
     def __post_init__(self):
         if not self.head_dim:

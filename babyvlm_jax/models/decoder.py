@@ -131,6 +131,7 @@ class Decoder(nn.Module):
             split_rngs={"params": True},
             in_axes=(nn.broadcast, 0),
             length=self.cfg.num_layers,
+            unroll=self.cfg.unroll,
             metadata_params={nn.PARTITION_NAME: "layers"},
         )
         x, cache = blocks(self.cfg, keep_cache, name="blocks")(x, context, cache)

@@ -3,13 +3,15 @@
 Axes: B images, P tokens (CLS first), D width, N heads, H head width, F mlp.
 """
 
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from babyvlm_jax.models.attention import attend
 from babyvlm_jax.models.config import ViTConfig
-from babyvlm_jax.models.layers import LayerNorm, Linear, embed_init, remat
+from babyvlm_jax.models.layers import LayerNorm, Linear, embed_init, fan_in_init, remat
 from babyvlm_jax.sharding import constrain, partitioned
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -22,8 +24,8 @@ def normalize(images: jax.Array, dtype: str) -> jax.Array:
     return ((unit - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)).astype(dtype)
 
 
-class ConvAsMatmul(nn.Module):
-    """Convolution with SAME padding as one matrix over unfolded windows."""
+class Conv(nn.Module):
+    """Convolution with SAME padding; its weights are one matrix, [window^2 C, out]."""
 
     features: int
     window: int
@@ -32,16 +34,20 @@ class ConvAsMatmul(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, H, W, C] -> [B, H/stride, W/stride, features]."""
-        windows = jax.lax.conv_general_dilated_patches(
+        shape = (self.window, self.window, x.shape[-1], self.features)
+        names = ("patch", "embed")
+        w = self.param(
+            "w", partitioned(fan_in_init, *names), (math.prod(shape[:3]), shape[3])
+        )
+        y = jax.lax.conv_general_dilated(
             x,
-            (self.window, self.window),
+            w.reshape(shape).astype(x.dtype),
             (self.stride, self.stride),
             "SAME",
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
-        return Linear(self.features, ("patch", "embed"), bias=True, name="proj")(
-            windows
-        )
+        zeros = partitioned(nn.initializers.zeros, "embed")
+        return y + self.param("b", zeros, (self.features,)).astype(x.dtype)
 
 
 class Stem(nn.Module):
@@ -54,10 +60,8 @@ class Stem(nn.Module):
         """[B, H, W, 3] -> [B, H/patch, W/patch, D]."""
         cfg, patch = self.cfg, self.cfg.patch_size
         if cfg.stem == "conv":
-            x = ConvAsMatmul(cfg.stem_channels, patch, patch // 2, name="conv")(x)
-            return ConvAsMatmul(cfg.width, 3, 2, name="patch")(
-                nn.gelu(x, approximate=False)
-            )
+            x = Conv(cfg.stem_channels, patch, patch // 2, name="conv")(x)
+            return Conv(cfg.width, 3, 2, name="patch")(nn.gelu(x, approximate=False))
         batch, height, width, channels = x.shape
         x = x.reshape(batch, height // patch, patch, width // patch, patch, channels)
         x = x.transpose(0, 1, 3, 2, 4, 5).reshape(
@@ -151,6 +155,7 @@ class ViT(nn.Module):
             variable_axes={"params": 0},
             split_rngs={"params": True},
             length=cfg.num_layers,
+            unroll=cfg.unroll,
             metadata_params={nn.PARTITION_NAME: "layers"},
         )
         x, _ = blocks(cfg, name="blocks")(x, None)
