@@ -21,10 +21,20 @@ MAX_OVERLAP = 0.1  # of the box's area, by any other box
 
 @dataclasses.dataclass(frozen=True)
 class Thing:
-    """One annotated object in a frame; `bbox` = (x, y, width, height) in pixels."""
+    """One annotated object in a frame.
+
+    Attributes:
+        category: its noun.
+        instance: names this very object over all frames.
+        look: names its appearance; objects that differ in size alone share it.
+        bbox: (x, y, width, height) in pixels.
+        colour: if known.
+        visible: share of its box that lies in the frame.
+    """
 
     category: str
     instance: str
+    look: str
     bbox: tuple[float, float, float, float]
     colour: str | None
     visible: float

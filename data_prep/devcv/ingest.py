@@ -161,19 +161,21 @@ def _decode_one(job: Job, store: str) -> tuple[str, list[Frame], list[str]]:
 
 
 def _frame(recording, frame, store, offset) -> Frame:
-    things = tuple(
-        Thing(
-            category=box.category,
-            # Plain COCO: annotation ids are unique in one file only.
-            instance=f"{recording}/{box.instance_id}"
-            if box.instance_id == str(box.annotation_id)
-            else box.instance_id,
-            bbox=box.bbox,
-            colour=box.colour,
-            visible=box.visible,
-        )
-        for box in frame.boxes
-    )
+    things = tuple(_thing(recording, box) for box in frame.boxes)
     return Frame(
         recording, frame.frame_index, frame.width, frame.height, things, store, offset
+    )
+
+
+def _thing(recording, box) -> Thing:
+    instance = box.instance_id
+    if instance == str(box.annotation_id):  # plain COCO: unique in one file only
+        instance = f"{recording}/{instance}"
+    return Thing(
+        category=box.category,
+        instance=instance,
+        look=instance.removesuffix(f"_{box.size}"),
+        bbox=box.bbox,
+        colour=box.colour,
+        visible=box.visible,
     )

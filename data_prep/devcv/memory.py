@@ -44,14 +44,21 @@ def memory(
 
 
 def by_label(bank: Bank) -> dict[str, list[tuple[View, ...]]]:
-    """Label -> the views of each of its instances; labels are `colour category`."""
-    labelled = collections.defaultdict(list)
+    """Label -> the views of each of its instances.
+
+    Labels are `colour category` (or the category); where that makes too few, each look
+    that is seen in several frames is a label of its own.
+    """
+    labelled, looks = collections.defaultdict(list), collections.defaultdict(list)
     for category, instances in bank.views.items():
         for views in instances.values():
-            colour = views[0].thing.colour
-            label = f"{colour} {category}" if colour else category
+            thing = views[0].thing
+            label = f"{thing.colour} {category}" if thing.colour else category
             labelled[label].append(views)
-    return dict(sorted(labelled.items()))
+            if len(views) > 1:
+                looks[thing.look].append(views)
+    found = labelled if len(labelled) >= NUM_LABELS else looks
+    return dict(sorted(found.items()))
 
 
 def schedule(rng: np.random.Generator) -> list[tuple[int | None, int]]:

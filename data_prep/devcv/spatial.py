@@ -44,7 +44,9 @@ def spatialdetails(
         strict=True,
     )
     for category, answer, want_colour in wanted:
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
+            if attempt >= TRIES // 2:  # another category may have what this one lacks
+                category = pick(rng, rich)
             views = triple(bank, rng, category, want_colour)
             item = _item(bank, rng, views, answer, style) if views else None
             if item is not None:
@@ -76,11 +78,15 @@ def triple(
     chosen = [pick(rng, by_instance[order[0]])]
     for instance in order[1:]:
         view = pick(rng, by_instance[instance])
-        if all(difference(view, other) >= MIN_DIFFERENCE for other in chosen):
+        if all(_is_unlike(view, other) for other in chosen):
             chosen.append(view)
         if len(chosen) == 3:
             return chosen
     return []
+
+
+def _is_unlike(a, b) -> bool:
+    return a.thing.look != b.thing.look and difference(a, b) >= MIN_DIFFERENCE
 
 
 def difference(a: View, b: View) -> float:

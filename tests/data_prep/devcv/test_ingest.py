@@ -39,6 +39,8 @@ def _banks(root, scratch, max_frames=1000):
 def test_every_split_has_its_own_recording(corpus, tmp_path):
     banks, problems = _banks(corpus, tmp_path / "scratch")
     assert problems == []
+    thing = banks["train"].frames[0].things[0]
+    assert thing.instance == "ball_red_star_large" and thing.look == "ball_red_star"
     for split, name in (("train", TRAIN), ("val", VAL), ("test", TEST)):
         frames = banks[split].frames
         assert {frame.recording for frame in frames} == {name}

@@ -3,8 +3,6 @@
 import collections
 from dataclasses import replace
 
-import numpy as np
-
 from data_prep.devcv.bank import Bank
 from data_prep.devcv.memory import by_label, memory, schedule
 
@@ -49,6 +47,16 @@ def test_labels_name_the_colour_where_it_is_known(bank):
     assert len(by_label(bank)["red cup"]) == 3
 
 
-def test_too_few_labels_give_no_dialogue(bank, style):
-    few = Bank([f for f in bank.frames if f.recording.startswith("test_cup")])
-    assert list(memory(few, np.random.default_rng(0), 5, style)) == []
+def _nouns(bank, *nouns):
+    return Bank(f for f in bank.frames if f.things and f.things[0].category in nouns)
+
+
+def test_where_labels_are_few_looks_are_labels(bank, rng, style):
+    few = _nouns(bank, "cup", "hat", "key", "boat")  # 8 labels, 16 looks
+    assert len(by_label(few)) == 16
+    (item,) = memory(few, rng, 1, style)
+    assert len({name for names in item.meta["labels"] for name in names}) == 15
+
+
+def test_too_few_labels_and_looks_give_no_dialogue(bank, rng, style):
+    assert list(memory(_nouns(bank, "cup", "boat"), rng, 5, style)) == []

@@ -20,7 +20,8 @@ CORNERS = ((4, 6), (38, 4), (5, 36), (40, 38))  # of a thing in each quadrant
 
 
 def thing(noun, bbox, instance=None, colour=None, visible=1.0) -> Thing:
-    return Thing(noun, instance or f"{noun}_0", bbox, colour, visible)
+    instance = instance or f"{noun}_0"
+    return Thing(noun, instance, instance, bbox, colour, visible)
 
 
 def member(split: str, noun: str, number: int, bbox) -> Thing:
