@@ -1,6 +1,6 @@
 """Benchmarks a checkpoint on the DevCV tasks.
 
-    python -m babyvlm_jax.evaluate --config=configs/eval/devcv.py --workdir=runs/demo \
+    python -m babyvlm_jax.evaluate --config=configs/eval/devcv.py --workdir=runs/demo \\
         --config.checkpoint=runs/demo/instruct --config.shards=runs/demo/shards
     ... --config.tasks="('count','memory')" --config.limit=50
     ... --config.mechanism=choice          likelihood of each allowed answer
@@ -12,18 +12,16 @@ so, as eval/STEP-choice-blank. A finished task is kept in .partial until the who
 written, so a stopped evaluation goes on where it was; a finished one is not repeated.
 """
 
-import sys
 import time
 
 import jax
 import tqdm
-from absl import app, flags, logging
-from ml_collections import config_flags
 
 from babyvlm_jax import checkpoint
+from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import EXIT_USER_ERROR, UserError, run_main
+from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import mechanisms, results, store
 from babyvlm_jax.evals.dialogue import num_rounds
 from babyvlm_jax.evals.predictors import Predictor
@@ -135,50 +133,11 @@ def read_records(source: RecordSource, limit: int) -> list:
     return [source[index] for index in range(size)]
 
 
-def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
-    """Declares the flags; called by the command alone, as others share their names."""
-    config_flags.DEFINE_config_file(
-        "config", None, "What to evaluate, and how.", flag_values=values
-    )
-    flags.DEFINE_string("workdir", None, "Gets eval/STEP/.", flag_values=values)
-    flags.DEFINE_bool("debug", False, "Traceback of user errors.", flag_values=values)
-    flags.mark_flags_as_required(["config", "workdir"], flag_values=values)
-
-
-def parse_flags(argv: list[str], values: flags.FlagValues = flags.FLAGS) -> list[str]:
-    """Parses the command line, whose mistakes are the user's, in one line."""
-    try:
-        rest = values(argv)
-        _ = values.config.to_dict  # a config file that fails to load says so here
-    except (AttributeError, KeyError) as error:
-        while isinstance(error.args[0], Exception):  # ml_collections wraps one
-            error = error.args[0]
-        why = " ".join(str(error.args[0]).split())
-        stop(f"the config has no key {why}; its file lists what can be set")
-    except (flags.Error, OSError, TypeError, ValueError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip("; ")]
-        stop(f"{lines[-1]}; see --help")
-    return rest
-
-
-def stop(message: str) -> None:
-    """Ends the command as a user error."""
-    print(f"error: {message}", file=sys.stderr)
-    raise SystemExit(EXIT_USER_ERROR)
-
-
-def main(_) -> None:
-    """Evaluates, and leaves with the project's exit codes."""
-    logging.set_verbosity(logging.ERROR)  # Orbax tells each of its steps
-    values = flags.FLAGS
-
-    def command():
-        cfg = store.EvalConfig(**values.config.to_dict())
-        print(results.table(evaluate(cfg, values.workdir)["tasks"]))
-
-    run_main(command, debug=values.debug)
+def main(config, workdir: str) -> None:
+    """Evaluates and prints the table."""
+    cfg = store.EvalConfig(**config.to_dict())
+    print(results.table(evaluate(cfg, workdir)["tasks"]))
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main, flags_parser=parse_flags)
+    run_config_command(__doc__, main)

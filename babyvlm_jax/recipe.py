@@ -13,20 +13,15 @@ import signal
 import subprocess
 import sys
 
-from absl import app, flags
 from etils import epath
-from ml_collections import config_flags
 
-from babyvlm_jax.errors import EXIT_DONE, EXIT_PREEMPTED, run_main
-
-CONFIG = config_flags.DEFINE_config_file("config", None, "The recipe's config.")
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the phases' folders.")
-DEBUG = flags.DEFINE_bool("debug", False, "Show tracebacks of user errors.")
+from babyvlm_jax.command import run_config_command
+from babyvlm_jax.errors import EXIT_DONE, EXIT_PREEMPTED
 
 
-def main() -> None:
-    recipe = json.loads(CONFIG.value.to_json())
-    workdir = epath.Path(WORKDIR.value)
+def main(config, workdir: str) -> None:
+    recipe = json.loads(config.to_json())
+    workdir = epath.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     for name in recipe["order"]:
         if (workdir / name / "done.json").exists():
@@ -58,7 +53,7 @@ def run_phase(name: str, phase: dict, workdir) -> int:
         f"--config={epath.Path(__file__).parent.parent}/configs/resolved.py:{resolved}",
         f"--workdir={workdir / name}",
     ]
-    process = subprocess.Popen(command + ["--debug"] * DEBUG.value)
+    process = subprocess.Popen(command)
     stopped = []
 
     def forward(number, frame):
@@ -73,5 +68,4 @@ def run_phase(name: str, phase: dict, workdir) -> int:
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["config", "workdir"])
-    app.run(lambda _: run_main(main, DEBUG.value))
+    run_config_command(__doc__, main)

@@ -1,7 +1,8 @@
 """Trains one phase.
 
-    python -m babyvlm_jax.train --config=configs/nursery.py:joint \\
-        --workdir=runs/joint --config.num_steps=500
+    python -m babyvlm_jax.train --workdir=runs/demo/joint \\
+        --config=configs/nursery.py:phase=joint,root=runs/demo \\
+        --config.num_steps=500
 
 Start it again with the same flags and it goes on from its newest checkpoint; the
 result is the same, bit for bit. Exit codes: 0 finished, 75 stopped after saving
@@ -13,29 +14,23 @@ import signal
 import time
 
 import jax
-from absl import app, flags, logging
 from etils import epath
-from ml_collections import config_flags
 
 from babyvlm_jax import checkpoint, metrics, optim, settings, sharding
+from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data import pipeline
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import Preempted, UserError, run_main
+from babyvlm_jax.errors import Preempted, UserError
 from babyvlm_jax.models import dino
 from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.state import make_state
 from babyvlm_jax.step import make_token_loss, make_train_step
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "The phase's config.")
-WORKDIR = flags.DEFINE_string("workdir", None, "Where the run keeps everything.")
-DEBUG = flags.DEFINE_bool("debug", False, "Show tracebacks of user errors.")
 
-
-def main() -> None:
-    logging.set_verbosity(logging.WARNING)  # Orbax tells each of its steps
-    values = json.loads(CONFIG.value.to_json())
+def main(config, workdir: str) -> None:
+    values = json.loads(config.to_json())
     run = settings.from_config(values)
-    workdir = epath.Path(WORKDIR.value)
+    workdir = epath.Path(workdir)
     settings.claim_workdir(workdir, values)
     if (workdir / "done.json").exists():
         print(f"{run.name}: already finished in {workdir}")
@@ -148,5 +143,4 @@ class StopSignal:
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["config", "workdir"])
-    app.run(lambda _: run_main(main, DEBUG.value))
+    run_config_command(__doc__, main)

@@ -14,16 +14,13 @@ be used are left out and listed there. A killed build goes on where it was when 
 command is run again. Exit codes: 0 finished, 78 bad configuration or input.
 """
 
-import sys
-from collections.abc import Iterable, Sequence
 from typing import Any
 
-from absl import app, flags
-from ml_collections import config_flags
 from tqdm import tqdm
 
+from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.schema import write_dataset
-from babyvlm_jax.errors import EXIT_USER_ERROR, UserError, run_main
+from babyvlm_jax.errors import UserError
 from data_prep.raw import SPLITS, Corpus, Recording, read_corpus
 from data_prep.stages.card import card, summarise
 from data_prep.stages.config import BuildConfig, identity
@@ -32,11 +29,6 @@ from data_prep.stages.recording import Report, cut_recording, prepare
 from data_prep.stages.splitting import assign_splits
 from data_prep.stages.store import SUMMARY, Store, write_json, write_whole
 from data_prep.stages.workers import workers
-
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "What to build: a file in configs/prep.", lock_config=True
-)
-_DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of a user error.")
 
 
 def build(config: BuildConfig) -> None:
@@ -144,35 +136,9 @@ def _print_outcome(summary: dict[str, Any], store: Store) -> None:
     print(f"shards written to {store.out}: {counts}{faults}")
 
 
-def _parse_flags(argv: Iterable[str]) -> list[str]:
-    """Parses flags; a bad one is a line and exit code 78, not a page of usage."""
-    try:
-        rest = flags.FLAGS(list(argv))
-        if _CONFIG.value is not None:
-            _CONFIG.value.to_dict()  # a config file that did not load raises here
-        return rest
-    except (flags.Error, AttributeError, KeyError, TypeError, OSError) as error:
-        unknown = isinstance(error, (AttributeError, KeyError))
-        what = "unknown config key " if unknown else ""
-        lines = str(error.args[-1] if error.args else error).strip('"').splitlines()
-        if any(line.startswith("Traceback") for line in lines):
-            lines = lines[-1:]  # what the config file itself raised
-        message = " ".join(" ".join(lines).split())
-        message = message.replace("\\n", " ").replace("\\'", "'")  # of a repr
-        print(f"error: {what}{message}; see --help", file=sys.stderr)
-        raise SystemExit(EXIT_USER_ERROR) from None
-
-
-def main(argv: Sequence[str]) -> None:
-    def command():
-        if len(argv) > 1:
-            raise UserError(f"unexpected argument {argv[1]!r}; flags begin with --")
-        if _CONFIG.value is None:
-            raise UserError("no config given; add --config=configs/prep/nursery.py")
-        build(BuildConfig.from_mapping(_CONFIG.value.to_dict()))
-
-    run_main(command, debug=_DEBUG.value)
+def main(config) -> None:
+    build(BuildConfig.from_mapping(config.to_dict()))
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=_parse_flags)
+    run_config_command(__doc__, main, workdir=False)

@@ -4,7 +4,6 @@ import sys
 
 import jax
 import pytest
-from absl import flags
 
 from babyvlm_jax import evaluate
 from babyvlm_jax.data.schema import Record, write_dataset
@@ -139,55 +138,3 @@ def test_command_refuses_a_missing_checkpoint(tmp_path):
     assert done.returncode == 78
     assert done.stderr.startswith("error: config.checkpoint=")
     assert "Traceback" not in done.stderr
-
-
-@pytest.fixture
-def parse(monkeypatch):
-    """Parses a command line into flags of its own."""
-
-    def parse(*line):
-        values = flags.FlagValues()
-        evaluate.define_flags(values)
-        line = ["evaluate", "--workdir=w", *line]
-        monkeypatch.setattr(sys, "argv", line)  # config_flags looks there
-        evaluate.parse_flags(line, values)
-        return values
-
-    return parse
-
-
-def test_a_right_command_line(parse):
-    file = "--config=configs/eval/devcv.py:size=v2"
-    values = parse(file, "--config.tasks=('count',)", "--config.limit=3")
-    assert values.config.tasks == ("count",)
-    assert values.config.limit == 3
-    assert values.config.buckets[-1] == (6400, 29)
-
-
-@pytest.mark.parametrize(
-    ("flag", "named"),
-    [
-        ("--config=configs/eval/nowhere.py", "configs/eval/nowhere.py"),
-        ("--config=configs/eval/devcv.py:speed=9", "'speed=9'"),
-        ("--config=configs/eval/devcv.py:size=9", "size='9'"),
-        ("--confi", "confi"),
-    ],
-)
-def test_a_wrong_command_line_is_one_line(flag, named, parse, capsys):
-    with pytest.raises(SystemExit) as end:
-        parse(flag)
-    assert end.value.code == 78
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert named in error
-    assert error.count("\n") == 1
-
-
-def test_a_key_that_the_config_lacks_is_named(parse, capsys):
-    with pytest.raises(SystemExit) as end:
-        parse("--config=configs/eval/devcv.py", "--config.bach_size=2")
-    assert end.value.code == 78
-    error = capsys.readouterr().err
-    assert error.startswith("error: the config has no key")
-    assert "batch_size" in error
-    assert error.count("\n") == 1

@@ -16,7 +16,7 @@ LAYERS = (
     ENTRY_POINTS,
     ("settings", "evals", "report", "step", "state", "checkpoint", "data", "metrics"),
     ("losses", "optim", "models", "flops"),
-    ("sharding",),
+    ("sharding", "command"),
     ("errors",),
 )
 LAYER_OF = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
@@ -25,6 +25,7 @@ DATA_PREP_MAY_USE = (
     "babyvlm_jax.data.tokenizer",
     "babyvlm_jax.data.images",
     "babyvlm_jax.convert",
+    "babyvlm_jax.command",
     "babyvlm_jax.errors",
 )
 HEAVY = ("tensorflow", "torch", "transformers")

@@ -165,10 +165,10 @@ def test_split_rule_where_the_corpus_gives_none(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "code", "message"),
     [
-        ([], 78, "no config given"),
+        ([], 78, "--config is missing"),
         (["--config=configs/prep/nursery.py"], 78, "add --config.raw=DIR"),
         (["--config=configs/prep/nursery.py", "--config.oud=x"], 78, "key 'oud'"),
-        (["--help"], 1, ""),
+        (["--help"], 0, ""),
     ],
 )
 def test_command_line(flags, code, message):

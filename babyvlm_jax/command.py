@@ -1,0 +1,94 @@
+"""Commands that a config drives: flags, help, and errors of one line.
+
+    if __name__ == "__main__":
+        run_config_command(__doc__, main)
+
+Each call makes its own set of flags, so modules of commands can be imported together.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ml_collections
+from absl import flags, logging
+from ml_collections import config_flags
+
+from babyvlm_jax.errors import UserError, run_main
+
+
+def run_config_command(
+    doc: str,
+    main: Callable[..., None],
+    workdir: bool = True,
+    argv: Sequence[str] | None = None,
+) -> None:
+    """Parses `--config` and its overrides, then runs `main` to an exit code.
+
+    Args:
+        doc: the module's docstring; `--help` shows it.
+        main: called with the config, and with the work directory if there is one.
+        workdir: whether the command takes `--workdir`.
+        argv: the command line; defaults to this process's.
+
+    Raises:
+        SystemExit: always.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file(
+        "config", None, "FILE.py or FILE.py:ARGUMENTS.", flag_values=values
+    )
+    flags.DEFINE_bool("debug", False, "Tracebacks of user errors.", flag_values=values)
+    if workdir:
+        flags.DEFINE_string(
+            "workdir", None, "Folder that keeps what comes out.", flag_values=values
+        )
+    if {"--help", "-h", "-help"} & set(argv[1:]):
+        print(f"{doc.strip()}\n\nFlags:\n{values.main_module_help() or values}")
+        raise SystemExit(0)
+    logging.set_verbosity(logging.ERROR)  # Orbax tells each of its steps
+
+    def command():
+        config = parse(argv, values, ["config", "workdir"] if workdir else ["config"])
+        main(config, values.workdir) if workdir else main(config)
+
+    run_main(command, debug="--debug" in argv)
+
+
+def parse(
+    argv: Sequence[str], values: flags.FlagValues, required: Sequence[str]
+) -> ml_collections.ConfigDict:
+    """Parses a command line and loads the config.
+
+    Raises:
+        UserError: an unknown flag or config key, a value of the wrong type, a config
+            file that is missing or does not load.
+    """
+    try:
+        rest = values(list(argv))
+        for name in required:
+            if values[name].value is None:
+                raise UserError(f"--{name} is missing; see --help")
+        values.config.to_dict()  # a config file that fails to load says so here
+    except (AttributeError, KeyError) as error:
+        raise UserError(f"the config has no key {_why(error)}; see its file") from error
+    except UserError:
+        raise
+    except (flags.Error, OSError, TypeError, ValueError) as error:
+        raise UserError(f"{_last_line(error)}; see --help") from error
+    if len(rest) > 1:
+        raise UserError(f"unexpected argument {rest[1]!r}; flags begin with --")
+    return values.config
+
+
+def _why(error: Exception) -> Any:
+    while error.args and isinstance(error.args[0], Exception):  # ml_collections wraps
+        error = error.args[0]
+    return " ".join(str(error.args[0] if error.args else error).split())
+
+
+def _last_line(error: Exception) -> str:
+    text = str(error).replace("\\n", "\n")
+    lines = [line.strip(" ;") for line in text.splitlines()]
+    return [line for line in lines if line][-1]
