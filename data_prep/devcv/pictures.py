@@ -111,8 +111,11 @@ def cut_out(image: np.ndarray) -> np.ndarray:
         u8[H, W, 3].
     """
     corners = image[[0, 0, -1, -1], [0, -1, 0, -1]].astype(np.int16)
-    apart = np.abs(image[:, :, None].astype(np.int16) - corners).max(axis=-1)
-    alike = (apart <= BACKGROUND_TOLERANCE).any(axis=-1)
+    planes = np.moveaxis(image, -1, 0).astype(np.int16)  # [3, H, W]: fast to reduce
+    alike = np.zeros(image.shape[:2], bool)
+    for corner in corners:
+        apart = np.abs(planes - corner[:, None, None]).max(axis=0)
+        alike |= apart <= BACKGROUND_TOLERANCE
     outside = np.zeros(np.add(alike.shape, 2), bool)
     outside[[0, -1]] = outside[:, [0, -1]] = True  # a rim to start from
     inner = outside[1:-1, 1:-1]

@@ -13,11 +13,11 @@ from data_prep.devcv.vdr import vdr_binary, vdr_open
 from data_prep.devcv.words import lwl, picture_vocabulary
 
 TASKS: Mapping[str, Task] = {
-    "memory": memory,  # first: the longest to build
+    "spatialdetails": spatialdetails,  # the longest to build first
+    "memory": memory,
     "vdr_binary": vdr_binary,
     "vdr_open": vdr_open,
     "localize": localize,
-    "spatialdetails": spatialdetails,
     "picture_vocabulary": picture_vocabulary,
     "leftright": leftright,
     "compare_real": compare_real,

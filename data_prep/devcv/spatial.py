@@ -75,29 +75,29 @@ def triple(
     same = [group for group in by_colour.values() if len(group) >= 3]
     pool = pick(rng, same) if want_colour and same else tuple(by_instance)
     order = [pool[i] for i in rng.permutation(len(pool))]
-    chosen = [pick(rng, by_instance[order[0]])]
-    for instance in order[1:]:
+    chosen, looks = [], []
+    for instance in order:
         view = pick(rng, by_instance[instance])
-        if all(_is_unlike(view, other) for other in chosen):
+        if any(view.thing.look == other.thing.look for other in chosen):
+            continue
+        look = look_of(view)
+        if all(difference(look, other) >= MIN_DIFFERENCE for other in looks):
             chosen.append(view)
+            looks.append(look)
         if len(chosen) == 3:
             return chosen
     return []
 
 
-def _is_unlike(a, b) -> bool:
-    return a.thing.look != b.thing.look and difference(a, b) >= MIN_DIFFERENCE
+def look_of(view: View) -> np.ndarray:
+    """The object's box at a size at which any two compare, f32[16, 16, 3]."""
+    image = pictures.crop(view.frame.pixels(), view.thing.bbox, 0.0)
+    return pictures.resize(image, (16, 16)).astype(np.float32)
 
 
-def difference(a: View, b: View) -> float:
-    """Mean absolute difference of two objects' pixels, their boxes laid over."""
-    looks = [
-        pictures.resize(
-            pictures.crop(view.frame.pixels(), view.thing.bbox, 0.0), (16, 16)
-        ).astype(np.float32)
-        for view in (a, b)
-    ]
-    return float(np.abs(looks[0] - looks[1]).mean())
+def difference(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean absolute difference of two looks."""
+    return float(np.abs(a - b).mean())
 
 
 def _item(bank, rng, views: Sequence[View], answer: int, style: Style) -> Item | None:
