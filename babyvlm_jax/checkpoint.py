@@ -156,7 +156,8 @@ def warm_start(abstract: Any, sources: dict[str, str]) -> dict[str, Any]:
     params = {}
     for part, source in sources.items():
         workdir, colon, prefix = source.rpartition(":")
-        workdir, prefix = (workdir, prefix) if colon else (source, part)
+        if not colon or prefix.startswith("//"):  # gs://BUCKET/WORKDIR
+            workdir, prefix = source, part
         step = newest_step(workdir)
         params[part] = restore_params(workdir, step, prefix, abstract[part])
     return params

@@ -115,16 +115,19 @@ def read_config(workdir) -> dict[str, Any]:
 def claim_workdir(workdir, values: Mapping[str, Any]) -> None:
     """Writes config.json, or checks that the one there says the same.
 
+    A config under which no step was tried (no metrics.jsonl) gives way: whoever
+    corrects a mistake need not clean up first.
+
     Raises:
         UserError: the work directory belongs to another config.
     """
     folder = epath.Path(workdir)
     values = json.loads(json.dumps(values))
-    if not (folder / "config.json").exists():
+    if not ((folder / "config.json").exists() and (folder / "metrics.jsonl").exists()):
         folder.mkdir(parents=True, exist_ok=True)
         fresh = folder / "config.json.tmp"
         fresh.write_text(json.dumps(values, indent=2, sort_keys=True))
-        fresh.rename(folder / "config.json")
+        fresh.replace(folder / "config.json")
         return
     there = flatten(read_config(folder))
     here = flatten(values)

@@ -99,10 +99,10 @@ def train(run, workdir, mesh, state, step_fn, manager) -> None:
     """Runs the remaining steps, saving on the way and at the end."""
     start = int(state.step)
     batches = pipeline.frame_batches if run.loss == "dino" else pipeline.batches
+    source = batches(run.data, start, jax.process_index(), jax.process_count())
     writer = metrics.Writer(workdir, run.name, run.num_steps, start)
     stop = StopSignal()
     began = time.perf_counter()
-    source = batches(run.data, start, jax.process_index(), jax.process_count())
     for step, batch in source:
         if step >= run.num_steps or stop.is_set:
             break
@@ -119,6 +119,11 @@ def train(run, workdir, mesh, state, step_fn, manager) -> None:
     done = int(state.step)
     checkpoint.save(manager, done, state)
     manager.close()
+    if done < run.num_steps and not stop.is_set:
+        raise UserError(
+            f"the data ended after step {done} of config.num_steps {run.num_steps}; "
+            f"set config.data.repeats {run.data.repeats} to more epochs, or to None"
+        )
     if done < run.num_steps:
         raise Preempted(f"{run.name} at step {done} of {run.num_steps}, saved")
     if jax.process_index() == 0:

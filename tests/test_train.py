@@ -1,0 +1,255 @@
+"""A phase from flags to done.json: stopping, dying, resuming, and refusing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from babyvlm_jax import checkpoint, metrics, train
+from babyvlm_jax.command import run_config_command
+from babyvlm_jax.errors import UserError, run_main
+from tests import tiny_run
+
+NUM_STEPS = 10
+EVERYTHING = ocp.args.Composite(
+    params=ocp.args.StandardRestore(), train=ocp.args.StandardRestore()
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return tiny_run.make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(autouse=True)
+def signals():
+    """`train` takes these signals for good; the test process wants them back."""
+    kept = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(world, tmp_path_factory):
+    """Work directory of a run that nothing disturbed."""
+    workdir = tmp_path_factory.mktemp("undisturbed")
+    train.main(tiny_run.config(world, num_steps=NUM_STEPS), str(workdir))
+    return workdir
+
+
+@pytest.fixture
+def after_ticks(monkeypatch):
+    """Does something once so many steps were made."""
+
+    def arrange(count, action):
+        ticks = []
+        tick = metrics.Writer.tick
+
+        def counted(writer):
+            tick(writer)
+            ticks.append(None)
+            if len(ticks) == count:
+                action()
+
+        monkeypatch.setattr(metrics.Writer, "tick", counted)
+
+    return arrange
+
+
+def told(workdir):
+    """metrics.jsonl without the times."""
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(x).items() if k != "time_s"} for x in lines]
+
+
+def weights(workdir):
+    """Every array of the last checkpoint, optimizer state included."""
+    with checkpoint.open_manager(workdir) as manager:
+        found = manager.restore(NUM_STEPS, args=EVERYTHING)
+    leaves, _ = jax.tree_util.tree_flatten_with_path((found["params"], found["train"]))
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def assert_same_run(workdir, expected):
+    assert told(workdir) == told(expected)
+    found, wanted = weights(workdir), weights(expected)
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_a_run_writes_every_step_and_says_that_it_is_done(undisturbed):
+    lines = told(undisturbed)
+    assert [line["step"] for line in lines] == list(range(1, NUM_STEPS + 1))
+    assert set(lines[0]) == {
+        "step",
+        "train/loss",
+        "train/count",
+        "train/grad_norm",
+        "train/learning_rate",
+    }
+    assert lines[-1]["train/loss"] < lines[0]["train/loss"]
+    done = json.loads((undisturbed / "done.json").read_text())
+    assert (done["step"], done["start_step"]) == (NUM_STEPS, 0)
+
+
+def test_sigterm_saves_and_the_resumed_run_is_the_same(
+    world, undisturbed, tmp_path, after_ticks, capsys
+):
+    config = tiny_run.config(world, num_steps=NUM_STEPS, save_every=100)
+    after_ticks(5, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as stop:
+        run_main(lambda: train.main(config, str(tmp_path)))
+    assert stop.value.code == 75
+    assert "tiny at step 5 of 10, saved" in capsys.readouterr().err
+    assert not (tmp_path / "done.json").exists()
+    assert len(told(tmp_path)) == 5
+    train.main(config, str(tmp_path))
+    assert json.loads((tmp_path / "done.json").read_text())["start_step"] == 5
+    assert_same_run(tmp_path, undisturbed)
+
+
+KILL_AT_STEP = """
+import json, os, signal, sys
+import ml_collections
+from babyvlm_jax import metrics, train
+ticks, tick = [], metrics.Writer.tick
+def counted(writer):
+    tick(writer)
+    ticks.append(None)
+    if len(ticks) == 8:
+        os.kill(os.getpid(), signal.SIGKILL)
+metrics.Writer.tick = counted
+config = ml_collections.ConfigDict(json.loads(sys.argv[1]))
+train.main(config, sys.argv[2])
+"""
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(world, undisturbed, tmp_path):
+    config = tiny_run.config(world, num_steps=NUM_STEPS)
+    command = [sys.executable, "-c", KILL_AT_STEP, config.to_json(), str(tmp_path)]
+    killed = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    # Step 7's checkpoint may or may not have been whole when the kill came.
+    start = checkpoint.newest_step(tmp_path)
+    assert start in (3, 6)
+    train.main(config, str(tmp_path))
+    assert json.loads((tmp_path / "done.json").read_text())["start_step"] == start
+    assert_same_run(tmp_path, undisturbed)
+
+
+def test_a_finished_run_is_left_alone(world, undisturbed, capsys):
+    before = (undisturbed / "metrics.jsonl").stat().st_mtime_ns
+    train.main(tiny_run.config(world, num_steps=NUM_STEPS), str(undisturbed))
+    assert "already finished" in capsys.readouterr().out
+    assert (undisturbed / "metrics.jsonl").stat().st_mtime_ns == before
+
+
+def test_a_workdir_of_another_config_is_refused(world, undisturbed):
+    config = tiny_run.config(world, num_steps=NUM_STEPS, seed=1)
+    with pytest.raises(UserError, match=r"another config: seed is 0 there and 1 here"):
+        train.main(config, str(undisturbed))
+
+
+def test_a_phase_starts_from_the_weights_of_another(world, undisturbed, tmp_path):
+    config = tiny_run.config(world, num_steps=1)
+    config.warm_start = {
+        "vision": str(undisturbed),
+        "decoder": f"{undisturbed}:decoder",
+    }
+    config.optim.trains = ("connector/.*",)
+    config.save_every = NUM_STEPS
+    train.main(config, str(tmp_path))
+    with checkpoint.open_manager(tmp_path) as manager:
+        found = manager.restore(1, args=EVERYTHING)["params"]
+    trained = weights(undisturbed)
+    leaves, _ = jax.tree_util.tree_flatten_with_path({"decoder": found["decoder"]})
+    for path, leaf in leaves:
+        expected = trained["[0]" + jax.tree_util.keystr(path)]
+        np.testing.assert_array_equal(leaf, expected)
+
+
+def test_dino_trains_and_its_teacher_serves_as_vision(world, tmp_path):
+    config = tiny_run.vision_config(world, num_steps=2)
+    train.main(config, str(tmp_path))
+    assert [line["step"] for line in told(tmp_path)] == [1, 2]
+
+
+def refuse(change, world, tmp_path, capsys):
+    """The one line that a spoilt config is answered with."""
+    config = tiny_run.config(world, num_steps=NUM_STEPS)
+    change(config)
+    with pytest.raises(SystemExit) as stop:
+        run_main(lambda: train.main(config, str(tmp_path)))
+    line = capsys.readouterr().err
+    assert stop.value.code == 78
+    assert line.startswith("error: ")
+    assert line.count("\n") == 1
+    assert not (tmp_path / "metrics.jsonl").exists()
+    return line
+
+
+def set_value(key, value):
+    def change(config):
+        section, _, field = key.rpartition(".")
+        target = config[section] if section else config
+        with target.unlocked():
+            target[field] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("data.batch_size", 12, "batch of 12 rows is not divisible by data x fsdp = 8"),
+        ("data.shards", "/nowhere", "/nowhere"),
+        ("data.tokenizer", "/nowhere/t.model", "no tokenizer /nowhere/t.model"),
+        ("data.mixture", {"pears": 1.0}, "'pears'"),
+        ("data.oops", 1, "DataConfig has no field ['oops']"),
+        ("optim.name", "sgd", "optim.name 'sgd'"),
+        ("optim.trains", ("decode/.*",), "'decode/.*' matches no parameter"),
+        ("num_steps", 0, "config.num_steps is 0"),
+        ("accumulate", 3, "not divisible by config.accumulate 3"),
+        ("mesh.data", 3, "does not fit 8 devices"),
+        ("model.decoder.vocab_size", 20, "config.model.decoder.vocab_size is 20"),
+        ("warm_start.decoder", "/nowhere", "no checkpoint in /nowhere/checkpoints"),
+    ],
+)
+def test_bad_input_is_answered_in_one_line(world, tmp_path, capsys, key, value, named):
+    assert named in refuse(set_value(key, value), world, tmp_path, capsys)
+
+
+def test_data_that_ends_early_is_no_reason_to_run_again(world, tmp_path):
+    config = tiny_run.config(world, num_steps=NUM_STEPS)
+    config.data.repeats = 1
+    with pytest.raises(UserError, match=r"ended after step 3 .* config.data.repeats 1"):
+        train.main(config, str(tmp_path))
+    assert not (tmp_path / "done.json").exists()
+
+
+def test_a_refused_config_does_not_claim_the_work_directory(world, tmp_path, capsys):
+    refuse(set_value("data.shards", "/nowhere"), world, tmp_path, capsys)
+    train.main(tiny_run.config(world, num_steps=1), str(tmp_path))
+    assert (tmp_path / "done.json").exists()
+
+
+def test_the_command_line_takes_overrides_and_names_unknown_keys(
+    world, tmp_path, capsys, monkeypatch
+):
+    resolved = tmp_path / "config.json"
+    resolved.write_text(tiny_run.config(world, num_steps=1).to_json())
+    flags = [f"--config=configs/resolved.py:{resolved}", f"--workdir={tmp_path}/w"]
+    line = ["train", *flags, "--config.oops=1"]
+    monkeypatch.setattr(sys, "argv", line)
+    with pytest.raises(SystemExit) as stop:
+        run_config_command(train.__doc__, train.main)
+    assert stop.value.code == 78
+    assert "no key 'oops'" in capsys.readouterr().err
