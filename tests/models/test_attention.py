@@ -1,0 +1,80 @@
+"""Masks, value by value, and rotary positions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from babyvlm_jax.models.attention import attend, packed_mask, rope
+
+
+def test_packed_mask():
+    assert packed_mask(jnp.array([[1, 1, 2, 2, 0]]))[0].astype(int).tolist() == [
+        [1, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0],
+        [0, 0, 1, 0, 0],
+        [0, 0, 1, 1, 0],
+        [0, 0, 0, 0, 0],
+    ]
+
+
+def test_attention_is_the_mean_of_values_when_queries_are_nothing():
+    values = jnp.array([[[[1.0]], [[3.0]], [[8.0]]]])
+    zeros = jnp.zeros((1, 3, 1, 1))
+    mask = packed_mask(jnp.array([[1, 1, 2]]))
+    out = attend(zeros, zeros, values, mask)[0, :, 0, 0]
+    assert out.tolist() == [1.0, 2.0, 8.0]
+    assert attend(zeros, zeros, values, None)[0, :, 0, 0].tolist() == [4.0] * 3
+
+
+def test_attention_weights_by_softmax_of_scaled_products():
+    query = jnp.array([[[[2.0, 0.0, 0.0, 0.0]]]])
+    keys = jnp.array([[[[np.log(3.0), 0, 0, 0]], [[0.0, 5, 5, 5]]]])
+    values = jnp.array([[[[1.0, 0, 0, 0]], [[5.0, 0, 0, 0]]]])
+    # q.k / sqrt(4) = log 3 and 0: weights 3/4 and 1/4
+    out = attend(query, keys, values, None)
+    np.testing.assert_allclose(out[0, 0, 0], [2.0, 0, 0, 0], rtol=1e-6)
+
+
+def test_query_heads_share_their_group_s_keys():
+    key = jax.random.key(0)
+    query = jax.random.normal(key, (1, 3, 4, 8))
+    keys, values = jax.random.normal(jax.random.key(1), (2, 1, 3, 2, 8))
+    grouped = attend(query, keys, values, None)
+    repeated = attend(
+        query, jnp.repeat(keys, 2, axis=2), jnp.repeat(values, 2, axis=2), None
+    )
+    np.testing.assert_allclose(grouped, repeated, atol=1e-6)
+
+
+def rotated(vector, position, theta=100.0, rotary_dim=4):
+    x = jnp.array(vector, jnp.float32)[None, None, None]
+    return np.asarray(rope(x, jnp.array([[position]]), theta, rotary_dim))[0, 0, 0]
+
+
+def test_rope_turns_pairs_half_a_head_apart():
+    # 4 dims, theta 100: pair 0 (dims 0 and 2) by p, pair 1 (dims 1 and 3) by p / 10
+    turned = rotated([1.0, 0.0, 0.0, 2.0], 3)
+    expected = [np.cos(3), -2 * np.sin(0.3), np.sin(3), 2 * np.cos(0.3)]
+    np.testing.assert_allclose(turned, expected, atol=1e-6)
+
+
+def test_rope_leaves_position_0_and_the_dims_beyond_alone():
+    np.testing.assert_allclose(rotated([1.0, 2.0, 3.0, 4.0], 0), [1, 2, 3, 4])
+    turned = rotated([1.0, 0.0, 7.0, 8.0], 1, rotary_dim=2)
+    np.testing.assert_allclose(turned, [np.cos(1), np.sin(1), 7, 8], atol=1e-6)
+
+
+def test_rope_s_products_depend_on_the_distance_alone():
+    query, key = np.random.default_rng(0).normal(size=(2, 8))
+
+    def product(at, seen):
+        turned = [rotated(x, p, 1e4, 8) for x, p in ((query, at), (key, seen))]
+        return turned[0] @ turned[1]
+
+    np.testing.assert_allclose(product(5, 2), product(103, 100), atol=1e-4)
+    assert abs(product(5, 2) - product(5, 3)) > 1e-2
+
+
+def test_rope_keeps_the_dtype():
+    x = jnp.ones((1, 1, 1, 4), jnp.bfloat16)
+    assert rope(x, jnp.array([[9]]), 1e4, 4).dtype == jnp.bfloat16
