@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from babyvlm_jax.models.attention import packed_mask
 from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.models.decoder import Context, Decoder
-from babyvlm_jax.models.layers import Linear, embed_init
+from babyvlm_jax.models.layers import Linear
 from babyvlm_jax.models.vit import ViT
 from babyvlm_jax.sharding import constrain, partitioned
 
@@ -33,8 +33,9 @@ class Connector(nn.Module):
         self.up = Linear(cfg.hidden_dim, ("embed", "mlp"), bias=True)
         self.down = Linear(out, ("mlp", "embed"), bias=True)
         if cfg.num_ordinals:
-            names = partitioned(embed_init, "position", None)
-            self.ordinals = self.param("ordinals", names, (cfg.num_ordinals, width))
+            # Of the size of a visual token, or it would be lost beside one.
+            init = partitioned(nn.initializers.normal(0.3), "position", None)
+            self.ordinals = self.param("ordinals", init, (cfg.num_ordinals, width))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, tokens, Dv] -> [B, P, D]."""
@@ -105,6 +106,8 @@ class VLM(nn.Module):
         flat = constrain(images.reshape(-1, *images.shape[2:]), "batch")
         visual = self.connector(self.vision(flat))
         visual = visual.reshape(rows, slots * visual.shape[1], -1)
+        # Or the connector's width-sharded output makes XLA replicate the gather.
+        visual = constrain(visual, "batch", "length", "act_embed")
         index = batch["visual_index"]
         x = gather_visual(visual.astype(text.dtype), index)
         ordinals = image_ordinals(index, batch["positions"], self.cfg.tokens_per_image)
