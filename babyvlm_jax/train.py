@@ -66,7 +66,9 @@ def make_state_and_step(run: settings.TrainSettings, mesh):
     trains = run.optim.trains
     state = make_state(params, extra, tx, trains, mesh, specs)
     step = make_train_step(loss, tx, trains, step_key, run.accumulate, after_update)
-    return state, jax.jit(step, donate_argnums=0)
+    # The state keeps its layout, or the second step would compile again.
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
+    return state, jax.jit(step, donate_argnums=0, out_shardings=(shardings, None))
 
 
 def begin(run: settings.TrainSettings, model, mesh, key):
