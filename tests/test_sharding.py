@@ -1,0 +1,105 @@
+"""Mesh sizes, the table of logical axes, and a rule for every parameter."""
+
+import jax
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+from jax.sharding import PartitionSpec as P
+
+from babyvlm_jax import sharding
+from babyvlm_jax.errors import UserError
+from babyvlm_jax.models import dino
+from babyvlm_jax.models.config import VLMConfig
+from babyvlm_jax.models.vlm import make_model
+from tests import tiny
+
+
+def test_the_free_axis_takes_the_remaining_devices():
+    mesh = sharding.make_mesh({"data": 2, "fsdp": -1, "tensor": 2})
+    assert dict(mesh.shape) == {"data": 2, "fsdp": 2, "tensor": 2}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "named"),
+    [
+        ({"data": 3, "fsdp": 1, "tensor": 1}, "does not fit 8 devices"),
+        ({"data": -1, "fsdp": 3, "tensor": 1}, "does not fit 8 devices"),
+        ({"data": -1, "fsdp": -1, "tensor": 1}, "does not fit 8 devices"),
+        ({"data": 0, "fsdp": -1, "tensor": 1}, "does not fit 8 devices"),
+        ({"data": 8}, "has axes ['data']"),
+    ],
+)
+def test_a_mesh_that_does_not_fit_is_refused(sizes, named):
+    with pytest.raises(UserError) as told:
+        sharding.make_mesh(sizes)
+    assert named in str(told.value)
+
+
+def test_a_batch_divides_over_data_and_fsdp():
+    mesh = tiny.mesh_of(2, 2, 2)
+    sharding.check_batch(8, mesh)
+    with pytest.raises(UserError, match=r"batch of 6 rows .* data x fsdp = 4"):
+        sharding.check_batch(6, mesh)
+
+
+def test_spec_looks_names_up():
+    assert sharding.spec("embed", None, "mlp") == P("fsdp", None, "tensor")
+    assert sharding.spec("batch", "length") == P(("data", "fsdp"), None)
+    with pytest.raises(KeyError):
+        sharding.spec("colour")
+
+
+def test_constrain_needs_a_mesh():
+    with pytest.raises(RuntimeError, match="set_mesh"):
+        sharding.constrain(np.zeros((2, 2)), "batch", None)
+
+
+def test_put_batch_lays_rows_over_the_batch_axes():
+    mesh = tiny.mesh_of(2, 2, 2)
+    rows = np.arange(8).reshape(8, 1)
+    placed = sharding.put_batch(mesh, {"rows": rows})["rows"]
+    np.testing.assert_array_equal(placed, rows)
+    sizes = {shard.data.shape for shard in placed.addressable_shards}
+    assert sizes == {(2, 1)}
+
+
+MODELS = {**tiny.FORMS, "v2": VLMConfig()}
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_every_parameter_is_named_by_a_rule(name):
+    model = make_model(MODELS[name])
+    with jax.set_mesh(tiny.mesh_of()):
+        params = jax.eval_shape(model.init, jax.random.key(0))
+        check_rules(params, model.param_specs())
+
+
+def test_every_parameter_of_the_dino_head_is_named_by_a_rule():
+    cfg = dino.DinoConfig(num_prototypes=64)
+    with jax.set_mesh(tiny.mesh_of()):
+        params, _ = jax.eval_shape(
+            lambda key: dino.dino_init(key, tiny.VISION, cfg), jax.random.key(0)
+        )
+        specs = dino.dino_specs(tiny.VISION, cfg)
+    teacher = params.pop("teacher")
+    check_rules(params, specs)
+    check_rules(teacher, specs)
+
+
+def check_rules(params, specs):
+    """One name a dimension, all in the table, no mesh axis twice, sizes that divide.
+
+    Sizes are checked against a mesh of two devices an axis.
+    """
+    shapes, names = flatten_dict(params, sep="/"), flatten_dict(specs, sep="/")
+    assert shapes.keys() == names.keys()
+    for path, leaf in shapes.items():
+        assert len(names[path]) == leaf.ndim, path
+        used = []
+        for size, axes in zip(leaf.shape, sharding.spec(*names[path]), strict=True):
+            axes = (axes,) if isinstance(axes, str) else axes or ()
+            used += axes
+            assert size % 2 ** len(axes) == 0, path
+        assert len(set(used)) == len(used), path
+        if path.endswith("/w"):
+            assert used, f"{path} would be whole on every device"
