@@ -4,7 +4,8 @@
     python -m babyvlm_jax.recipe --config=configs/nursery.py --workdir=runs/demo \\
         --config.seed=1 --config.phases.joint.num_steps=500
 
-Finished phases are skipped, so running it again resumes. Each phase runs as its own
+Finished phases are skipped, so running it again resumes; one that was trained under
+another config is an error. Each phase runs as its own
 `train` process in WORKDIR/PHASE and leaves the accelerator clean behind it.
 """
 
@@ -15,6 +16,7 @@ import sys
 
 from etils import epath
 
+from babyvlm_jax import settings
 from babyvlm_jax.command import run_config_command
 from babyvlm_jax.errors import EXIT_DONE, EXIT_PREEMPTED
 
@@ -24,10 +26,12 @@ def main(config, workdir: str) -> None:
     workdir = epath.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     for name in recipe["order"]:
+        phase = place(recipe, name, workdir)
         if (workdir / name / "done.json").exists():
+            settings.claim_workdir(workdir / name, phase)
             print(f"{name}: already finished in {workdir / name}")
             continue
-        code = run_phase(name, place(recipe, name, workdir), workdir)
+        code = run_phase(name, phase, workdir)
         if code != EXIT_DONE:
             raise SystemExit(code)
 
@@ -39,7 +43,8 @@ def place(recipe, name: str, workdir) -> dict:
     """
     phase = {**recipe["phases"][name], "seed": recipe["seed"]}
     phase["data"] = {**phase["data"], "seed": recipe["seed"]}
-    return json.loads(json.dumps(phase).replace("{workdir}", str(workdir)))
+    real = json.dumps(str(workdir))[1:-1]
+    return json.loads(json.dumps(phase).replace("{workdir}", real))
 
 
 def run_phase(name: str, phase: dict, workdir) -> int:

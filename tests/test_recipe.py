@@ -1,0 +1,102 @@
+"""Phases in order, each in its place, finished ones skipped."""
+
+import json
+
+import ml_collections
+import pytest
+
+from babyvlm_jax import recipe
+from babyvlm_jax.errors import UserError
+from tests import tiny_run
+
+ORDER = ("first", "second", "third")
+
+
+def config(**changes):
+    c = ml_collections.ConfigDict()
+    c.seed = 3
+    c.order = ORDER
+    c.phases = {
+        name: {
+            "seed": 0,
+            "data": {"seed": 0, "shards": "{workdir}/shards"},
+            "warm_start": {"vision": "{workdir}/vision:teacher/vision"},
+        }
+        for name in ORDER
+    }
+    c.update(changes)
+    return c
+
+
+@pytest.fixture
+def phases_run(monkeypatch):
+    """Names of the phases that were run; each one claims its folder and finishes."""
+    names = []
+
+    def run_phase(name, phase, workdir):
+        names.append(name)
+        folder = workdir / name
+        folder.mkdir(exist_ok=True)
+        if name == "broken":
+            return 78
+        (folder / "config.json").write_text(json.dumps(phase))
+        (folder / "metrics.jsonl").touch()
+        (folder / "done.json").write_text("{}")
+        return 0
+
+    monkeypatch.setattr(recipe, "run_phase", run_phase)
+    return names
+
+
+def test_place_puts_in_the_seed_and_the_real_paths():
+    folder = 'runs/a "b"'
+    assert recipe.place(json.loads(config().to_json()), "first", folder) == {
+        "seed": 3,
+        "data": {"seed": 3, "shards": f"{folder}/shards"},
+        "warm_start": {"vision": f"{folder}/vision:teacher/vision"},
+    }
+
+
+def test_all_phases_run_in_order_and_only_once(tmp_path, phases_run, capsys):
+    recipe.main(config(), str(tmp_path / "new"))
+    assert phases_run == list(ORDER)
+    recipe.main(config(), str(tmp_path / "new"))
+    assert phases_run == list(ORDER)
+    assert capsys.readouterr().out.count("already finished") == 3
+
+
+def test_only_the_unfinished_phases_run_again(tmp_path, phases_run):
+    recipe.main(config(), str(tmp_path))
+    (tmp_path / "second" / "done.json").unlink()
+    recipe.main(config(), str(tmp_path))
+    assert phases_run == [*ORDER, "second"]
+
+
+def test_a_phase_that_fails_ends_the_recipe_with_its_code(tmp_path, phases_run):
+    order = ("first", "broken", "third")
+    phases = {name: config().phases.first.to_dict() for name in order}
+    with pytest.raises(SystemExit) as stop:
+        recipe.main(config(order=order, phases=phases), str(tmp_path))
+    assert stop.value.code == 78
+    assert phases_run == ["first", "broken"]
+
+
+def test_a_finished_phase_of_another_config_is_refused(tmp_path, phases_run):
+    recipe.main(config(), str(tmp_path))
+    with pytest.raises(UserError, match=r"another config: data\.seed is 3 there and 4"):
+        recipe.main(config(seed=4), str(tmp_path))
+
+
+@pytest.mark.slow
+def test_a_recipe_end_to_end(tmp_path):
+    world = tiny_run.make_world(tmp_path)
+    vision = tiny_run.vision_config(world, num_steps=3)
+    joint = tiny_run.config(world, num_steps=3)
+    joint.warm_start = {"vision": "{workdir}/vision:teacher/vision"}
+    c = ml_collections.ConfigDict({"seed": 1, "order": ("vision", "joint")})
+    c.phases = {"vision": vision.to_dict(), "joint": joint.to_dict()}
+    recipe.main(c, str(tmp_path))
+    for name in c.order:
+        done = json.loads((tmp_path / name / "done.json").read_text())
+        assert done["step"] == 3
+        assert json.loads((tmp_path / name / "config.json").read_text())["seed"] == 1
