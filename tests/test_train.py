@@ -36,6 +36,22 @@ def signals():
         signal.signal(number, handler)
 
 
+@pytest.fixture(autouse=True)
+def steps_compile_once(monkeypatch):
+    """Whatever a test does, no step function is compiled twice."""
+    made = []
+    make = train.make_state_and_step
+
+    def noted(run, mesh):
+        state, step = make(run, mesh)
+        made.append(step)
+        return state, step
+
+    monkeypatch.setattr(train, "make_state_and_step", noted)
+    yield
+    assert all(step._cache_size() <= 1 for step in made)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(world, tmp_path_factory):
     """Work directory of a run that nothing disturbed."""
@@ -159,7 +175,7 @@ def test_a_workdir_of_another_config_is_refused(world, undisturbed):
 
 
 def test_a_phase_starts_from_the_weights_of_another(world, undisturbed, tmp_path):
-    config = tiny_run.config(world, num_steps=1)
+    config = tiny_run.config(world, num_steps=2)
     config.warm_start = {
         "vision": str(undisturbed),
         "decoder": f"{undisturbed}:decoder",
@@ -168,7 +184,7 @@ def test_a_phase_starts_from_the_weights_of_another(world, undisturbed, tmp_path
     config.save_every = NUM_STEPS
     train.main(config, str(tmp_path))
     with checkpoint.open_manager(tmp_path) as manager:
-        found = manager.restore(1, args=EVERYTHING)["params"]
+        found = manager.restore(2, args=EVERYTHING)["params"]
     trained = weights(undisturbed)
     leaves, _ = jax.tree_util.tree_flatten_with_path({"decoder": found["decoder"]})
     for path, leaf in leaves:
@@ -237,7 +253,7 @@ def test_data_that_ends_early_is_no_reason_to_run_again(world, tmp_path):
 
 def test_a_refused_config_does_not_claim_the_work_directory(world, tmp_path, capsys):
     refuse(set_value("data.shards", "/nowhere"), world, tmp_path, capsys)
-    train.main(tiny_run.config(world, num_steps=1), str(tmp_path))
+    train.main(tiny_run.config(world, num_steps=NUM_STEPS), str(tmp_path))
     assert (tmp_path / "done.json").exists()
 
 

@@ -1,0 +1,94 @@
+"""Every shipped config loads, and what it trains is of the size that it says."""
+
+import importlib
+import json
+import pathlib
+
+import jax
+import ml_collections
+import pytest
+
+from babyvlm_jax import settings, sharding
+from babyvlm_jax.models.config import VLMConfig, from_dict
+from babyvlm_jax.models.vlm import make_model
+from configs import common, nursery, resolved
+from tests import tiny
+
+CONFIGS = sorted(pathlib.Path(common.__file__).parent.rglob("*.py"))
+NAMES = [
+    ".".join(path.relative_to(CONFIGS[0].parents[1]).with_suffix("").parts)
+    for path in CONFIGS
+    if path.stem not in ("__init__", "common", "resolved")
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_config_loads_and_survives_json(name):
+    config = importlib.import_module(name).get_config("")
+    assert isinstance(config, ml_collections.ConfigDict)
+    assert json.loads(config.to_json())
+
+
+@pytest.mark.parametrize("arg", ["", "smoke", "blank"])
+@pytest.mark.parametrize("phase", nursery.PHASES)
+def test_each_phase_of_the_nursery_is_whole(phase, arg):
+    config = nursery.get_config(f"phase={phase},root=runs/demo,{arg}")
+    run = settings.from_config(json.loads(config.to_json()))
+    assert run.name == phase
+    assert run.data.image_size == run.model.vision.image_size
+    assert run.data.tokens_per_image == run.model.tokens_per_image
+    assert run.data.seq_len <= run.model.decoder.max_len
+    assert run.data.blank_images == (arg == "blank" and phase in ("joint", "instruct"))
+    assert (run.num_steps < 10) == (arg == "smoke")
+    batch = run.data.batch_size // run.accumulate
+    sharding.check_batch(batch, tiny.mesh_of())
+
+
+def test_phases_start_from_phases_before_them():
+    config = nursery.get_config("root=runs/demo")
+    order = list(config.order)
+    assert order == list(nursery.PHASES)
+    for place, name in enumerate(order):
+        for source in config.phases[name].warm_start.values():
+            _, _, phase = source.partition(":")[0].rpartition("/")
+            assert order.index(phase) < place
+
+
+def test_the_nursery_s_model_has_the_size_it_should():
+    cfg = from_dict(VLMConfig, nursery.model())
+    with jax.set_mesh(tiny.mesh_of()):
+        params = jax.eval_shape(make_model(cfg).init, jax.random.key(0))
+    vit, link, text = cfg.vision, cfg.connector, cfg.decoder
+    d, f, channels = vit.width, vit.mlp_dim, vit.stem_channels
+    convs = (vit.patch_size**2 * 3 + 1) * channels + (9 * channels + 1) * d
+    layer = 4 * (d + 1) * d + (d + 1) * f + (f + 1) * d + 4 * d
+    vision = convs + d + vit.num_tokens * d + vit.num_layers * layer + 2 * d
+    width, out = link.hidden_dim, link.tokens_per_image * text.width
+    connector = (vit.num_tokens * d + 1) * width + (width + 1) * out
+    connector += link.num_ordinals * text.width
+    d, f, h = text.width, text.mlp_dim, text.head_dim
+    assert text.qk_norm
+    assert text.tied
+    layer = 2 * d * h * (text.num_heads + text.num_kv_heads) + 3 * d * f + 2 * d + 2 * h
+    decoder = text.num_layers * layer + d + text.padded_vocab_size * d
+    assert {part: tiny.count(tree) for part, tree in params.items()} == {
+        "vision": vision,
+        "connector": connector,
+        "decoder": decoder,
+    }
+
+
+def test_a_resolved_config_is_what_the_file_says(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"a": {"b": 1}}')
+    assert resolved.get_config(str(path)).a.b == 1
+
+
+def test_parse_arg():
+    assert common.parse_arg("size=big,fast", size="small", fast=False) == {
+        "size": "big",
+        "fast": True,
+    }
+    assert common.parse_arg("", size="small") == {"size": "small"}
+    with pytest.raises(ValueError, match=r"'speed=9': known are \['size'\]"):
+        common.parse_arg("speed=9", size="small")
