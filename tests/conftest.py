@@ -15,4 +15,8 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(
 )
 # Most compilations of small tests take less than jax's default of one second.
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+# Tests mostly compile: an optimised program would not earn back what making it takes.
+os.environ["XLA_FLAGS"] = (
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
 os.environ["MPLBACKEND"] = "Agg"
