@@ -251,12 +251,6 @@ def test_data_that_ends_early_is_no_reason_to_run_again(world, tmp_path):
     assert not (tmp_path / "done.json").exists()
 
 
-def test_a_refused_config_does_not_claim_the_work_directory(world, tmp_path, capsys):
-    refuse(set_value("data.shards", "/nowhere"), world, tmp_path, capsys)
-    train.main(tiny_run.config(world, num_steps=NUM_STEPS), str(tmp_path))
-    assert (tmp_path / "done.json").exists()
-
-
 def test_the_command_line_takes_overrides_and_names_unknown_keys(
     world, tmp_path, capsys, monkeypatch
 ):

@@ -110,6 +110,6 @@ def vision_config(world: World, **changes) -> ml_collections.ConfigDict:
         "head_hidden_dim": 16,
         "head_bottleneck_dim": 8,
         "num_prototypes": 32,
-        "augment": {"global_size": 8, "local_size": 4, "num_local": 1},
+        "augment": {"global_size": 8, "num_local": 0},
     }
     return c
