@@ -102,7 +102,7 @@ def phase(root: str) -> ml_collections.ConfigDict:
         "template": "baby_v1",
         "batch_size": 8,
         "seq_len": 128,
-        "max_images": 32,
+        "max_images": 16,
         "image_size": IMAGE_SIZE,
         "tokens_per_image": 1,
         "seed": 0,
@@ -133,7 +133,7 @@ def phase(root: str) -> ml_collections.ConfigDict:
 def language(root: str) -> ml_collections.ConfigDict:
     """Next token on the caregiver's words."""
     c = phase(root)
-    c.num_steps = 300
+    c.num_steps = 150
     c.parts = ("decoder",)
     c.data.mixture = {"text": 1.0}
     c.data.template = "baby_plain"
@@ -146,7 +146,7 @@ def vision(root: str) -> ml_collections.ConfigDict:
     """DINO on the child's frames."""
     c = phase(root)
     c.loss = "dino"
-    c.num_steps = 300
+    c.num_steps = 100
     c.parts = ("vision",)
     c.data.mixture = {"frames": 1.0}
     c.data.batch_size = 32
@@ -178,7 +178,7 @@ def vision(root: str) -> ml_collections.ConfigDict:
 def connector(root: str) -> ml_collections.ConfigDict:
     """The connector alone, on single pictures and what was said over them."""
     c = phase(root)
-    c.num_steps = 100
+    c.num_steps = 50
     c.data.mixture = {"image_utterance": 1.0}
     c.data.template = "baby_plain"
     c.optim.trains = ("connector/.*",)
@@ -196,7 +196,7 @@ def joint(root: str) -> ml_collections.ConfigDict:
     seconds, not days.
     """
     c = phase(root)
-    c.num_steps = 800
+    c.num_steps = 250
     c.data.mixture = {
         "image_utterance": 0.7,
         "video_utterance": 0.1,
@@ -213,18 +213,19 @@ def instruct(root: str) -> ml_collections.ConfigDict:
     c.data.seq_len = 288  # a memory dialogue has up to 277 tokens
     c.data.max_images = 32  # a memory dialogue has 29 pictures
     c.data.batch_size = 4
+    c.optim.lr_peak = 2e-3
     c.data.mixture = {
-        "image_utterance": 1.0,
-        "devcv_picture_vocabulary": 2.0,
+        "image_utterance": 0.5,
+        "devcv_picture_vocabulary": 3.0,
         "devcv_localize": 1.5,
-        "devcv_leftright": 1.0,
-        "devcv_spatialdetails": 1.0,
-        "devcv_count": 1.0,
-        "devcv_memory": 0.3,
+        "devcv_leftright": 1.2,
+        "devcv_spatialdetails": 0.5,
+        "devcv_count": 0.7,
+        "devcv_memory": 0.15,  # 15 answers each
         "devcv_compare_synthetic": 0.5,
-        "devcv_compare_real": 0.3,
-        "devcv_vdr_binary": 0.5,
-        "devcv_vdr_open": 0.5,
+        "devcv_compare_real": 0.2,
+        "devcv_vdr_binary": 0.4,
+        "devcv_vdr_open": 0.1,
     }
     c.warm_start = from_phase(root, "joint")
     return c

@@ -30,18 +30,18 @@ HELD_OUT = ("lwl", "subitize")
 
 # (train, val, test)
 DEMO = {
-    "count": (2400, 40, 200),
+    "count": (2000, 40, 200),
     "subitize": (0, 40, 200),
     "lwl": (0, 40, 200),
-    "picture_vocabulary": (2500, 40, 200),
-    "localize": (2500, 40, 200),
-    "leftright": (2000, 40, 200),
-    "spatialdetails": (2400, 40, 200),
+    "picture_vocabulary": (4000, 40, 200),
+    "localize": (3000, 40, 200),
+    "leftright": (2500, 40, 200),
+    "spatialdetails": (1200, 40, 200),
     "vdr_binary": (1500, 40, 200),
-    "vdr_open": (1500, 40, 200),
-    "memory": (500, 20, 60),
+    "vdr_open": (400, 40, 200),
+    "memory": (450, 20, 60),
     "compare_synthetic": (1500, 40, 200),
-    "compare_real": (1500, 40, 200),
+    "compare_real": (600, 40, 200),
 }
 # BabyVLM-V2, SAYCam; lwl and subitize are not published: ours, as the Baby Winoground
 # of V1 and as count.

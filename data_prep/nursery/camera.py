@@ -30,9 +30,10 @@ DIRECTIONS = {
     "bottom right": (1, 1),
 }
 _DECK = (
-    "approach", "approach", "approach", "scan", "scan", "group", "pan", "pan", "rest",
+    "approach", "approach", "approach", "approach", "scan", "scan", "group", "pan",
+    "pan", "rest",
 )  # fmt: skip
-_HOLD_S = {"approach": 3.4, "scan": 2.6, "group": 2.2, "wide": 2.0, "away": 1.2}
+_HOLD_S = {"approach": 4.4, "scan": 2.6, "group": 2.2, "wide": 2.0, "away": 1.2}
 _MOVE_S = 0.8
 _PAN_STILL_S = 0.8
 _SHAKE = 0.012  # of the view

@@ -15,7 +15,7 @@ _OFF_TOPIC = 0.10  # of the lines
 _GAME = 0.04
 _LOW_CONFIDENCE = 0.04
 _TOO_SHORT = 0.03
-_SECONDS_PER_WORD = 0.24
+_SECONDS_PER_WORD = 0.2
 _LATEST_OVERHANG_S = 0.4  # a line may end this much after its shot
 _TRIES = 6
 _QUADRANTS = ("top left", "top right", "bottom left", "bottom right")
@@ -23,10 +23,10 @@ _SPEAKERS = ("mother", "father", "grandmother")
 
 # Stage of the child (0: first year, 1: second, 2: later) -> (phrases, weight) by shot.
 _APPROACH = (
-    ((words.NAME, 6), (words.COLOUR, 2), (words.YES_NO, 2), (words.CAPTION, 3)),
-    ((words.NAME, 4), (words.COLOUR, 2), (words.YES_NO, 2), (words.MARK, 1.5),
+    ((words.NAME, 6), (words.COLOUR, 2), (words.YES_NO, 5), (words.CAPTION, 3)),
+    ((words.NAME, 4), (words.COLOUR, 2), (words.YES_NO, 5), (words.MARK, 1.5),
      (words.SIZE, 0.5), (words.CAPTION, 3)),
-    ((words.NAME, 3), (words.COLOUR, 2), (words.YES_NO, 2), (words.MARK, 2.5),
+    ((words.NAME, 3), (words.COLOUR, 2), (words.YES_NO, 5), (words.MARK, 2.5),
      (words.SIZE, 0.5), (words.SIZE_COLOUR, 0.7), (words.CAPTION, 3)),
 )  # fmt: skip
 
@@ -213,7 +213,7 @@ def make_transcript(camera: Camera, caregiver: Caregiver, in_view, duration_s, r
             if line is None:
                 break
             lines.append(line)
-            now = line["end_s"] + rng.uniform(0.15, 0.5)
+            now = line["end_s"] + rng.uniform(0.1, 0.35)
     return lines
 
 

@@ -39,9 +39,10 @@ CAPTION = (
     "see {cap}", "this {n} is {cap}", "that's {cap}",
 )  # fmt: skip
 YES_NO = (
-    "is this {a} yes", "is this {a} yes it is {a}", "is it {a} yes",
-    "is this {oa} no it is {a}", "is it {oa} no {a}", "not {oa} {a}",
-    "this is not {oa} it is {a}", "{a} or {oa} it is {a}", "yes that is {a}",
+    "is this {a} yes", "is this {oa} no", "is it {a} yes", "is it {oa} no", "{n} yes",
+    "{o} no", "is this the {n} yes it is", "is this the {o} no it is the {n}",
+    "is this {a} yes it is {a}", "is this {oa} no it is {a}", "do you see {a} yes",
+    "do you see {oa} no", "{a} or {oa} it is {a}", "{oa} or {a} it is {a}",
 )  # fmt: skip
 PLACE = (
     "{place} is the {n}", "the {n} is at the {place}", "{place} {n}", "{n} {place}",
