@@ -89,7 +89,7 @@ class Camera:
             "wide": self._frame_wide,
             "away": self._frame_away,
         }
-        pans_before = index * round(duration_s / 12)
+        pans_before = 3 * index  # coprime to 8: recordings begin on all directions
         now = 0.0
         while now < duration_s:
             for kind in rng.permutation(_DECK):

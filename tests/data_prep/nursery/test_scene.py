@@ -89,7 +89,7 @@ def test_brightness(stage):
 
 def test_all_shots_and_directions():
     shots = []
-    for index in range(12):
+    for index in range(24):
         rng = np.random.default_rng(index)
         shots += Camera(_scene(index), 30.0, 1.0, index, rng).shots
     kinds = {shot.kind for shot in shots}
@@ -104,7 +104,7 @@ def test_what_shots_show(resolution):
     """Pans lose their target on the named side; the others hold theirs in view."""
     width, height = resolution
     seen = set()
-    for index in range(6):
+    for index in range(8):
         rng = np.random.default_rng(index)
         scene = _scene(index)
         camera = Camera(scene, 30.0, width / height, index, rng)
