@@ -4,6 +4,7 @@ Axes: B images, S crop side. All randomness comes from the key; shapes are stati
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -145,25 +146,38 @@ def multi_crop(key, images, cfg: AugmentConfig):
     """
     unit = images / 255.0
 
-    def view(key, image, side, scale, blur_prob, solarize_prob):
+    def view(key, image, blur_prob, solarize_prob, side, scale):
         crop_key, augment_key = jax.random.split(key)
         crop = random_crop(crop_key, image, side, scale, cfg.flip)
         return augment(augment_key, crop, cfg, blur_prob, solarize_prob)
 
-    def views(index, side, scale, blur_prob, solarize_prob):
-        keys = jax.random.split(jax.random.fold_in(key, index), images.shape[0])
+    def views(key, side, scale, blur_probs, solarize_probs):
+        # One program for all views of a size: compiling each by itself takes longer.
+        keys = jax.random.split(key, (len(blur_probs), images.shape[0]))
+        one = functools.partial(view, side=side, scale=scale)
+        batch = jax.vmap(one, in_axes=(0, 0, None, None))
         return jax.vmap(
-            lambda k, image: view(k, image, side, scale, blur_prob, solarize_prob)
-        )(keys, unit)
+            lambda k, blur, solarize: batch(k, unit, blur, solarize), in_axes=(0, 0, 0)
+        )(keys, jnp.array(blur_probs), jnp.array(solarize_probs))
 
+    global_key, local_key = jax.random.split(key)
     first, second, local = cfg.blur_probs
-    big = [
-        views(0, cfg.global_size, cfg.global_scale, first, 0.0),
-        views(1, cfg.global_size, cfg.global_scale, second, cfg.solarize_prob),
-    ]
-    small = [
-        views(2 + i, cfg.local_size, cfg.local_scale, local, 0.0)
-        for i in range(cfg.num_local)
-    ]
-    empty = jnp.zeros((0, images.shape[0], cfg.local_size, cfg.local_size, 3))
-    return jnp.stack(big), jnp.stack(small) if small else empty
+    big = views(
+        global_key,
+        cfg.global_size,
+        cfg.global_scale,
+        (first, second),
+        (0.0, cfg.solarize_prob),
+    )
+    if not cfg.num_local:
+        side = cfg.local_size
+        return big, jnp.zeros((0, images.shape[0], side, side, 3))
+    num_local = cfg.num_local
+    small = views(
+        local_key,
+        cfg.local_size,
+        cfg.local_scale,
+        (local,) * num_local,
+        (0.0,) * num_local,
+    )
+    return big, small
