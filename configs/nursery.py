@@ -8,6 +8,7 @@ Five phases; each takes what it needs from the ones before. Arguments:
 
     root=DIR     folder of `shards/`, `tokenizer.model` and the phases (phase=... only)
     phase=NAME   one phase's config instead of the recipe's
+    size=NAME    another model: nursery, small (30 M, one GPU), v2 (the published one)
     blank        joint and instruct see grey pictures: a control, does seeing matter?
     smoke        a few steps of each phase
 
@@ -18,6 +19,7 @@ are our measurements of what a model of a million parameters learns in minutes.
 import ml_collections
 
 from configs.common import parse_arg
+from configs.models import MODELS, ROWS
 
 PHASES = ("language", "vision", "connector", "joint", "instruct")
 IMAGE_SIZE = 32
@@ -25,7 +27,10 @@ IMAGE_SIZE = 32
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """The recipe, or one phase of it."""
-    arg = parse_arg(arg, root="", phase="", blank=False, smoke=False)
+    arg = parse_arg(arg, root="", phase="", size="nursery", blank=False, smoke=False)
+    for key, known in (("phase", ("", *PHASES)), ("size", MODELS)):
+        if arg[key] not in known:
+            raise ValueError(f"{key}={arg[key]!r} is not one of {sorted(known)}")
     root = arg["root"] or "{workdir}"
     phases = {
         "language": language(root),
@@ -36,6 +41,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     }
     for name, phase in phases.items():
         phase.name = name
+        resize(phase, arg["size"])
         if arg["smoke"]:
             phase.num_steps = 4
         if arg["blank"] and name in ("joint", "instruct"):
@@ -49,42 +55,17 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     return recipe
 
 
-def model() -> dict:
-    """1.2 M parameters. The published architecture is the default everywhere else."""
-    return {
-        "vision": {
-            "image_size": IMAGE_SIZE,
-            "patch_size": 8,
-            "width": 64,
-            "num_layers": 2,
-            "num_heads": 4,
-            "mlp_dim": 256,
-            "stem": "conv",  # findings: learns faster than one linear map a patch
-            "dtype": "float32",  # CPUs have no fast bfloat16
-            "remat": "none",
-            "unroll": 4,
-        },
-        "connector": {
-            "hidden_dim": 256,
-            "tokens_per_image": 1,  # findings: short rows, many small steps
-            "num_ordinals": 32,
-        },
-        "decoder": {
-            "vocab_size": 1024,
-            "width": 128,
-            "num_layers": 3,
-            "num_heads": 4,
-            "num_kv_heads": 4,
-            "mlp_dim": 256,
-            "max_len": 512,
-            "rope_fraction": 0.5,
-            "qk_norm": True,
-            "tied": True,
-            "dtype": "float32",
-            "remat": "none",
-            "unroll": 4,
-        },
-    }
+def resize(phase: ml_collections.ConfigDict, size: str) -> None:
+    """Puts another model into a phase, and rows that fit it."""
+    phase.model = MODELS[size]
+    if size == "nursery":
+        return
+    side, tokens, seq_len, max_images = ROWS[size]
+    phase.data.update({"image_size": side, "tokens_per_image": tokens})
+    if phase.data.max_images:
+        phase.data.update({"seq_len": seq_len, "max_images": max_images})
+    if phase.loss == "dino":
+        phase.dino.augment.update({"global_size": side, "local_size": 96})
 
 
 def phase(root: str) -> ml_collections.ConfigDict:
@@ -95,7 +76,7 @@ def phase(root: str) -> ml_collections.ConfigDict:
     c.seed = 0
     c.num_steps = 0
     c.parts = ("vision", "connector", "decoder")
-    c.model = model()
+    c.model = MODELS["nursery"]
     c.data = {
         "shards": f"{root}/shards",
         "tokenizer": f"{root}/tokenizer.model",

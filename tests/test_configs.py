@@ -11,14 +11,14 @@ import pytest
 from babyvlm_jax import settings, sharding
 from babyvlm_jax.models.config import VLMConfig, from_dict
 from babyvlm_jax.models.vlm import make_model
-from configs import common, nursery, resolved
+from configs import common, models, nursery, resolved
 from tests import tiny
 
 CONFIGS = sorted(pathlib.Path(common.__file__).parent.rglob("*.py"))
 NAMES = [
     ".".join(path.relative_to(CONFIGS[0].parents[1]).with_suffix("").parts)
     for path in CONFIGS
-    if path.stem not in ("__init__", "common", "resolved")
+    if path.stem not in ("__init__", "common", "models", "resolved")
 ]
 
 
@@ -55,7 +55,7 @@ def test_phases_start_from_phases_before_them():
 
 
 def test_the_nursery_s_model_has_the_size_it_should():
-    cfg = from_dict(VLMConfig, nursery.model())
+    cfg = from_dict(VLMConfig, models.MODELS["nursery"])
     with jax.set_mesh(tiny.mesh_of()):
         params = jax.eval_shape(make_model(cfg).init, jax.random.key(0))
     vit, link, text = cfg.vision, cfg.connector, cfg.decoder
@@ -76,6 +76,38 @@ def test_the_nursery_s_model_has_the_size_it_should():
         "connector": connector,
         "decoder": decoder,
     }
+
+
+@pytest.mark.parametrize("size", ["small", "v2"])
+def test_phases_fit_a_larger_model(size):
+    for phase in nursery.PHASES:
+        config = nursery.get_config(f"phase={phase},root=runs/demo,size={size}")
+        run = settings.from_config(json.loads(config.to_json()))
+        assert run.data.image_size == run.model.vision.image_size
+        assert run.data.tokens_per_image == run.model.tokens_per_image
+        assert run.data.seq_len <= run.model.decoder.max_len
+    # A memory dialogue fits: 29 pictures and its words.
+    assert run.data.seq_len > 29 * run.model.tokens_per_image + 500
+
+
+def test_small_is_small_and_v2_is_the_published_model():
+    small = from_dict(VLMConfig, models.MODELS["small"])
+    with jax.set_mesh(tiny.mesh_of()):
+        params = jax.eval_shape(make_model(small).init, jax.random.key(0))
+    assert {part: tiny.count(tree) for part, tree in params.items()} == {
+        "vision": 14_567_808,
+        "connector": 590_976,
+        # 8 (8 x 2 x 384 x 64 + 3 x 384 x 1024 + 2 x 384 + 2 x 64) + 384 + 6016 x 384
+        "decoder": 14_900_608,
+    }
+    assert from_dict(VLMConfig, models.MODELS["v2"]) == VLMConfig()
+
+
+def test_a_size_or_phase_that_is_not_there():
+    with pytest.raises(ValueError, match="size='huge' is not one of"):
+        nursery.get_config("size=huge")
+    with pytest.raises(ValueError, match="phase='grade' is not one of"):
+        nursery.get_config("phase=grade")
 
 
 def test_a_resolved_config_is_what_the_file_says(tmp_path):
