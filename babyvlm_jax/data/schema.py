@@ -130,6 +130,13 @@ def _drop_empty(splits):
             break
 
 
+class _LocalInfo(tfds.core.DatasetInfo):
+    """Dataset facts that are not looked for in TFDS's public bucket."""
+
+    def initialize_from_bucket(self) -> None:
+        """Does nothing: our datasets are not there, and asking needs a network."""
+
+
 class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """TFDS builder over iterables of records; TFDS names it through `name`."""
 
@@ -142,7 +149,7 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         super().__init__(**kwargs)
 
     def _info(self):
-        return tfds.core.DatasetInfo(
+        return _LocalInfo(
             builder=self, description=self._description, features=_features()
         )
 
