@@ -114,12 +114,11 @@ def phase(root: str) -> ml_collections.ConfigDict:
 def language(root: str) -> ml_collections.ConfigDict:
     """Next token on the caregiver's words."""
     c = phase(root)
-    c.num_steps = 150
+    c.num_steps = 120
     c.parts = ("decoder",)
     c.data.mixture = {"text": 1.0}
     c.data.template = "baby_plain"
     c.data.max_images = 0
-    c.data.batch_size = 16
     return c
 
 
@@ -190,20 +189,20 @@ def joint(root: str) -> ml_collections.ConfigDict:
 def instruct(root: str) -> ml_collections.ConfigDict:
     """The train sets of the eight tuned tasks, with some of the joint phase's data."""
     c = phase(root)
-    c.num_steps = 1500
+    c.num_steps = 1300
     c.data.seq_len = 288  # a memory dialogue has up to 277 tokens
     c.data.max_images = 32  # a memory dialogue has 29 pictures
     c.data.batch_size = 4
     c.optim.lr_peak = 2e-3
     c.data.mixture = {
         "image_utterance": 0.5,
-        "devcv_picture_vocabulary": 3.0,
+        "devcv_picture_vocabulary": 2.0,
         "devcv_localize": 1.5,
-        "devcv_leftright": 1.2,
+        "devcv_leftright": 2.0,
         "devcv_spatialdetails": 0.5,
-        "devcv_count": 0.7,
-        "devcv_memory": 0.15,  # 15 answers each
-        "devcv_compare_synthetic": 0.5,
+        "devcv_count": 0.6,
+        "devcv_memory": 0.35,  # 15 answers each
+        "devcv_compare_synthetic": 0.4,
         "devcv_compare_real": 0.2,
         "devcv_vdr_binary": 0.4,
         "devcv_vdr_open": 0.1,

@@ -73,8 +73,8 @@ def card(summary: Mapping[str, Any]) -> str:
     lines += ["", "Prompts, with `ball` for the noun:", ""]
     for task in TITLES:
         if task in summary["tasks"]:
-            asked = prompts.example(task, style["prompts"]).replace("\n", "\\n")
-            lines.append(f"- {task}: `{asked}`")
+            for asked in prompts.examples(task, style["prompts"]):
+                lines.append(f"- {task}: `{asked}`".replace("\n", "\\n"))
     lines += [
         "",
         f"Left out while reading: {summary['num_skipped']} boxes, frames or recordings "

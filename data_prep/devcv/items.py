@@ -18,7 +18,7 @@ class Style:
     """How items look; the defaults are the corrected construction.
 
     Attributes:
-        prompts: `saycam` or `ego4d` wording.
+        prompts: `saycam` or `ego4d` wording, or `both`, drawn for each item.
         image_side: longest side of a stored picture, None for the frame's own size.
         leaky_size: object size tells the number, as published (Object Counting).
         original_leftright: one copy and two identical mirrors, as published.

@@ -43,7 +43,7 @@ def leftright(
         ]
         options = items.placed(rng, encoded[0], encoded[1:], answer)
         yield items.one_round(
-            prompts.leftright(style.prompts),
+            prompts.leftright(prompts.wording(rng, style.prompts)),
             prompts.LETTERS[answer],
             [encoded[0], *options],
             [view],

@@ -4,10 +4,22 @@ Source: spec of BabyVLM-V2, section 4.2 (first data drop of the tutorial). SAYCa
 Ego4D differ in Left/Right, Spatial Details and Picture Vocabulary alone.
 """
 
-VARIANTS = ("saycam", "ego4d")
+import numpy as np
+
+WORDINGS = ("saycam", "ego4d")
+VARIANTS = (*WORDINGS, "both")
 LETTERS = "ABCD"
 QUADRANTS = ("top left", "top right", "bottom left", "bottom right")
 _ORDINALS = ("first", "second", "third", "fourth")
+
+
+def wording(rng: np.random.Generator, variant: str) -> str:
+    """The wording of one item; `both` draws one.
+
+    A model that knows a question in one wording alone may learn where its pictures
+    stand instead of what it asks.
+    """
+    return WORDINGS[rng.integers(len(WORDINGS))] if variant == "both" else variant
 
 
 def count(noun: str) -> str:
@@ -76,6 +88,12 @@ def memory(is_first: bool) -> str:
     if is_first:
         return "Touch the new image. (A) <image>"
     return "Let's try more. Touch the new image. (A) <image> (B) <image>"
+
+
+def examples(task: str, variant: str) -> list[str]:
+    """The wordings that a task's first human turn has, with `ball` as its noun."""
+    wordings = WORDINGS if variant == "both" else (variant,)
+    return sorted({example(task, wording) for wording in wordings})
 
 
 def example(task: str, variant: str) -> str:

@@ -117,7 +117,7 @@ def _item(bank, rng, views: Sequence[View], answer: int, style: Style) -> Item |
         return None
     colours = {view.thing.colour for view in views}
     return items.one_round(
-        prompts.spatialdetails(style.prompts),
+        prompts.spatialdetails(prompts.wording(rng, style.prompts)),
         prompts.LETTERS[answer],
         [query, *items.placed(rng, encoded[0], encoded[1:], answer)],
         [asked, *views],

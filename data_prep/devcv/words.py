@@ -41,7 +41,7 @@ def _touch(bank, rng, number, style, num_options) -> Iterator[Item]:
         if len(set(images)) < num_options:
             continue
         yield items.one_round(
-            prompts.touch(word, num_options, style.prompts),
+            prompts.touch(word, num_options, prompts.wording(rng, style.prompts)),
             prompts.LETTERS[position],
             images,
             views,

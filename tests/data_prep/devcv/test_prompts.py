@@ -1,5 +1,6 @@
 """The wordings, letter by letter (spec of BabyVLM-V2, section 4.2)."""
 
+import numpy as np
 import pytest
 
 from data_prep.devcv import prompts, sizes
@@ -70,4 +71,16 @@ def test_prompts(variant, expected):
 def test_later_rounds_of_memory():
     assert prompts.memory(is_first=False) == (
         "Let's try more. Touch the new image. (A) <image> (B) <image>"
+    )
+
+
+def test_both_wordings():
+    rng = np.random.default_rng(0)
+    drawn = [prompts.wording(rng, "both") for _ in range(100)]
+    assert set(drawn) == {"saycam", "ego4d"}
+    assert 30 < drawn.count("saycam") < 70
+    assert {prompts.wording(rng, "ego4d") for _ in range(9)} == {"ego4d"}
+    assert prompts.examples("count", "both") == [prompts.count("ball")]
+    assert prompts.examples("lwl", "both") == sorted(
+        [prompts.touch("ball", 2, "saycam"), prompts.touch("ball", 2, "ego4d")]
     )
