@@ -196,13 +196,13 @@ def instruct(root: str) -> ml_collections.ConfigDict:
     c.optim.lr_peak = 2e-3
     c.data.mixture = {
         "image_utterance": 0.5,
-        "devcv_picture_vocabulary": 2.0,
+        "devcv_picture_vocabulary": 3.0,
         "devcv_localize": 1.5,
-        "devcv_leftright": 2.0,
+        "devcv_leftright": 1.2,
         "devcv_spatialdetails": 0.5,
-        "devcv_count": 0.6,
-        "devcv_memory": 0.35,  # 15 answers each
-        "devcv_compare_synthetic": 0.4,
+        "devcv_count": 0.7,
+        "devcv_memory": 0.15,  # 15 answers each
+        "devcv_compare_synthetic": 0.5,
         "devcv_compare_real": 0.2,
         "devcv_vdr_binary": 0.4,
         "devcv_vdr_open": 0.1,
