@@ -91,7 +91,7 @@ def make_train_step(
         metrics = {
             "loss": total / divisor,
             "count": count,
-            "grad_norm": optax.global_norm(grads),
+            "grad_norm": optax.tree.norm(grads),
         }
         return state, metrics
 
