@@ -238,7 +238,7 @@ def read_annotations(path: Path) -> tuple[list[Frame], list[str]]:
     for number, item in enumerate(annotations):
         try:
             image_id = item["image_id"]
-            boxes[image_id].append(_box(item, names, frames[image_id]))
+            boxes[image_id].append(parse_box(item, names, frames[image_id]))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             problems.append(f"annotation {number}: {type(error).__name__}: {error}")
     whole = [
@@ -248,7 +248,13 @@ def read_annotations(path: Path) -> tuple[list[Frame], list[str]]:
     return sorted(whole, key=lambda frame: frame.frame_index), problems
 
 
-def _box(item: Mapping[str, Any], names: Mapping[int, str], frame: Frame) -> Box:
+def parse_box(item: Mapping[str, Any], names: Mapping[int, str], frame: Frame) -> Box:
+    """Reads one COCO annotation; its box is clipped to the frame.
+
+    Raises:
+        ValueError: the box lies outside the frame.
+        KeyError: a field or a category is missing.
+    """
     x, y, width, height = map(float, item["bbox"])
     left, right = (min(max(v, 0.0), frame.width) for v in (x, x + width))
     top, bottom = (min(max(v, 0.0), frame.height) for v in (y, y + height))

@@ -137,17 +137,5 @@ def _box(item, names, frame) -> raw.Box:
 
     A crowd (many things under one box) counts as hidden: nobody can count it.
     """
-    x, y, width, height = map(float, item["bbox"])
-    left, right = (min(max(v, 0.0), frame.width) for v in (x, x + width))
-    top, bottom = (min(max(v, 0.0), frame.height) for v in (y, y + height))
-    if not (right > left and bottom > top):
-        raise ValueError(f"box {item['bbox']} lies outside its frame")
-    return raw.Box(
-        annotation_id=int(item["id"]),
-        category=names[item["category_id"]],
-        bbox=(left, top, right - left, bottom - top),
-        instance_id=str(item.get("instance_id", item["id"])),
-        colour=item.get("colour"),
-        size=item.get("size"),
-        visible=0.0 if item.get("iscrowd") else float(item.get("visible", 1.0)),
-    )
+    box = raw.parse_box(item, names, frame)
+    return dataclasses.replace(box, visible=0.0) if item.get("iscrowd") else box
