@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import string
 from collections.abc import Iterable, Sequence
 
@@ -22,6 +23,10 @@ from babyvlm_jax.errors import UserError, run_main
 
 PAD_ID, UNK_ID, SOS_ID, EOS_ID = range(4)  # BabyVLM-V2 tokenizer, spec §2.1
 SPECIALS = ("<pad>", "<unk>", "<sos>", "<eos>")
+# A word after an opening quotation mark is the same piece as anywhere else: the
+# questions name things in quotes, the caregiver does not. `touch 'ball'` would hold the
+# piece "ball" where all that was heard is "\u2581ball".
+OPENING_QUOTE = re.compile(r"(?<!\S)(['\"])(?=\w)")
 
 
 class Tokenizer:
@@ -29,7 +34,7 @@ class Tokenizer:
 
     Attributes:
         vocab_size: number of ids, specials included.
-        fingerprint: hex digest of the model file.
+        fingerprint: hex digest of the model file and of the rule for quotes.
     """
 
     pad_id, unk_id, sos_id, eos_id = PAD_ID, UNK_ID, SOS_ID, EOS_ID
@@ -37,9 +42,10 @@ class Tokenizer:
     def __init__(self, model: bytes):
         self._processor = spm.SentencePieceProcessor(model_proto=model)
         # prompts, option letters and role names come again and again
-        self._encode = functools.lru_cache(maxsize=2**16)(self._processor.encode)
+        self._ids = functools.lru_cache(maxsize=2**16)(self._processor.encode)
         self.vocab_size = self._processor.vocab_size()
-        self.fingerprint = hashlib.sha256(model).hexdigest()[:16]
+        rules = OPENING_QUOTE.pattern.encode()
+        self.fingerprint = hashlib.sha256(model + rules).hexdigest()[:16]
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Tokenizer":
@@ -63,7 +69,7 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, without specials; runs of blanks count as one."""
-        return list(self._encode(text))
+        return list(self._ids(_apart(text)))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`; specials other than <unk> leave no trace."""
@@ -71,7 +77,12 @@ class Tokenizer:
 
     def pieces(self, text: str) -> list[str]:
         """The pieces that `encode` names by id."""
-        return self._processor.encode(text, out_type=str)
+        return self._processor.encode(_apart(text), out_type=str)
+
+
+def _apart(text: str) -> str:
+    """touch 'ball' -> touch ' ball'; don't -> don't."""
+    return OPENING_QUOTE.sub(r"\1 ", text)
 
 
 @functools.lru_cache(maxsize=4)

@@ -101,3 +101,11 @@ def test_command(world, tmp_path):
     assert other.returncode == 78
     assert "made with other settings" in other.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t.json", "t.model"]
+
+
+def test_a_quoted_word_is_the_piece_that_was_heard():
+    made = train()
+    assert made.pieces("at 'ball'")[-2:] == ["▁ball", "'"]
+    assert made.pieces('"the dog" (') == made.pieces('" the dog" (')
+    assert made.encode("don't") != made.encode("don' t")
+    assert made.decode(made.encode("a 'red ball'.")) == "a ' red ball'."
