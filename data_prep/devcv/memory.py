@@ -16,7 +16,7 @@ from data_prep.devcv.bank import Bank, View, pick
 from data_prep.devcv.items import Item, Style
 
 NUM_OLD = 5
-NUM_LABELS = 3 * NUM_OLD
+SHORT = (1, 2, 3)  # things to remember in a short dialogue
 JITTER = 0.12  # of the box's longer side, where no other view is left
 
 
@@ -31,12 +31,27 @@ def memory(
 
     Source: BabyVLM-V2, Delayed Memory.
     """
+    yield from _dialogues(bank, rng, style, [NUM_OLD] * number)
+
+
+def memory_short(
+    bank: Bank, rng: np.random.Generator, number: int, style: Style
+) -> Iterator[Item]:
+    """The same game with one, two or three things to remember, to train on.
+
+    Ours: a small model learns to tell seen from new here first; of the whole dialogues
+    alone it learns it hardly or not at all (docs/training.md).
+    """
+    yield from _dialogues(bank, rng, style, items.deck(rng, SHORT, number))
+
+
+def _dialogues(bank, rng, style, nums_old) -> Iterator[Item]:
     labelled = by_label(bank)
-    if len(labelled) < NUM_LABELS:
-        return
     names = tuple(labelled)
-    for _ in range(number):
-        labels = [names[i] for i in rng.permutation(len(names))[:NUM_LABELS]]
+    if len(names) < 3 * NUM_OLD:
+        return
+    for num_old in nums_old:
+        labels = [names[i] for i in rng.permutation(len(names))[: 3 * num_old]]
         decks = {
             label: _looks(rng, pick(rng, labelled[label]), style) for label in labels
         }
@@ -57,27 +72,30 @@ def by_label(bank: Bank) -> dict[str, list[tuple[View, ...]]]:
             labelled[label].append(views)
             if len(views) > 1:
                 looks[thing.look].append(views)
-    found = labelled if len(labelled) >= NUM_LABELS else looks
+    found = labelled if len(labelled) >= 3 * NUM_OLD else looks
     return dict(sorted(found.items()))
 
 
-def schedule(rng: np.random.Generator) -> list[tuple[int | None, int]]:
+def schedule(
+    rng: np.random.Generator, num_old: int = NUM_OLD
+) -> list[tuple[int | None, int]]:
     """(seen thing or None, new thing) of each round; things are numbered x then y.
 
-    Round 0 is (None, 0), round 1 (0, 1), ... round 4 (3, 4); rounds 5 to 9 hold each of
-    0..4 once beside 5..9, rounds 10 to 14 once more beside 10..14.
+    With five old things round 0 is (None, 0), round 1 (0, 1), ... round 4 (3, 4);
+    rounds 5 to 9 hold each of 0..4 once beside 5..9, rounds 10 to 14 once more beside
+    10..14.
     """
-    rounds = [(None, 0)] + [(i - 1, i) for i in range(1, NUM_OLD)]
+    rounds = [(None, 0)] + [(i - 1, i) for i in range(1, num_old)]
     for block in (1, 2):
-        for step, old in enumerate(rng.permutation(NUM_OLD)):
-            rounds.append((int(old), block * NUM_OLD + step))
+        for step, old in enumerate(rng.permutation(num_old)):
+            rounds.append((int(old), block * num_old + step))
     return rounds
 
 
 def _dialogue(rng, labels, decks) -> Item:
     images, turns, shown, answers, views = [], [], [], [], []
-    positions = items.deck(rng, (0, 1), NUM_LABELS - 1)
-    for number, (old, new) in enumerate(schedule(rng)):
+    positions = items.deck(rng, (0, 1), len(labels) - 1)
+    for number, (old, new) in enumerate(schedule(rng, len(labels) // 3)):
         names = [labels[new]]
         if old is not None:
             names.insert(1 - positions[number - 1], labels[old])

@@ -108,8 +108,10 @@ def example(task: str, variant: str) -> str:
         "leftright": lambda: leftright(variant),
         "spatialdetails": lambda: spatialdetails(variant),
         "picture_vocabulary": lambda: touch("ball", 4, variant),
+        "picture_vocabulary_three": lambda: touch("ball", 3, variant),
         "lwl": lambda: touch("ball", 2, variant),
         "vdr_binary": lambda: vdr_binary(**clip, sides=("left", "right")),
         "vdr_open": lambda: vdr_open(**clip),
         "memory": lambda: memory(is_first=True),
+        "memory_short": lambda: memory(is_first=True),
     }[task]()

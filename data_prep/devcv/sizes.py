@@ -7,18 +7,20 @@ from data_prep.devcv.counting import compare_synthetic, count, subitize
 from data_prep.devcv.items import Task
 from data_prep.devcv.leftright import leftright
 from data_prep.devcv.localize import localize
-from data_prep.devcv.memory import memory
+from data_prep.devcv.memory import memory, memory_short
 from data_prep.devcv.spatial import spatialdetails
 from data_prep.devcv.vdr import vdr_binary, vdr_open
-from data_prep.devcv.words import lwl, picture_vocabulary
+from data_prep.devcv.words import lwl, picture_vocabulary, picture_vocabulary_three
 
 TASKS: Mapping[str, Task] = {
     "spatialdetails": spatialdetails,  # the longest to build first
     "memory": memory,
+    "memory_short": memory_short,
     "vdr_binary": vdr_binary,
     "vdr_open": vdr_open,
     "localize": localize,
     "picture_vocabulary": picture_vocabulary,
+    "picture_vocabulary_three": picture_vocabulary_three,
     "leftright": leftright,
     "compare_real": compare_real,
     "compare_synthetic": compare_synthetic,
@@ -27,6 +29,7 @@ TASKS: Mapping[str, Task] = {
     "lwl": lwl,
 }
 HELD_OUT = ("lwl", "subitize")
+TRAIN_ONLY = ("picture_vocabulary_three", "memory_short")  # ours: easier forms
 
 # (train, val, test)
 DEMO = {
@@ -34,12 +37,14 @@ DEMO = {
     "subitize": (0, 40, 200),
     "lwl": (0, 40, 200),
     "picture_vocabulary": (4000, 40, 200),
+    "picture_vocabulary_three": (2000, 0, 0),
     "localize": (3000, 40, 200),
     "leftright": (2500, 40, 200),
     "spatialdetails": (1200, 40, 200),
     "vdr_binary": (1500, 40, 200),
     "vdr_open": (400, 40, 200),
     "memory": (450, 20, 60),
+    "memory_short": (3000, 0, 0),
     "compare_synthetic": (1500, 40, 200),
     "compare_real": (600, 40, 200),
 }
@@ -50,12 +55,14 @@ FULL = {
     "subitize": (0, 2966, 3019),
     "lwl": (0, 365, 365),
     "picture_vocabulary": (22426, 742, 1132),
+    "picture_vocabulary_three": (0, 0, 0),
     "localize": (12250, 2131, 2100),
     "leftright": (12250, 2229, 2265),
     "spatialdetails": (11818, 1243, 1243),
     "vdr_binary": (2584, 440, 465),
     "vdr_open": (2584, 440, 465),
     "memory": (12000, 250, 250),
+    "memory_short": (0, 0, 0),
     "compare_synthetic": (11200, 1813, 1832),
     "compare_real": (12404, 1940, 2199),
 }

@@ -4,7 +4,7 @@ import collections
 from dataclasses import replace
 
 from data_prep.devcv.bank import Bank
-from data_prep.devcv.memory import by_label, memory, schedule
+from data_prep.devcv.memory import by_label, memory, memory_short, schedule
 
 
 def test_schedule_shows_every_old_thing_as_published(rng):
@@ -33,6 +33,27 @@ def test_dialogues(bank, rng, style):
         later = collections.Counter(answer for _, answer in item.turns[3::2])
         assert later == {"A": 7, "B": 7}
         assert item.turns[0][1] == "Touch the new image. (A) <image>"
+
+
+def test_a_short_schedule_tests_everything_twice(rng):
+    assert schedule(rng, 1) == [(None, 0), (0, 1), (0, 2)]
+    rounds = schedule(rng, 2)
+    assert rounds[:2] == [(None, 0), (0, 1)]
+    assert [new for _, new in rounds] == [0, 1, 2, 3, 4, 5]
+    assert sorted(old for old, _ in rounds[2:4]) == [0, 1]
+    assert sorted(old for old, _ in rounds[4:]) == [0, 1]
+
+
+def test_short_dialogues_have_one_to_three_things_to_remember(bank, rng, style):
+    made = list(memory_short(bank, rng, 6, style))
+    assert sorted(len(item.turns) // 2 for item in made) == [3, 3, 6, 6, 9, 9]
+    for item in made:
+        known = set()
+        for names, (_, answer) in zip(
+            item.meta["labels"], item.turns[1::2], strict=True
+        ):
+            assert names["AB".index(answer)] not in known
+            known |= set(names)
 
 
 def test_repeats_are_other_pictures_unless_asked_for(bank, rng, style):

@@ -27,6 +27,9 @@ EGO4D = {
     "picture_vocabulary": (
         "Touch the image of 'ball' (A)<image> (B)<image> (C)<image> (D)<image>"
     ),
+    "picture_vocabulary_three": (
+        "Touch the image of 'ball' (A)<image> (B)<image> (C)<image>"
+    ),
     "lwl": "Touch the image of 'ball' (A)<image> (B)<image>",
     "vdr_binary": (
         "<image><image><image><image><image> does the ball leave the frame through "
@@ -39,6 +42,7 @@ EGO4D = {
         "'top right', 'top left', 'bottom right', or 'bottom left'."
     ),
     "memory": "Touch the new image. (A) <image>",
+    "memory_short": "Touch the new image. (A) <image>",
 }
 SAYCAM = {
     **EGO4D,
@@ -53,6 +57,10 @@ SAYCAM = {
     "picture_vocabulary": (
         "<image><image><image><image>\nTouch the image of 'ball' (A) the first image "
         "(B) the second image (C) the third image (D) the fourth image"
+    ),
+    "picture_vocabulary_three": (
+        "<image><image><image>\nTouch the image of 'ball' (A) the first image "
+        "(B) the second image (C) the third image"
     ),
     "lwl": (
         "<image><image>\nTouch the image of 'ball' (A) the first image "
