@@ -67,7 +67,8 @@ class Record:
             )
 
 
-def _features() -> tfds.features.FeaturesDict:
+def record_features() -> tfds.features.FeaturesDict:
+    """How TFDS is told what a record looks like on disk."""
     text = tfds.features.Text()
     return tfds.features.FeaturesDict(
         {
@@ -88,6 +89,22 @@ def _to_example(record: Record) -> dict[str, Any]:
         "turns": [{"role": role, "text": text} for role, text in record.turns],
         "meta": json.dumps(record.meta, sort_keys=True),
     }
+
+
+def serialize(record: Record) -> bytes:
+    """A record as TFDS stores it, its fields always in the same order."""
+    example = tf_example_pb2.Example()
+
+    def put(key, values):
+        example.features.feature[key].bytes_list.value.extend(values)
+
+    put("id", [record.id.encode()])
+    put("source", [record.source.encode()])
+    put("images", record.images)
+    put("turns/role", [role.encode() for role, _ in record.turns])
+    put("turns/text", [text.encode() for _, text in record.turns])
+    put("meta", [json.dumps(record.meta, sort_keys=True).encode()])
+    return example.SerializeToString(deterministic=True)
 
 
 def _from_example(serialized: bytes) -> Record:
@@ -130,7 +147,7 @@ def _drop_empty(splits):
             break
 
 
-class _LocalInfo(tfds.core.DatasetInfo):
+class LocalInfo(tfds.core.DatasetInfo):
     """Dataset facts that are not looked for in TFDS's public bucket."""
 
     def initialize_from_bucket(self) -> None:
@@ -149,8 +166,8 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         super().__init__(**kwargs)
 
     def _info(self):
-        return _LocalInfo(
-            builder=self, description=self._description, features=_features()
+        return LocalInfo(
+            builder=self, description=self._description, features=record_features()
         )
 
     def _split_generators(self, dl_manager):

@@ -6,13 +6,17 @@ import itertools
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+JOBS_AHEAD = 2  # waiting in line, so that no process waits for the next
 
 
 @contextlib.contextmanager
 def workers(num_processes: int):
     """Gives `each(work, jobs)`, which yields the results of `work(*job)` as they come.
+
+    Jobs are taken from their iterable a few ahead of the work, not all at once.
 
     Args:
         num_processes: 1 runs the jobs in this process, in order.
@@ -26,10 +30,18 @@ def workers(num_processes: int):
         num_processes, context, initializer=_end_with_parent
     ) as pool:
 
-        def each(work: Callable[..., Any], jobs: Sequence[tuple]) -> Iterator[Any]:
-            futures = [pool.submit(work, *job) for job in jobs]
-            for future in concurrent.futures.as_completed(futures):
-                yield future.result()
+        def each(work: Callable[..., Any], jobs: Iterable[tuple]) -> Iterator[Any]:
+            jobs = iter(jobs)
+            ahead = itertools.islice(jobs, num_processes + JOBS_AHEAD)
+            running = {pool.submit(work, *job) for job in ahead}
+            while running:
+                done, running = concurrent.futures.wait(
+                    running, return_when=concurrent.futures.FIRST_COMPLETED
+                )
+                for future in done:
+                    for job in itertools.islice(jobs, 1):
+                        running.add(pool.submit(work, *job))
+                    yield future.result()
 
         try:
             yield each

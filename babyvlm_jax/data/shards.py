@@ -1,0 +1,164 @@
+"""A split written shard by shard: in any order, by any process, then published.
+
+`schema.write_dataset` writes small datasets in one go. Large ones are cut into chunks;
+`write_shard` makes the file of a chunk, `publish_split` names the files as TFDS does
+and tells the dataset of them. The order of the records is kept.
+"""
+
+import itertools
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+from array_record.python import array_record_module
+
+from babyvlm_jax.data.schema import (
+    VERSION,
+    LocalInfo,
+    Record,
+    dataset_dir,
+    record_features,
+    serialize,
+)
+from babyvlm_jax.errors import UserError
+
+INFO = "dataset_info.json"
+_TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+
+
+def write_shard(path: str | os.PathLike, records: Iterable[Record]) -> tuple[int, int]:
+    """Writes one ArrayRecord file; it appears whole or not at all.
+
+    Args:
+        path: the file, on a local disk. Without a record it is not made.
+        records: consumed once, one in memory at a time.
+
+    Returns:
+        The number of records and the sum of their sizes in bytes.
+    """
+    path = Path(path)
+    records = iter(records)
+    first = next(records, None)
+    if first is None:
+        return 0, 0
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    # one record a group: random access reads no more than what it asks for
+    writer = array_record_module.ArrayRecordWriter(str(beside), "group_size:1")
+    count = size_bytes = 0
+    try:
+        for record in itertools.chain([first], records):
+            serialized = serialize(record)
+            writer.write(serialized)
+            count += 1
+            size_bytes += len(serialized)
+        writer.close()
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return count, size_bytes
+
+
+def splits_of(shards: str | os.PathLike, name: str) -> dict[str, int]:
+    """Split -> number of records of a dataset; empty if there is no such dataset.
+
+    Raises:
+        UserError: the dataset's description cannot be read.
+    """
+    path = Path(dataset_dir(shards, name)) / INFO
+    if not path.exists():
+        return {}
+    try:
+        splits = json.loads(path.read_text())["splits"]
+        return {s["name"]: sum(map(int, s["shardLengths"])) for s in splits}
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); build it again") from None
+
+
+def publish_split(
+    shards: str | os.PathLike,
+    name: str,
+    split: str,
+    files: Sequence[tuple[Path, int]],
+    size_bytes: int,
+    description: str,
+) -> Path:
+    """Moves shard files into a dataset, which gains the split all at once.
+
+    May be called again after it was killed: files that were moved already stay.
+
+    Args:
+        shards: folder that holds the datasets, on a local disk.
+        name: dataset, new or with other splits only.
+        split: the new split.
+        files: (file, number of its records), in order; on the disk of `shards`.
+        size_bytes: sum of the records' sizes.
+        description: of a new dataset; an existing one keeps its own.
+
+    Returns:
+        The dataset's folder.
+    """
+    folder = Path(dataset_dir(shards, name))
+    is_new = not folder.exists()
+    if is_new:  # fills a folder of another name, which is then renamed
+        target = folder.with_name(f"{folder.name}.partial")
+        target.mkdir(parents=True, exist_ok=True)
+    else:
+        target = folder
+        description = json.loads((folder / INFO).read_text())["description"]
+    for number, (file, _) in enumerate(files):
+        place = f"{name}-{split}.array_record-{number:05d}-of-{len(files):05d}"
+        if file.exists():
+            os.replace(file, target / place)
+    lengths = [length for _, length in files]
+    info = _info(name, target, description)
+    others = [] if is_new else _known_splits(folder, split)
+    template = tfds.core.ShardedFileTemplate(
+        data_dir=target,
+        template=_TEMPLATE,
+        dataset_name=name,
+        filetype_suffix="array_record",
+    )
+    new = tfds.core.SplitInfo(
+        name=split,
+        shard_lengths=lengths,
+        num_bytes=size_bytes,
+        filename_template=template,
+    )
+    info.set_splits(tfds.core.splits.SplitDict([*others, new]))
+    _save(info, target, is_new)
+    if is_new:
+        os.replace(target, folder)
+    return folder
+
+
+def _info(name, folder, description):
+    identity = tfds.core.dataset_info.DatasetIdentity(
+        name=name,
+        version=tfds.core.Version(VERSION),
+        data_dir=str(folder),
+        module_name="",
+    )
+    info = LocalInfo(
+        builder=identity, description=description, features=record_features()
+    )
+    info.set_file_format("array_record")
+    return info
+
+
+def _known_splits(folder, split):
+    splits = tfds.builder_from_directory(str(folder)).info.splits
+    return [info for name, info in splits.items() if name != split]
+
+
+def _save(info, target, is_new):
+    """The description of a dataset that is in use is replaced in one step."""
+    if is_new:
+        info.write_to_directory(target)
+        return
+    beside = target / f".{INFO}.{os.getpid()}"
+    beside.mkdir(exist_ok=True)
+    info.write_to_directory(beside, all_metadata=False)
+    os.replace(beside / INFO, target / INFO)
+    beside.rmdir()

@@ -1,0 +1,1 @@
+"""Records of other formats -> shards, in parallel, whatever their number."""

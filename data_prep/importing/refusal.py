@@ -1,0 +1,33 @@
+"""Why a record is left out of an import: a name to count by, and a sentence."""
+
+REASONS = {
+    "bad_json": "the line is not JSON",
+    "not_a_record": "not an object with a list of conversations",
+    "not_text": "an utterance that is not a string",
+    "bad_id": "the id is neither a string nor a whole number, or empty",
+    "duplicate_id": "an earlier record of the split has the same id",
+    "non_utf8": "text that is not UTF-8",
+    "no_turns": "neither a human nor an assistant says anything",
+    "roles_out_of_order": "turns are not human, gpt, human, gpt, ...",
+    "empty_answer": "an answer without a word",
+    "image_marks": "the number of <image> marks is not that of the images",
+    "bad_image_field": "the image field is not a path, bytes, or a list of them",
+    "outside_folder": "the path leads out of the image folder",
+    "missing_image": "there is no such image file",
+    "image_too_large": "more pixels or bytes than any picture should have",
+    "undecodable_image": "not a whole JPEG, PNG or WebP picture",
+}
+
+
+class Refusal(Exception):
+    """A record that is left out.
+
+    Attributes:
+        reason: one of `REASONS`.
+        detail: what was found in this record.
+    """
+
+    def __init__(self, reason: str, detail: str):
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail[:200].encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,218 @@
+"""LLaVA-style records -> shards: JSON lists, JSON Lines or Parquet, with pictures.
+
+  # the three pretraining files of BabyVLM-V2, a dataset each
+  python -m data_prep.llava_json --json=single_image.json --json=multi_image.json \\
+      --json=interleaved.json --images=frames --out=shards --split=train
+
+  # one task of an instruction set; a broken record ends the import
+  python -m data_prep.llava_json --json=count/data.json --images=count --out=shards \\
+      --split=test --source=eval/count --strict
+
+  # a dataset from the Hugging Face hub, pictures inside
+  python -m data_prep.llava_json --parquet='data/train-*.parquet' --name=captions \\
+      --out=shards --split=train
+
+Records that cannot be used are left out, and listed with the reason in
+OUT/imports/NAME-SPLIT.json. The same command again goes on where a killed one was. The
+shards do not depend on --workers. Exit codes: 0 finished, 78 bad input.
+"""
+
+import argparse
+import glob
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from babyvlm_jax.errors import UserError, run_main
+from data_prep.importing.batches import Input
+from data_prep.importing.engine import Import, run_import
+from data_prep.importing.llava import Llava, is_source
+from data_prep.importing.tell import tell_summary
+
+# file names that say nothing; the folder's name is taken
+_VAGUE = ("data", "train", "val", "test", "annotations")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags."""
+    lines = __doc__.splitlines()
+    top = argparse.ArgumentParser(
+        prog="python -m data_prep.llava_json",
+        description=lines[0],
+        epilog="\n".join(lines[2:]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument(
+        "--json",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="JSON list or JSON Lines; may be given several times",
+    )
+    top.add_argument(
+        "--parquet",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="Parquet files of one dataset; needs --name",
+    )
+    top.add_argument(
+        "--images", metavar="DIR", help="folder that paths are relative to"
+    )
+    top.add_argument(
+        "--out", required=True, metavar="SHARDS", help="folder of datasets"
+    )
+    top.add_argument("--split", required=True, help="train, val, test, ...")
+    top.add_argument(
+        "--name", help="one dataset of all files; default: one a file, named after it"
+    )
+    top.add_argument(
+        "--source",
+        help="of every record, for example instruction/count; "
+        "default: told from its form",
+    )
+    top.add_argument(
+        "--max-side",
+        type=int,
+        default=256,
+        metavar="PIXELS",
+        help="larger pictures, and those that are not JPEG, become JPEGs of "
+        "this side (default 256); 0 keeps all as they are",
+    )
+    top.add_argument(
+        "--rename-duplicates",
+        action="store_true",
+        help="keep records with the id of an earlier one, with #2, #3, ... after it",
+    )
+    add_common_flags(top)
+    return top
+
+
+def add_common_flags(top: argparse.ArgumentParser) -> None:
+    """The flags that all imports have."""
+    top.add_argument(
+        "--strict",
+        action="store_true",
+        help="end at the first record that cannot be used",
+    )
+    top.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count(),
+        metavar="N",
+        help="processes (default: one a core)",
+    )
+    top.add_argument("--debug", action="store_true", help="show tracebacks")
+
+
+def plan(args: argparse.Namespace) -> list[Import]:
+    """Command line -> the imports to run, in order.
+
+    Raises:
+        UserError: a flag is missing or makes no sense.
+    """
+    if not (args.json or args.parquet):
+        raise UserError("nothing to import; give --json=FILE or --parquet=PATTERN")
+    if args.parquet and not args.name:
+        raise UserError("--parquet needs --name, the name of the dataset")
+    if args.source is not None and not is_source(args.source):
+        raise UserError(
+            f"--source={args.source} is none; give text, frames, image_utterance, "
+            "video_utterance, interleaved, instruction/TASK or eval/TASK"
+        )
+    if args.max_side < 0:
+        raise UserError(f"--max-side={args.max_side}; give 0 or more pixels")
+    images = _folder(args.images)
+    files = [Path(name) for name in args.json]
+    tables = [path for pattern in args.parquet for path in _matching(pattern)]
+    if args.name:
+        prefix = len(files) > 1  # whole numbers come again in every file
+        inputs = [Input(f, "json", f"{f.stem}/" if prefix else "") for f in files]
+        inputs += [Input(table, "parquet") for table in tables]
+        groups = {args.name: tuple(inputs)}
+    else:
+        groups = _by_name(files)
+    return [
+        Import(
+            inputs=inputs,
+            converter=Llava(
+                images, args.max_side, args.source, name, args.rename_duplicates
+            ),
+            out=Path(args.out),
+            name=check_name(name),
+            split=check_name(args.split, "--split"),
+            description=f"{name}, imported by data_prep.llava_json",
+            strict=args.strict,
+            num_processes=check_workers(args.workers),
+        )
+        for name, inputs in groups.items()
+    ]
+
+
+def _folder(images: str | None) -> Path | None:
+    if images is None:
+        return None
+    folder = Path(os.path.realpath(images))
+    if not folder.is_dir():
+        raise UserError(f"--images={images}: no such folder")
+    return folder
+
+
+def _matching(pattern: str) -> list[Path]:
+    found = sorted(glob.glob(pattern, recursive=True))
+    if not found:
+        raise UserError(f"--parquet={pattern}: no such file")
+    return [Path(name) for name in found]
+
+
+def _by_name(files: Sequence[Path]) -> dict[str, tuple[Input, ...]]:
+    groups: dict[str, tuple[Input, ...]] = {}
+    for file in files:
+        name = dataset_name(file)
+        if name in groups:
+            raise UserError(
+                f"two files would become the dataset {name!r}; give --name, or import "
+                "them one by one"
+            )
+        groups[name] = (Input(file, "json"),)
+    return groups
+
+
+def dataset_name(file: Path) -> str:
+    """`multi-image.json` -> "multi_image"; `count/data.json` -> "count"."""
+    stem = file.stem
+    if stem in _VAGUE and file.resolve().parent.name:
+        stem = file.resolve().parent.name
+    return re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")
+
+
+def check_name(name: str, flag: str = "--name") -> str:
+    """Raises UserError unless `name` can be that of a dataset or split."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise UserError(
+            f"{flag}={name}: lower-case letters, digits and underscores, a letter first"
+        )
+    return name
+
+
+def check_workers(number: int) -> int:
+    """Raises UserError unless `number` is positive."""
+    if number < 1:
+        raise UserError(f"--workers={number}; give 1 or more")
+    return number
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command."""
+    args = parser().parse_args(argv)
+
+    def command():
+        for job in plan(args):
+            tell_summary(run_import(job), job.summary)
+
+    run_main(command, args.debug)
+
+
+if __name__ == "__main__":
+    main()
