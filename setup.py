@@ -30,6 +30,7 @@ setup(
         "optax>=0.2.8,<0.3",
         "orbax-checkpoint>=0.12.8,<0.13",
         "pillow>=11",
+        "pyarrow>=17",
         "sentencepiece>=0.2.1,<0.3",
         "tensorboardX>=2.6.2,<3",
         "tensorflow-datasets>=4.9.9,<5",  # works without TensorFlow; none is imported

@@ -27,6 +27,12 @@ from pathlib import Path
 from babyvlm_jax.errors import UserError, run_main
 from data_prep.importing.batches import Input
 from data_prep.importing.engine import Import, run_import
+from data_prep.importing.flags import (
+    add_common_flags,
+    check_name,
+    check_workers,
+    command_parser,
+)
 from data_prep.importing.llava import Llava, is_source
 from data_prep.importing.tell import tell_summary
 
@@ -36,13 +42,7 @@ _VAGUE = ("data", "train", "val", "test", "annotations")
 
 def parser() -> argparse.ArgumentParser:
     """The flags."""
-    lines = __doc__.splitlines()
-    top = argparse.ArgumentParser(
-        prog="python -m data_prep.llava_json",
-        description=lines[0],
-        epilog="\n".join(lines[2:]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    top = command_parser("data_prep.llava_json", __doc__)
     top.add_argument(
         "--json",
         action="append",
@@ -60,10 +60,6 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--images", metavar="DIR", help="folder that paths are relative to"
     )
-    top.add_argument(
-        "--out", required=True, metavar="SHARDS", help="folder of datasets"
-    )
-    top.add_argument("--split", required=True, help="train, val, test, ...")
     top.add_argument(
         "--name", help="one dataset of all files; default: one a file, named after it"
     )
@@ -89,23 +85,6 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def add_common_flags(top: argparse.ArgumentParser) -> None:
-    """The flags that all imports have."""
-    top.add_argument(
-        "--strict",
-        action="store_true",
-        help="end at the first record that cannot be used",
-    )
-    top.add_argument(
-        "--workers",
-        type=int,
-        default=os.cpu_count(),
-        metavar="N",
-        help="processes (default: one a core)",
-    )
-    top.add_argument("--debug", action="store_true", help="show tracebacks")
-
-
 def plan(args: argparse.Namespace) -> list[Import]:
     """Command line -> the imports to run, in order.
 
@@ -126,13 +105,13 @@ def plan(args: argparse.Namespace) -> list[Import]:
     images = _folder(args.images)
     files = [Path(name) for name in args.json]
     tables = [path for pattern in args.parquet for path in _matching(pattern)]
+    groups = _by_name(files)
     if args.name:
-        prefix = len(files) > 1  # whole numbers come again in every file
-        inputs = [Input(f, "json", f"{f.stem}/" if prefix else "") for f in files]
+        # whole numbers come again in every file
+        prefixes = [f"{name}/" if len(files) > 1 else "" for name in groups]
+        inputs = [Input(f, "json", p) for f, p in zip(files, prefixes, strict=True)]
         inputs += [Input(table, "parquet") for table in tables]
         groups = {args.name: tuple(inputs)}
-    else:
-        groups = _by_name(files)
     return [
         Import(
             inputs=inputs,
@@ -172,8 +151,8 @@ def _by_name(files: Sequence[Path]) -> dict[str, tuple[Input, ...]]:
         name = dataset_name(file)
         if name in groups:
             raise UserError(
-                f"two files would become the dataset {name!r}; give --name, or import "
-                "them one by one"
+                f"two files would be called {name!r}; rename one, or import them one "
+                "by one with --name"
             )
         groups[name] = (Input(file, "json"),)
     return groups
@@ -185,22 +164,6 @@ def dataset_name(file: Path) -> str:
     if stem in _VAGUE and file.resolve().parent.name:
         stem = file.resolve().parent.name
     return re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")
-
-
-def check_name(name: str, flag: str = "--name") -> str:
-    """Raises UserError unless `name` can be that of a dataset or split."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise UserError(
-            f"{flag}={name}: lower-case letters, digits and underscores, a letter first"
-        )
-    return name
-
-
-def check_workers(number: int) -> int:
-    """Raises UserError unless `number` is positive."""
-    if number < 1:
-        raise UserError(f"--workers={number}; give 1 or more")
-    return number
 
 
 def main(argv: Sequence[str] | None = None) -> None:

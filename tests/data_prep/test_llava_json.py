@@ -60,7 +60,7 @@ def test_flags_reach_the_import(tmp_path):
     ("argv", "message"),
     [
         ((), "nothing to import"),
-        (("--json=a.json", "--json=b/a.json"), "two files would become .* 'a'"),
+        (("--json=a.json", "--json=b/a.json"), "two files would be called 'a'"),
         (("--parquet=none*.parquet",), "--parquet needs --name"),
         (("--parquet=none*.parquet", "--name=x"), "no such file"),
         (("--json=a.json", "--images=/none/such"), "no such folder"),

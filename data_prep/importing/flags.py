@@ -1,0 +1,60 @@
+"""Flags that the importing commands share."""
+
+import argparse
+import os
+import re
+
+from babyvlm_jax.errors import UserError
+
+
+def command_parser(module: str, doc: str) -> argparse.ArgumentParser:
+    """A parser whose help shows the module's docstring.
+
+    Args:
+        module: name to run it by.
+        doc: first line, blank line, examples.
+    """
+    head, _, examples = doc.partition("\n\n")
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=head,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_common_flags(top: argparse.ArgumentParser) -> None:
+    """The flags that every import has."""
+    top.add_argument(
+        "--out", required=True, metavar="SHARDS", help="folder of the datasets"
+    )
+    top.add_argument("--split", required=True, help="train, val, test, ...")
+    top.add_argument(
+        "--strict",
+        action="store_true",
+        help="end at the first record that cannot be used",
+    )
+    top.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count(),
+        metavar="N",
+        help="processes (default: one a core)",
+    )
+    top.add_argument("--debug", action="store_true", help="show tracebacks")
+
+
+def check_name(name: str, flag: str = "--name") -> str:
+    """Raises UserError unless `name` can be that of a dataset or split."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise UserError(
+            f"{flag}={name}: lower-case letters, digits and underscores, a letter first"
+        )
+    return name
+
+
+def check_workers(number: int) -> int:
+    """Raises UserError unless `number` is positive."""
+    if number < 1:
+        raise UserError(f"--workers={number}; give 1 or more")
+    return number
