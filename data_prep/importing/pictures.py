@@ -12,6 +12,7 @@ from babyvlm_jax.data.images import MEAN_COLOUR
 from data_prep.importing.refusal import Refusal
 
 MAX_PIXELS = 64_000_000  # ours: larger than a camera's, a sixth of a gigabyte decoded
+MAX_SIDE = 8_000  # of a picture that is kept: training pads it to a square
 MAX_BYTES = 2**26  # of a file
 JPEG_QUALITY = 92
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -77,6 +78,9 @@ def checked_picture(data: bytes, max_side: int, name: str) -> bytes:
             if width * height > MAX_PIXELS:
                 raise Refusal("image_too_large", f"{name}: {width} x {height} pixels")
             longer = max(width, height)
+            if longer > MAX_SIDE and not max_side:
+                why = f"{name}: {longer} pixels long; --max-side makes it smaller"
+                raise Refusal("image_too_large", why)
             is_small = image.format == "JPEG" and longer <= max_side
             if is_small or not max_side:
                 image.load()

@@ -174,6 +174,13 @@ def test_a_bomb_is_refused_before_it_is_decoded(size):
         assert found == "image_too_large"
 
 
+def test_a_long_picture_must_be_made_smaller():
+    long = encoded("PNG", (8001, 1))
+    assert _reason(pictures.checked_picture, long, 0, "x") == "image_too_large"
+    assert pictures.checked_picture(long, 256, "x")
+    assert pictures.checked_picture(encoded("PNG", (8000, 1)), 0, "x")
+
+
 def test_the_limit_itself_is_not_a_bomb():
     found = _reason(pictures.checked_picture, png_of_size(8000, 8000), 256, "x")
     assert found == "undecodable_image"  # it has no pixels

@@ -1,0 +1,1 @@
+"""Looks at shards: counts, lengths, words, pictures, tokens, and how rows fill."""
