@@ -49,7 +49,7 @@ def test_thumbnails():
     ("said", "note", "expected"),
     [
         ("a ball", "", ("a ball", "")),
-        ("look at the big red ball ok then", "", ("look at the big red ball", "ok then")),
+        ("look at the big red balloons", "", ("look at the big red", "balloons")),
         ("a ball", "and 2 more", ("a ball", "and 2 more")),
         ("", "", ("", "")),
     ],
