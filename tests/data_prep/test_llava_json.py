@@ -144,3 +144,36 @@ def test_bad_input_ends_in_one_line(tmp_path, capsys):
     assert code == 78
     assert error.startswith("error: no record of a.json can be used (bad_json 1")
     assert not (tmp_path / "s").exists()
+
+
+def test_a_devcv_set_with_its_extra_fields(tmp_path, capsys):
+    """Ids with slashes, labels, a preview; the released set repeats an id."""
+    for number in range(4):
+        (tmp_path / f"{number}.jpeg").write_bytes(jpeg(number))
+    rounds = ["Touch the new image. (A) <image>", "A",
+              "Let's try more. (A) <image> (B) <image>", "B"]  # fmt: skip
+    labels = [["cup"], ["cup", "hat"]]
+    raws = [
+        talk(*rounds, image=["0.jpeg", "0.jpeg", "1.jpeg"], labels=labels)
+        | {"id": "memory_task_26"},
+        talk("<image><image> where does the cup go?", "top left",
+             image=["2.jpeg", "3.jpeg"], gif="vdr.gif") | {"id": "c8/7200_cup"},
+        talk("How many bottle do you see?", "7") | {"id": "count_6"},
+        talk("<image> Which has more?", "B", image=["1.jpeg"]) | {"id": "count_6"},
+    ]  # fmt: skip
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "data.json").write_text(json.dumps(raws))
+    argv = (f"--json={tmp_path}/data/data.json", f"--images={tmp_path}",
+            f"--out={tmp_path}/shards", "--name=devcv")  # fmt: skip
+    assert _run(*argv, "--split=test", "--source=eval/all") == 0
+    assert "left out 1, listed in" in capsys.readouterr().out
+    assert _run(*argv, "--split=train", "--rename-duplicates", "--strict") == 0
+    test, train = (
+        list(RecordSource(tmp_path / "shards", "devcv", s)) for s in ("test", "train")
+    )
+    assert [r.id for r in test] == ["memory_task_26", "c8/7200_cup", "count_6"]
+    assert [r.id for r in train] == [r.id for r in test] + ["count_6#2"]
+    assert {r.source for r in test} == {"eval/all"}
+    assert test[0].images == (jpeg(0), jpeg(0), jpeg(1))
+    assert test[0].turns[2] == ("human", "Let's try more. (A) <image> (B) <image>")
+    assert [r.meta for r in test] == [{"labels": labels}, {"gif": "vdr.gif"}, {}]
