@@ -30,6 +30,7 @@ from data_prep.importing.engine import Import, run_import
 from data_prep.importing.flags import (
     add_common_flags,
     check_name,
+    check_out,
     check_workers,
     command_parser,
 )
@@ -118,7 +119,7 @@ def plan(args: argparse.Namespace) -> list[Import]:
             converter=Llava(
                 images, args.max_side, args.source, name, args.rename_duplicates
             ),
-            out=Path(args.out),
+            out=check_out(args.out),
             name=check_name(name),
             split=check_name(args.split, "--split"),
             description=f"{name}, imported by data_prep.llava_json",

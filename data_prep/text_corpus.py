@@ -28,6 +28,7 @@ from data_prep.importing.engine import Import, run_import
 from data_prep.importing.flags import (
     add_common_flags,
     check_name,
+    check_out,
     check_workers,
     command_parser,
 )
@@ -74,7 +75,7 @@ def plan(args: argparse.Namespace) -> Import:
             for file in files
         ),
         converter=Utterances(),
-        out=Path(args.out),
+        out=check_out(args.out),
         name=check_name(args.name),
         split=check_name(args.split, "--split"),
         description="utterances, imported by data_prep.text_corpus",

@@ -77,7 +77,8 @@ def run_import(job: Import) -> dict[str, Any]:
             imported from something else; with `strict`, any record that cannot be used.
     """
     identity = _identity(job)
-    if job.summary.exists():
+    there = job.split in splits_of(job.out, job.name)
+    if there and job.summary.exists():
         done = read_json(job.summary)
         _expect_same(job, done["identity"], identity)
         _expect_strict(job, done["skipped"])
@@ -160,7 +161,8 @@ def _expect_same(job, there: Mapping, wanted: Mapping) -> None:
         raise UserError(
             f"{job.out} holds a split {job.split!r} of {job.name!r} imported from "
             f"something else ({key}: there {there.get(key)}, now {wanted[key]}); "
-            "choose another --name or --split"
+            "choose another --name or --split, or delete the folder "
+            f"{job.out / job.name}"
         )
 
 

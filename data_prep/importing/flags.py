@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+from pathlib import Path
 
 from babyvlm_jax.errors import UserError
 
@@ -42,6 +43,16 @@ def add_common_flags(top: argparse.ArgumentParser) -> None:
         help="processes (default: one a core)",
     )
     top.add_argument("--debug", action="store_true", help="show tracebacks")
+
+
+def check_out(out: str) -> Path:
+    """The folder; raises UserError if it is in a bucket, where nothing is renamed."""
+    if "://" in out:
+        raise UserError(
+            f"--out={out}: give a folder of this machine; the shards can be copied to "
+            "a bucket when they are done"
+        )
+    return Path(out)
 
 
 def check_name(name: str, flag: str = "--name") -> str:

@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+import struct
 import warnings
 from pathlib import Path
 
@@ -17,7 +18,17 @@ MAX_BYTES = 2**26  # of a file
 JPEG_QUALITY = 92
 FORMATS = ("JPEG", "PNG", "WEBP")
 # what Pillow raises on bytes that are no picture or a broken one
-_UNDECODABLE = (OSError, ValueError, SyntaxError, EOFError, MemoryError, OverflowError)
+_UNDECODABLE = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 def read_picture(folder: Path, name: str) -> bytes:

@@ -69,6 +69,7 @@ def test_flags_reach_the_import(tmp_path):
         (("--json=a.json", "--source=mine"), "--source=mine is none"),
         (("--json=a.json", "--max-side=-1"), "--max-side=-1"),
         (("--json=a.json", "--workers=0"), "--workers=0"),
+        (("--json=a.json", "--out=gs://b/x"), "--out=gs://b/x: give a folder"),
         (("--json=a.json", "--split=../x"), "--split=../x: lower-case"),
     ],
 )

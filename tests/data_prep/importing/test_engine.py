@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import pytest
 
@@ -176,6 +177,15 @@ def test_another_import_of_the_split_is_refused(world, tmp_path):
     job.summary.unlink()
     with pytest.raises(UserError, match="was not imported"):
         run_import(job)
+
+
+def test_a_dataset_that_was_deleted_is_imported_again(world, tmp_path):
+    job = _job(world, tmp_path / "out")
+    run_import(job)
+    shutil.rmtree(job.out / "pairs")
+    other = _job(world, job.out, converter=Llava(world[1], 0, None, "pairs"))
+    assert run_import(other)["identity"]["converter"]["max_side"] == "0"
+    assert [r.id for r in RecordSource(job.out, "pairs", "train")] == KEPT
 
 
 def test_what_an_import_of_another_file_left_is_not_used(world, tmp_path):
