@@ -33,8 +33,8 @@ def test_lines_and_transcripts_of_several_files(tmp_path):
     line = {"start_s": 1.0, "end_s": 2.0, "text": "three", "confidence": 0.9}
     (tmp_path / "b.json").write_text(json.dumps([line]))
     code = _run(
-        f"--file={tmp_path}/*.txt", f"--file={tmp_path}/b.json", "--name=stories", "--workers=1",
-        f"--out={tmp_path}", "--split=train",
+        f"--file={tmp_path}/*.txt", f"--file={tmp_path}/b.json", "--name=stories",
+        f"--out={tmp_path}", "--split=train", "--workers=1",
     )  # fmt: skip
     assert code == 0 and _said(tmp_path, "stories") == ["one", "two", "three"]
     records = list(RecordSource(tmp_path, "stories", "train"))
