@@ -56,6 +56,12 @@ class TrainSettings:
     def __post_init__(self):
         if self.loss not in KINDS:
             raise UserError(f"config.loss {self.loss!r} is not one of {KINDS}")
+        if self.loss == "dino" and self.model.vision.family != "vit":
+            raise UserError(
+                "config.loss 'dino' reads the CLS token of a vision transformer; "
+                f"config.model.vision.family is {self.model.vision.family!r}: import "
+                "such an encoder instead of training it"
+            )
         if self.num_steps < 1:
             raise UserError(f"config.num_steps is {self.num_steps}; it must be >= 1")
         if self.data.batch_size % self.accumulate:

@@ -3,6 +3,11 @@
 nursery   1 M parameters, learns on a laptop; ours
 small     30 M parameters for one consumer GPU; ours
 v2        BabyVLM-V2: ViT-L/16, connector 1024-2048-2048, 22-layer decoder of 2048
+v2-gpt2   the same eyes before a GPT-2 decoder of 8 layers and 512
+v1        BabyVLM V1: ResNeXt-50 32x4d, connector 2048-256-256, GPT-2 of 256
+v1-llama  BabyVLM V1, large: ViT-L/16 before TinyLlama
+
+`VISION` names encoders by themselves, to be put in a model's `vision` section.
 """
 
 NURSERY = {
@@ -52,14 +57,71 @@ SMALL = {
         "tied": True,
     },
 }
-V2 = {"vision": {}, "connector": {}, "decoder": {}}
 
-MODELS = {"nursery": NURSERY, "small": SMALL, "v2": V2}
+# name -> (patch, width, layers, heads, MLP width)
+VIT_SIZES = {
+    "vit-s16": (16, 384, 12, 6, 1536),
+    "vit-b16": (16, 768, 12, 12, 3072),
+    "vit-b14": (14, 768, 12, 12, 3072),
+    "vit-l16": (16, 1024, 24, 16, 4096),
+}
+# DINOv2's options: LayerScale, and tokens that hold what belongs to no patch.
+VIT_OPTIONS = {
+    "": {},
+    "-ls": {"layer_scale": 1e-5},
+    "-reg": {"num_registers": 4},
+    "-ls-reg": {"layer_scale": 1e-5, "num_registers": 4},
+}
+VIT_FIELDS = ("patch_size", "width", "num_layers", "num_heads", "mlp_dim")
+VISION = {
+    name + suffix: {**dict(zip(VIT_FIELDS, size, strict=True)), **options}
+    for name, size in VIT_SIZES.items()
+    for suffix, options in VIT_OPTIONS.items()
+} | {"resnext50": {"family": "resnext"}}  # 32x4d
+
+V2 = {"vision": {}, "connector": {}, "decoder": {}}
+V2_GPT2 = {
+    "vision": {},
+    "connector": {"hidden_dim": 512},  # mlp2x_gelu: as wide as the decoder
+    "decoder": {
+        "family": "gpt2",
+        "vocab_size": 6000,
+        "width": 512,
+        "num_layers": 8,
+        "num_heads": 32,
+        "mlp_dim": 2048,
+        "max_len": 8192,
+        "positions": "sinusoidal",
+    },
+}
+V1 = {
+    "vision": {"family": "resnext"},
+    "connector": {"hidden_dim": 256},
+    "decoder": {"family": "gpt2"},
+}
+V1_LLAMA = {
+    "vision": {},
+    "connector": {},
+    "decoder": {"vocab_size": 32000, "max_len": 2048},
+}
+
+MODELS = {
+    "nursery": NURSERY,
+    "small": SMALL,
+    "v2": V2,
+    "v2-gpt2": V2_GPT2,
+    "v1": V1,
+    "v1-llama": V1_LLAMA,
+}
 
 # What the pictures and rows must be for a model: (image side, tokens an image takes,
-# row length and image slots that hold a memory dialogue of 29 pictures).
+# row length and image slots). Those of V2 hold a memory dialogue of 29 pictures;
+# V1's contexts do not.
 ROWS = {
     "nursery": (32, 1, 288, 32),
     "small": (224, 197, 8192, 32),
     "v2": (224, 197, 8192, 32),
+    "v2-gpt2": (224, 197, 8192, 32),
+    "v1": (224, 49, 1024, 16),
+    "v1-llama": (224, 197, 2048, 8),
 }

@@ -1,17 +1,29 @@
-"""Frozen descriptions of the models; each validates itself and holds its defaults."""
+"""Frozen descriptions of the models; each validates itself and holds its defaults.
+
+A part that comes in several families (vision: `vit`, `resnext`; decoder: `llama`,
+`gpt2`) is chosen by the key `family` of its section.
+"""
 
 import dataclasses
 import math
+import typing
 
 from babyvlm_jax.errors import UserError
 
 REMAT = ("none", "full", "dots")
+RESIZES = ("antialias", "torch")
+POSITIONS = ("learned", "sinusoidal")
 VOCAB_MULTIPLE = 128
 
 
 def _need(ok: bool, message: str) -> None:
     if not ok:
         raise UserError(message)
+
+
+def padded_vocab_size(vocab_size: int) -> int:
+    """Rows of the tables: the next multiple of 128."""
+    return math.ceil(vocab_size / VOCAB_MULTIPLE) * VOCAB_MULTIPLE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +37,9 @@ class ViTConfig:
             convolutions, strides patch/2 and 2; ours: learns faster when tiny).
         stem_channels: channels between the two convolutions.
         layer_scale: initial LayerScale, 0 for none (DINOv2 style: 1e-5).
+        num_registers: tokens that attend and are not handed on (DINOv2: 4).
+        position_resize: how positions are brought to another grid: `antialias` (timm,
+            DINOv2 with registers) or `torch` (transformers' ViT and DINOv2).
         remat: what the backward pass computes again: none, dots, full.
         unroll: layers that one turn of the scan holds (ours: CPUs gain from it).
     """
@@ -38,12 +53,19 @@ class ViTConfig:
     stem: str = "patch"
     stem_channels: int = 48
     layer_scale: float = 0.0
+    num_registers: int = 0
+    position_resize: str = "antialias"
     norm_eps: float = 1e-6
     dtype: str = "bfloat16"
     remat: str = "full"
     unroll: int = 1
+    family: str = "vit"
 
     def __post_init__(self):
+        _need(
+            self.position_resize in RESIZES,
+            f"vision.position_resize {self.position_resize!r} is not one of {RESIZES}",
+        )
         _need(self.stem in ("patch", "conv"), f"vision.stem {self.stem!r}: patch|conv")
         _need(self.remat in REMAT, f"vision.remat {self.remat!r} is not one of {REMAT}")
         _need(
@@ -60,6 +82,54 @@ class ViTConfig:
     def num_tokens(self) -> int:
         """CLS and patches of one image of `image_size`."""
         return 1 + (self.image_size // self.patch_size) ** 2
+
+
+@dataclasses.dataclass(frozen=True)
+class ResNeXtConfig:
+    """ResNeXt trunk without classifier and without pooling.
+
+    Attributes:
+        image_size: pixels a side.
+        stages: blocks of each stage; a stage after the first halves the side.
+        stem_width: channels of the first convolution.
+        groups, group_width: of the 3x3 convolutions in the first stage; the width
+            of a group doubles with each stage.
+        expansion: channels that a block gives over `stem_width`, in the first stage.
+    """
+
+    image_size: int = 224
+    stages: tuple[int, ...] = (3, 4, 6, 3)
+    stem_width: int = 64
+    groups: int = 32
+    group_width: int = 4
+    expansion: int = 4
+    norm_eps: float = 1e-5
+    dtype: str = "bfloat16"
+    remat: str = "full"
+    family: str = "resnext"
+
+    def __post_init__(self):
+        object.__setattr__(self, "stages", tuple(self.stages))
+        _need(self.remat in REMAT, f"vision.remat {self.remat!r} is not one of {REMAT}")
+        _need(
+            self.image_size % self.stride == 0,
+            f"vision.image_size {self.image_size} is not a multiple of {self.stride}",
+        )
+
+    @property
+    def stride(self) -> int:
+        """Pixels a side that one token stands for."""
+        return 2 * 2 ** len(self.stages)
+
+    @property
+    def width(self) -> int:
+        """Channels of the last stage."""
+        return self.stem_width * self.expansion * 2 ** (len(self.stages) - 1)
+
+    @property
+    def num_tokens(self) -> int:
+        """Places of the last stage for one image of `image_size`."""
+        return (self.image_size // self.stride) ** 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +180,7 @@ class DecoderConfig:
     dtype: str = "bfloat16"
     remat: str = "full"
     unroll: int = 1
+    family: str = "llama"
 
     def __post_init__(self):
         if not self.head_dim:
@@ -128,7 +199,7 @@ class DecoderConfig:
 
     @property
     def padded_vocab_size(self) -> int:
-        return math.ceil(self.vocab_size / VOCAB_MULTIPLE) * VOCAB_MULTIPLE
+        return padded_vocab_size(self.vocab_size)
 
     @property
     def rotary_dim(self) -> int:
@@ -136,12 +207,54 @@ class DecoderConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class GPT2Config:
+    """GPT-2-family decoder; the defaults are V1's (BabyLLaVA-GPT2).
+
+    Attributes:
+        vocab_size, tied, remat, unroll: as in `DecoderConfig`.
+        positions: `learned` (a table of `max_len`) or `sinusoidal` (no parameters).
+    """
+
+    vocab_size: int = 2350
+    width: int = 256
+    num_layers: int = 8
+    num_heads: int = 32
+    mlp_dim: int = 1024
+    max_len: int = 1024
+    positions: str = "learned"
+    norm_eps: float = 1e-5
+    tied: bool = True
+    dtype: str = "bfloat16"
+    remat: str = "full"
+    unroll: int = 1
+    family: str = "gpt2"
+
+    def __post_init__(self):
+        _need(self.remat in REMAT, f"decoder.remat {self.remat!r}: one of {REMAT}")
+        _need(
+            self.positions in POSITIONS,
+            f"decoder.positions {self.positions!r} is not one of {POSITIONS}",
+        )
+        _need(
+            self.width % self.num_heads == 0,
+            f"decoder.width {self.width} is not a multiple of num_heads "
+            f"{self.num_heads}",
+        )
+
+    @property
+    def padded_vocab_size(self) -> int:
+        return padded_vocab_size(self.vocab_size)
+
+
+@dataclasses.dataclass(frozen=True)
 class VLMConfig:
     """Vision encoder, connector and decoder together."""
 
-    vision: ViTConfig = dataclasses.field(default_factory=ViTConfig)
+    vision: ViTConfig | ResNeXtConfig = dataclasses.field(default_factory=ViTConfig)
     connector: ConnectorConfig = dataclasses.field(default_factory=ConnectorConfig)
-    decoder: DecoderConfig = dataclasses.field(default_factory=DecoderConfig)
+    decoder: DecoderConfig | GPT2Config = dataclasses.field(
+        default_factory=DecoderConfig
+    )
 
     @property
     def tokens_per_image(self) -> int:
@@ -152,9 +265,14 @@ class VLMConfig:
 def from_dict(cls, values):
     """Builds a (nested) config dataclass from a plain dict.
 
+    Args:
+        cls: the dataclass, or a union of families, of which the key `family` chooses
+            one; without it the first.
+
     Raises:
         UserError: a key that the dataclass does not have, or one that it needs.
     """
+    cls = _choose(cls, values)
     fields = {field.name: field.type for field in dataclasses.fields(cls)}
     unknown = sorted(set(values) - set(fields))
     _need(
@@ -170,8 +288,23 @@ def from_dict(cls, values):
     _need(not missing, f"{cls.__name__} needs {missing}; set them in the config")
     kwargs = {
         key: from_dict(fields[key], value)
-        if dataclasses.is_dataclass(fields[key])
+        if dataclasses.is_dataclass(_members(fields[key])[0])
         else value
         for key, value in values.items()
     }
     return cls(**kwargs)
+
+
+def _members(kind) -> tuple:
+    """The types of a union; of another type, itself."""
+    return typing.get_args(kind) or (kind,)
+
+
+def _choose(kind, values):
+    """The member of a union of families that `values` names."""
+    known = {member.family: member for member in typing.get_args(kind)}
+    if not known:
+        return kind
+    name = values.get("family", next(iter(known)))
+    _need(name in known, f"family {name!r} is not one of {sorted(known)}")
+    return known[name]

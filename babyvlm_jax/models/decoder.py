@@ -12,10 +12,15 @@ import jax.numpy as jnp
 
 from babyvlm_jax.models.attention import attend, rope
 from babyvlm_jax.models.config import DecoderConfig
-from babyvlm_jax.models.layers import Linear, RMSNorm, embed_init, fan_in_init, remat
+from babyvlm_jax.models.layers import (
+    Linear,
+    RMSNorm,
+    embed_init,
+    fan_in_init,
+    remat,
+    vocabulary_scores,
+)
 from babyvlm_jax.sharding import constrain, partitioned
-
-NEVER = -1e9  # logit of a padded vocabulary entry
 
 
 class Context(NamedTuple):
@@ -30,6 +35,40 @@ class Context(NamedTuple):
     positions: jax.Array
     mask: jax.Array
     lengths: jax.Array | None
+
+
+def extend_cache(cache, k, v, context: Context):
+    """Keys and values to attend to: those given, or the cache with them written in.
+
+    Args:
+        cache: (k, v), each [B, S, K, H], or None.
+        k, v: [B, T, K, H]; T = 1 with a cache.
+    """
+    if cache is None:
+        return k, v
+    rows = jnp.arange(k.shape[0])
+    return tuple(
+        old.at[rows, context.lengths].set(new[:, 0])
+        for old, new in zip(cache, (k, v), strict=True)
+    )
+
+
+def scan_blocks(block: type[nn.Module], cfg):
+    """The block class repeated over layers, weights and caches stacked.
+
+    Args:
+        block: called with x, the context and its layer's cache.
+        cfg: names `num_layers`, `remat` and `unroll`.
+    """
+    return nn.scan(
+        remat(block, cfg.remat),
+        variable_axes={"params": 0},
+        split_rngs={"params": True},
+        in_axes=(nn.broadcast, 0),
+        length=cfg.num_layers,
+        unroll=cfg.unroll,
+        metadata_params={nn.PARTITION_NAME: "layers"},
+    )
 
 
 class Attention(nn.Module):
@@ -56,10 +95,7 @@ class Attention(nn.Module):
         q, k = (
             rope(y, context.positions, cfg.rope_theta, cfg.rotary_dim) for y in (q, k)
         )
-        if cache is not None:
-            rows = jnp.arange(x.shape[0])
-            k = cache[0].at[rows, context.lengths].set(k[:, 0])
-            v = cache[1].at[rows, context.lengths].set(v[:, 0])
+        k, v = extend_cache(cache, k, v, context)
         y = attend(q, k, v, context.mask).reshape(*x.shape[:2], q_dim)
         return Linear(cfg.width, ("heads", "embed"), name="o")(y), (k, v)
 
@@ -125,22 +161,11 @@ class Decoder(nn.Module):
             keep_cache: whether keys and values are returned.
         """
         x = constrain(x, "batch", "length", "act_embed")
-        blocks = nn.scan(
-            remat(Block, self.cfg.remat),
-            variable_axes={"params": 0},
-            split_rngs={"params": True},
-            in_axes=(nn.broadcast, 0),
-            length=self.cfg.num_layers,
-            unroll=self.cfg.unroll,
-            metadata_params={nn.PARTITION_NAME: "layers"},
-        )
+        blocks = scan_blocks(Block, self.cfg)
         x, cache = blocks(self.cfg, keep_cache, name="blocks")(x, context, cache)
         return self.norm(x), cache
 
     def logits(self, x: jax.Array) -> jax.Array:
         """[..., D] -> f32[..., V]; padded entries are `NEVER`."""
-        cfg = self.cfg
-        table = self.table.T if cfg.tied else self.head
-        scores = jnp.dot(x, table.astype(x.dtype), preferred_element_type=jnp.float32)
-        padding = jnp.arange(cfg.padded_vocab_size) >= cfg.vocab_size
-        return jnp.where(padding, NEVER, scores)
+        table = self.table.T if self.cfg.tied else self.head
+        return vocabulary_scores(x, table, self.cfg.vocab_size)

@@ -15,6 +15,8 @@ from babyvlm_jax.sharding import partitioned
 fan_in_init = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
 embed_init = nn.initializers.normal(0.02)
 
+NEVER = -1e9  # logit of a padded vocabulary entry
+
 
 class Linear(nn.Module):
     """x W (+ b): weights f32[in, out], computed in the dtype of x."""
@@ -77,3 +79,10 @@ def remat(block: type[nn.Module], policy: str) -> type[nn.Module]:
         "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
     }[policy]
     return nn.remat(block, prevent_cse=False, policy=saved)
+
+
+def vocabulary_scores(x: jax.Array, table: jax.Array, vocab_size: int) -> jax.Array:
+    """[..., D], [D, V] -> f32[..., V]; entries from `vocab_size` on are `NEVER`."""
+    scores = jnp.dot(x, table.astype(x.dtype), preferred_element_type=jnp.float32)
+    padding = jnp.arange(table.shape[-1]) >= vocab_size
+    return jnp.where(padding, NEVER, scores)

@@ -3,51 +3,16 @@
 Axes: B images, P tokens (CLS first), D width, N heads, H head width, F mlp.
 """
 
-import math
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from babyvlm_jax.models.attention import attend
 from babyvlm_jax.models.config import ViTConfig
-from babyvlm_jax.models.layers import LayerNorm, Linear, embed_init, fan_in_init, remat
+from babyvlm_jax.models.image_layers import Conv, normalize
+from babyvlm_jax.models.layers import LayerNorm, Linear, embed_init, remat
+from babyvlm_jax.models.positions import resize_grid
 from babyvlm_jax.sharding import constrain, partitioned
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-def normalize(images: jax.Array, dtype: str) -> jax.Array:
-    """u8[..., 3] or f32 in 0..1 -> ImageNet-normalised [..., 3] of `dtype`."""
-    unit = images / 255.0 if images.dtype == jnp.uint8 else images
-    return ((unit - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)).astype(dtype)
-
-
-class Conv(nn.Module):
-    """Convolution with SAME padding; its weights are one matrix, [window^2 C, out]."""
-
-    features: int
-    window: int
-    stride: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, H, W, C] -> [B, H/stride, W/stride, features]."""
-        shape = (self.window, self.window, x.shape[-1], self.features)
-        names = ("patch", "embed")
-        w = self.param(
-            "w", partitioned(fan_in_init, *names), (math.prod(shape[:3]), shape[3])
-        )
-        y = jax.lax.conv_general_dilated(
-            x,
-            w.reshape(shape).astype(x.dtype),
-            (self.stride, self.stride),
-            "SAME",
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
-        zeros = partitioned(nn.initializers.zeros, "embed")
-        return y + self.param("b", zeros, (self.features,)).astype(x.dtype)
 
 
 class Stem(nn.Module):
@@ -149,6 +114,7 @@ class ViT(nn.Module):
             [jnp.broadcast_to(cls.astype(x.dtype), (x.shape[0], 1, cfg.width)), x], 1
         )
         x += self.positions(grid).astype(x.dtype)
+        x = self.with_registers(x)
         x = constrain(x, "batch", "length", "act_embed")
         blocks = nn.scan(
             remat(Block, cfg.remat),
@@ -159,7 +125,24 @@ class ViT(nn.Module):
             metadata_params={nn.PARTITION_NAME: "layers"},
         )
         x, _ = blocks(cfg, name="blocks")(x, None)
-        return LayerNorm(cfg.norm_eps, name="norm")(x)
+        x = LayerNorm(cfg.norm_eps, name="norm")(x)
+        if not cfg.num_registers:
+            return x
+        return jnp.concatenate([x[:, :1], x[:, 1 + cfg.num_registers :]], axis=1)
+
+    def with_registers(self, x: jax.Array) -> jax.Array:
+        """Puts the registers, which have no positions, between CLS and patches."""
+        cfg = self.cfg
+        if not cfg.num_registers:
+            return x
+        table = self.param(
+            "registers",
+            partitioned(embed_init, None, "norm"),
+            (cfg.num_registers, cfg.width),
+        )
+        shape = (x.shape[0], *table.shape)
+        registers = jnp.broadcast_to(table.astype(x.dtype), shape)
+        return jnp.concatenate([x[:, :1], registers, x[:, 1:]], axis=1)
 
     def positions(self, grid: tuple[int, int]) -> jax.Array:
         """Learned positions of CLS and a grid of patches, bicubic for other grids."""
@@ -172,6 +155,5 @@ class ViT(nn.Module):
         )
         if grid == (side, side):
             return table
-        square = table[1:].reshape(side, side, cfg.width)
-        resized = jax.image.resize(square, (*grid, cfg.width), "bicubic")
-        return jnp.concatenate([table[:1], resized.reshape(-1, cfg.width)])
+        resized = resize_grid(table[1:], grid, cfg.position_resize)
+        return jnp.concatenate([table[:1], resized])

@@ -13,13 +13,23 @@ import jax
 import jax.numpy as jnp
 
 from babyvlm_jax.models.attention import packed_mask
-from babyvlm_jax.models.config import VLMConfig
+from babyvlm_jax.models.config import (
+    DecoderConfig,
+    GPT2Config,
+    ResNeXtConfig,
+    ViTConfig,
+    VLMConfig,
+)
 from babyvlm_jax.models.decoder import Context, Decoder
+from babyvlm_jax.models.gpt2 import GPT2
 from babyvlm_jax.models.layers import Linear
+from babyvlm_jax.models.resnext import ResNeXt
 from babyvlm_jax.models.vit import ViT
 from babyvlm_jax.sharding import constrain, partitioned
 
 PARTS = ("vision", "connector", "decoder")
+ENCODERS = {ViTConfig: ViT, ResNeXtConfig: ResNeXt}
+DECODERS = {DecoderConfig: Decoder, GPT2Config: GPT2}
 
 
 class Connector(nn.Module):
@@ -92,9 +102,9 @@ class VLM(nn.Module):
     cfg: VLMConfig
 
     def setup(self):
-        self.vision = ViT(self.cfg.vision)
+        self.vision = ENCODERS[type(self.cfg.vision)](self.cfg.vision)
         self.connector = Connector(self.cfg)
-        self.decoder = Decoder(self.cfg.decoder)
+        self.decoder = DECODERS[type(self.cfg.decoder)](self.cfg.decoder)
 
     def inputs(self, batch) -> jax.Array:
         """Row contract -> [B, T, D] decoder inputs."""

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from babyvlm_jax.models.decoder import NEVER
+from babyvlm_jax.models.layers import NEVER
 from babyvlm_jax.models.vlm import PARTS, gather_visual, image_ordinals
 from tests import tiny
 

@@ -1,0 +1,1 @@
+"""Names and layouts of the same weights in torch; see `table`."""
