@@ -30,6 +30,10 @@ def test_sections_become_their_dataclasses():
     ("change", "named"),
     [
         ({"loss": "guess"}, "config.loss 'guess'"),
+        (
+            {"loss": "dino", "model": {"vision": {"family": "resnext"}}},
+            "config.model.vision.family is 'resnext'",
+        ),
         ({"num_steps": 0}, "config.num_steps is 0"),
         ({"accumulate": 3}, "not divisible by config.accumulate 3"),
         ({"ears": 2}, "['ears']"),

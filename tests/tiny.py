@@ -15,6 +15,8 @@ from babyvlm_jax.data.rows import Example, RowShape, collate
 from babyvlm_jax.models.config import (
     ConnectorConfig,
     DecoderConfig,
+    GPT2Config,
+    ResNeXtConfig,
     ViTConfig,
     VLMConfig,
 )
@@ -44,7 +46,28 @@ DECODER = DecoderConfig(
     remat="none",
 )
 
+RESNEXT = ResNeXtConfig(
+    image_size=8,
+    stages=(1, 1),
+    stem_width=8,
+    groups=4,
+    group_width=2,
+    dtype="float32",
+    remat="none",
+)
+GPT2 = GPT2Config(
+    vocab_size=VOCAB,
+    width=32,
+    num_layers=2,
+    num_heads=4,
+    mlp_dim=48,
+    max_len=64,
+    dtype="float32",
+    remat="none",
+)
+
 # "official": the published form, small. "nursery": every option of the nursery's.
+# "v1": ResNeXt and GPT-2.
 FORMS = {
     "official": VLMConfig(VISION, ConnectorConfig(hidden_dim=32), DECODER),
     "nursery": VLMConfig(
@@ -54,6 +77,7 @@ FORMS = {
             **{**vars(DECODER), "rope_fraction": 0.5, "qk_norm": True, "tied": True}
         ),
     ),
+    "v1": VLMConfig(RESNEXT, ConnectorConfig(hidden_dim=32), GPT2),
 }
 
 

@@ -1,5 +1,7 @@
 """Exact sizes of the published architecture, and what configs refuse."""
 
+import dataclasses
+
 import jax
 import pytest
 
@@ -7,6 +9,8 @@ from babyvlm_jax.errors import UserError
 from babyvlm_jax.models.config import (
     ConnectorConfig,
     DecoderConfig,
+    GPT2Config,
+    ResNeXtConfig,
     ViTConfig,
     VLMConfig,
     from_dict,
@@ -91,6 +95,20 @@ def test_layer_scale_adds_two_vectors_a_layer():
         (lambda: DecoderConfig(remat="some"), "decoder.remat 'some'"),
         (lambda: DecoderConfig(num_kv_heads=5), "decoder.num_heads 32"),
         (lambda: DecoderConfig(rope_fraction=0.3), "decoder.rope_fraction 0.3"),
+        (lambda: ViTConfig(position_resize="no"), "vision.position_resize 'no'"),
+        (lambda: ResNeXtConfig(remat="some"), "vision.remat 'some'"),
+        (lambda: ResNeXtConfig(image_size=200), "200 is not a multiple of 32"),
+        (lambda: GPT2Config(remat="some"), "decoder.remat 'some'"),
+        (lambda: GPT2Config(positions="none"), "decoder.positions 'none'"),
+        (lambda: GPT2Config(num_heads=7), "decoder.width 256"),
+        (
+            lambda: from_dict(VLMConfig, {"decoder": {"family": "rnn"}}),
+            "family 'rnn' is not one of ['gpt2', 'llama']",
+        ),
+        (
+            lambda: from_dict(VLMConfig, {"vision": {"family": "vit", "groups": 2}}),
+            "ViTConfig has no field ['groups']",
+        ),
         (lambda: from_dict(VLMConfig, {"ears": 2}), r"no field ['ears']"),
         (
             lambda: from_dict(VLMConfig, {"vision": {"patch": 2}}),
@@ -108,3 +126,13 @@ def test_from_dict_builds_what_is_nested():
     cfg = from_dict(VLMConfig, {"vision": {"width": 64, "num_heads": 4}})
     assert cfg.vision == ViTConfig(width=64, num_heads=4)
     assert cfg.decoder == DecoderConfig()
+
+
+def test_family_chooses_the_parts():
+    values = {"vision": {"family": "resnext"}, "decoder": {"family": "gpt2"}}
+    cfg = from_dict(VLMConfig, values)
+    assert cfg.vision == ResNeXtConfig()
+    assert cfg.decoder == GPT2Config()
+    assert cfg.tokens_per_image == 49
+    again = from_dict(VLMConfig, dataclasses.asdict(cfg))
+    assert again == cfg

@@ -89,12 +89,6 @@ def _true(name: str) -> VLMConfig:
     )
 
 
-def _vit(tiny: bool, side: int, **options):
-    """A ViT that sees pictures of another side than its positions were made for."""
-    cfg = TINY_VIT if tiny else _true("v2").vision
-    return dataclasses.replace(cfg, **options), side * cfg.patch_size
-
-
 def make_case(name: str, size: str = "tiny") -> Case:
     """The case of one of `NAMES`."""
     tiny = size == "tiny"
@@ -114,21 +108,25 @@ def make_case(name: str, size: str = "tiny") -> Case:
     if name == "llava":
         return _whole(tiny)
     library, side, options = ENCODER_CASES[name]
-    cfg, pixels = _vit(tiny, side if tiny else 3 * side, **options)
-    return _pictures(cfg, library, pixels, pixels)
+    cfg = dataclasses.replace(TINY_VIT if tiny else _true("v2").vision, **options)
+    if not side:
+        return _pictures(cfg, library, cfg.image_size, cfg.image_size)
+    height = (side if tiny else 3 * side) * cfg.patch_size
+    return _pictures(cfg, library, height, height + cfg.patch_size)
 
 
-# Patches a side at the tiny size, whose positions are 4 x 4; at the true size, whose
-# positions are 14 x 14, three times as many.
+# Naming, rows of patches and options. The positions of the tiny size are 4 x 4, those
+# of the true size 14 x 14, where pictures have three times the rows that stand here;
+# they have one column more than rows. 0 is the positions' own grid.
 ENCODER_CASES = {
-    "vit": ("transformers", 4, {}),
+    "vit": ("transformers", 0, {}),
     "vit_grown": ("transformers", 7, {"position_resize": "torch"}),
     "dinov2": ("dinov2", 3, DINOV2),
     "registers_grown": ("dinov2", 7, REGISTERS),
     "registers_shrunk": ("dinov2", 3, REGISTERS),
     "timm": ("timm", 3, {"layer_scale": 1e-5}),
     "timm_grown": ("timm", 6, {}),
-    "torchvision": ("torchvision", 4, {}),
+    "torchvision": ("torchvision", 0, {}),
 }
 GOLDEN = (
     "llama",
@@ -220,6 +218,16 @@ def params_of(case: Case, weights):
     return unflatten_dict(flat, sep="/")
 
 
+def in_bfloat16(case: Case) -> Case:
+    """The same case with matmuls in bfloat16."""
+    cfg = case.config
+    if not isinstance(cfg, VLMConfig):
+        return case._replace(config=dataclasses.replace(cfg, dtype="bfloat16"))
+    vision = dataclasses.replace(cfg.vision, dtype="bfloat16")
+    decoder = dataclasses.replace(cfg.decoder, dtype="bfloat16")
+    return case._replace(config=VLMConfig(vision, cfg.connector, decoder))
+
+
 def cotangent(shape) -> np.ndarray:
     """Fixed weights that make a number of an encoder's tokens."""
     return _rng("cotangent").normal(size=shape).astype(np.float32) / shape[-1]
@@ -251,7 +259,7 @@ def compare(ours, theirs, case: Case) -> None:
         ours: (loss, outputs, gradients) with the gradients as a flat dict.
         theirs: the same from torch, the gradients mapped to our paths.
     """
-    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-5)
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-5, atol=1e-5)
     out, expected = ours[1][..., : theirs[1].shape[-1]], theirs[1]
     if "segment_ids" in case.batch:  # what padding gives is nobody's concern
         real = case.batch["segment_ids"] > 0
@@ -263,3 +271,17 @@ def compare(ours, theirs, case: Case) -> None:
         # Biases of keys have no gradient but rounding: softmax ignores them.
         limit = 1e-3 * np.linalg.norm(gradient) + 1e-6 * whole
         assert distance <= limit, f"{path}: {distance} > {limit}"
+
+
+def compare_bfloat16(case: Case, weights, expected) -> None:
+    """Asserts that bfloat16 keeps the probabilities to 2e-2.
+
+    Args:
+        expected: f32 logits of torch.
+    """
+    rounded = in_bfloat16(case)
+    logits = jax.jit(lambda p: forward(rounded, p))(params_of(case, weights))
+    real = case.batch["segment_ids"] > 0
+    ours = jax.nn.softmax(logits[..., : expected.shape[-1]])[real]
+    distance = np.abs(ours - jax.nn.softmax(expected)[real]).max()
+    assert 0 < distance < 2e-2

@@ -46,3 +46,12 @@ def test_all_blocks_of_the_resnext_give_torch_s_tokens():
     ours = jax.jit(lambda p: cases.forward(case, p))(cases.params_of(case, weights))
     assert ours.shape == (2, 4, 2048)
     assert np.abs(ours - out).max() < 2e-4
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_bfloat16_keeps_the_probabilities(name):
+    from tests.models.parity import torch_side
+
+    case = cases.make_case(name, "true")
+    weights, (_, out, _) = torch_side.run(name, case)
+    cases.compare_bfloat16(case, weights, out)
