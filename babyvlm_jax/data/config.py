@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from babyvlm_jax.data.conversation import check_template
 from babyvlm_jax.data.rows import RowShape
+from babyvlm_jax.data.templates import check_template
 from babyvlm_jax.errors import UserError
 
 Batch = dict[str, np.ndarray]
@@ -35,7 +35,7 @@ class DataConfig:
         tokenizer: sentencepiece model file.
         mixture: dataset name -> share of the records drawn, any scale.
         split: of every dataset.
-        template: `baby_v1` or `baby_plain`.
+        template: a name in `templates.TEMPLATES`.
         batch_size: rows of the global batch (frames, in the vision phase).
         seq_len: tokens of a row.
         max_images: image slots of a row; 0 for text.

@@ -1,19 +1,21 @@
-"""A record as one token sequence: templates, visual positions, targets, loss mask.
+"""A record as one token sequence: visual positions, targets, loss mask.
 
-The two templates are those of BabyVLM-V2 (spec §2.3). Packing several sequences into
-a row is `rows`' business.
+Ids and mask are built together, so that they cannot disagree. What the templates say
+is in `templates`; packing several sequences into a row is `rows`' business.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
+from babyvlm_jax.data.schema import ASSISTANT, IMAGE_MARK, Record
+from babyvlm_jax.data.templates import TEMPLATES, Span, check_template
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.errors import UserError
 
-Turns = tuple[tuple[str, str], ...]
+
+class DoesNotFit(UserError):
+    """Not even the first answer of a record fits a row."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Encoded:
         visual_index: i32[n] index into the record's images' visual tokens, laid end
             to end; -1 for text.
         images: the encoded pictures that the indices point into.
+        truncated: later turns were left out for want of room.
     """
 
     id: str
@@ -36,36 +39,7 @@ class Encoded:
     loss_mask: np.ndarray
     visual_index: np.ndarray
     images: tuple[bytes, ...]
-
-
-def _baby_v1(turns: Turns) -> Iterator[tuple[str, bool]]:
-    for role, text in turns:
-        if role == HUMAN:
-            yield f"USER: {text}", False
-        else:
-            yield "ASSISTANT:", False
-            yield text, True
-
-
-def _baby_plain(turns: Turns) -> Iterator[tuple[str, bool]]:
-    for role, text in turns:
-        if role == HUMAN:
-            yield IMAGE_MARK * text.count(IMAGE_MARK), False
-        else:
-            yield text, True
-
-
-# name -> (turns to (text, is it supervised), the words that invite an answer)
-TEMPLATES: dict[str, tuple[Callable[[Turns], Iterator[tuple[str, bool]]], str]] = {
-    "baby_v1": (_baby_v1, "ASSISTANT:"),
-    "baby_plain": (_baby_plain, ""),
-}
-
-
-def check_template(name: str) -> None:
-    """Raises UserError if there is no template `name`."""
-    if name not in TEMPLATES:
-        raise UserError(f"no template {name!r}; expected one of {sorted(TEMPLATES)}")
+    truncated: bool = False
 
 
 def encode(
@@ -75,6 +49,7 @@ def encode(
     tokens_per_image: int,
     answer: bool = True,
     dedupe_images: bool = True,
+    room: tuple[int, int] | None = None,
 ) -> Encoded:
     """Tokenises a record under a template.
 
@@ -90,19 +65,23 @@ def encode(
     Args:
         record: the conversation; its last turn is the answer, if an assistant's.
         tokenizer: its ids go into the arrays.
-        template: `baby_v1` ("USER: ... ASSISTANT: ...") or `baby_plain` (pictures,
-            then the answer; a human's words are left out).
+        template: a name in `templates.TEMPLATES`: `baby_v1` ("USER: ... ASSISTANT:
+            ..."), `baby_plain` and `plain` (pictures, then the answer; a human's words
+            are left out), or a form of these that an original used.
         tokens_per_image: visual positions that a picture takes.
         answer: False stops before the last answer: the prompt for generation.
         dedupe_images: pictures with the same bytes share their visual tokens.
+        room: (tokens, images) of a row; a record that needs more loses its last turns,
+            up to an answer that fits. Not for prompts.
 
     Returns:
         The arrays. Targets that are <unk> are masked.
 
     Raises:
         UserError: an unknown template, or a record without turns.
+        DoesNotFit: no answer of the record fits `room`.
 
-    Source: BabyVLM-V2 code, spec §2.2 and §2.3.
+    Source: BabyVLM-V2 code, spec §2.2 and §2.3; BabyVLM V1, spec §2.2.
     """
     check_template(template)
     if not record.turns:
@@ -110,57 +89,114 @@ def encode(
             f"record {record.id!r} (source {record.source!r}) has no turns, so there "
             "is nothing to say about it; use a dataset of conversations"
         )
-    fill, invitation = TEMPLATES[template]
     turns = record.turns
     if not answer and turns[-1][0] == ASSISTANT:
         turns = turns[:-1]
-    spans = list(fill(turns))
+    form = TEMPLATES[template]
+    if form.wrapped and (len(record.images), len(record.turns)) != (1, 2):
+        raise UserError(
+            f"record {record.id!r} has {len(record.images)} pictures and "
+            f"{len(record.turns)} turns; template {template!r} is for one picture and "
+            "two turns, use 'plain'"
+        )
+    layout = _Layout(record, tokenizer, form, tokens_per_image, dedupe_images)
+    for span in form.spans(turns, not answer):
+        layout.add(span)
     if not answer:
-        spans.append((invitation, False))
-    ids, supervised, visual, images = _lay_out(
-        spans, record.images, tokenizer, tokens_per_image, dedupe_images
-    )
-    ids = np.array(ids, np.int32)
-    if answer:
-        tokens, targets, loss_mask = ids[:-1], ids[1:], np.array(supervised[1:], bool)
-    else:
-        tokens, targets = ids, np.append(ids[1:], np.int32(0))
-        loss_mask = np.array([*supervised[1:], False], bool)
-    return Encoded(
-        id=record.id,
-        tokens=tokens,
-        targets=targets,
-        loss_mask=loss_mask & (targets != tokenizer.unk_id),
-        visual_index=np.array(visual[: len(tokens)], np.int32),
-        images=images,
-    )
+        return layout.prompt()
+    truncated = room is not None and layout.cut(room)
+    return layout.example(truncated)
 
 
-def _lay_out(spans, pictures, tokenizer, tokens_per_image, dedupe_images):
-    ids, supervised, visual = [tokenizer.sos_id], [False], [-1]
-    slots: dict[object, int] = {}  # picture (or its place) -> slot
-    images: list[bytes] = []
-    pictures = iter(enumerate(pictures))
+class _Layout:
+    """Ids, and beside each: is it supervised, and which visual token is it."""
 
-    def add_text(piece_ids, is_answer):
-        ids.extend(piece_ids)
-        supervised.extend([is_answer] * len(piece_ids))
-        visual.extend([-1] * len(piece_ids))
+    def __init__(self, record, tokenizer, template, tokens_per_image, dedupe_images):
+        self._record, self._tokenizer, self._template = record, tokenizer, template
+        self._tokens_per_image = tokens_per_image
+        self._dedupe_images = dedupe_images
+        self._pictures = enumerate(record.images)
+        self._slots: dict[object, int] = {}  # picture (or its place) -> slot
+        self._images: list[bytes] = []
+        self._ids: list[int] = []
+        self._supervised: list[bool] = []
+        self._visual: list[int] = []
+        self._ends: list[tuple[int, int]] = []  # (ids, images) up to each answer
+        if template.specials:
+            self._add_ids([tokenizer.sos_id], False)
 
-    def add_picture():
-        place, picture = next(pictures)
-        slot = slots.setdefault(picture if dedupe_images else place, len(images))
-        if slot == len(images):
-            images.append(picture)
-        ids.extend([0] * tokens_per_image)
-        supervised.extend([False] * tokens_per_image)
-        visual.extend(range(slot * tokens_per_image, (slot + 1) * tokens_per_image))
-
-    for text, is_answer in spans:
-        for number, chunk in enumerate(text.split(IMAGE_MARK)):
+    def add(self, span: Span) -> None:
+        for number, chunk in enumerate(span.text.split(IMAGE_MARK)):
             if number:
-                add_picture()
-            add_text(tokenizer.encode(chunk), is_answer)
-        if is_answer:
-            add_text([tokenizer.eos_id], True)
-    return ids, supervised, visual, tuple(images)
+                self._add_picture()
+            if not self._template.verbatim:
+                chunk = " ".join(chunk.split())
+            self._add_ids(self._tokenizer.encode(chunk), span.is_answer)
+        if span.is_answer:
+            if self._template.specials:
+                self._add_ids([self._tokenizer.eos_id], True)
+            if self._template.wrapped:  # hides w1, or the <eos> of no words
+                self._supervised[self._supervised.index(True)] = False
+            self._ends.append((len(self._ids), len(self._images)))
+
+    def _add_ids(self, ids, is_answer):
+        self._ids.extend(ids)
+        self._supervised.extend([is_answer] * len(ids))
+        self._visual.extend([-1] * len(ids))
+
+    def _add_picture(self):
+        if self._template.wrapped:
+            self._add_ids([self._tokenizer.eos_id], False)
+        place, picture = next(self._pictures)
+        key = picture if self._dedupe_images else place
+        slot = self._slots.setdefault(key, len(self._images))
+        if slot == len(self._images):
+            self._images.append(picture)
+        count = self._tokens_per_image
+        self._ids.extend([0] * count)
+        self._supervised.extend([False] * count)
+        self._visual.extend(range(slot * count, (slot + 1) * count))
+
+    def cut(self, room: tuple[int, int]) -> bool:
+        """Drops the last turns that do not fit; False if all do."""
+        tokens, images = room
+        if len(self._ids) - 1 <= tokens and len(self._images) <= images:
+            return False
+        fitting = [
+            end for end in self._ends if end[0] - 1 <= tokens and end[1] <= images
+        ]
+        if not fitting:
+            raise DoesNotFit(
+                f"record {self._record.id!r}: its first answer ends behind "
+                f"{self._ends[0] if self._ends else 'no'} tokens and images, but a row "
+                f"holds {room}; raise seq_len or max_images"
+            )
+        length, slots = fitting[-1]
+        for column in (self._ids, self._supervised, self._visual):
+            del column[length:]
+        del self._images[slots:]
+        return True
+
+    def prompt(self) -> Encoded:
+        """All ids, to be continued."""
+        if self._template.wrapped:
+            self._add_ids([self._tokenizer.eos_id], False)
+        return self._encoded(len(self._ids), False)
+
+    def example(self, truncated: bool) -> Encoded:
+        """The last id is a target only."""
+        return self._encoded(len(self._ids) - 1, truncated)
+
+    def _encoded(self, length, truncated):
+        ids = np.array(self._ids, np.int32)
+        targets = np.append(ids[1:], np.int32(0))[:length]
+        supervised = np.array([*self._supervised[1:], False], bool)[:length]
+        return Encoded(
+            id=self._record.id,
+            tokens=ids[:length],
+            targets=targets,
+            loss_mask=supervised & (targets != self._tokenizer.unk_id),
+            visual_index=np.array(self._visual[:length], np.int32),
+            images=tuple(self._images),
+            truncated=truncated,
+        )
