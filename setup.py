@@ -32,6 +32,7 @@ setup(
         "pillow>=11",
         "pyarrow>=17",
         "sentencepiece>=0.2.1,<0.3",
+        "simplejpeg>=1.8,<2",
         "tensorboardX>=2.6.2,<3",
         "tensorflow-datasets>=4.9.9,<5",  # works without TensorFlow; none is imported
         "tqdm>=4.66",
@@ -41,7 +42,7 @@ setup(
         "tpu": ["jax[tpu]>=0.10.2,<0.11"],
         "cuda": ["jax[cuda12]>=0.10.2,<0.11"],
         "torch": ["torch==2.13.0", "transformers>=5,<6"],
-        "test": ["av>=14", "pytest>=8.3", "ruff>=0.9"],
+        "test": ["av>=14", "hypothesis>=6.100", "pytest>=8.3", "ruff>=0.9"],
     },
     classifiers=[
         "Programming Language :: Python :: 3",

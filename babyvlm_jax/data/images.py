@@ -3,53 +3,91 @@
 import io
 
 import numpy as np
+import simplejpeg
 from PIL import Image
 
 from babyvlm_jax.errors import UserError
 
 # int(255 * ImageNet mean); pads to square, BabyVLM-V2 §2
 MEAN_COLOUR = (123, 116, 103)
+MAX_SIDE = 8000  # ours: a square of 64 million pixels
 
 
-def preprocess(data: bytes, size: int) -> np.ndarray:
+def preprocess(data: bytes, size: int, scaled: bool = False) -> np.ndarray:
     """Decodes a picture, pads it to a square and resizes it, without cropping.
+
+    The result is Pillow's, bit for bit; libjpeg-turbo is asked directly for the
+    ordinary JPEG, because that halves the time of decoding.
 
     Args:
         data: a JPEG, PNG or WebP file.
         size: side of the result in pixels.
+        scaled: decode a JPEG at the least N/8 of its size whose longer side is not
+            below `size`. Faster, and the pixels differ a little from those of
+            decoding whole and resizing.
 
     Returns:
         u8[size, size, 3]; transparency and padding show the mean colour.
 
     Raises:
-        UserError: the bytes are not a picture, or a damaged one.
+        UserError: the bytes are not a picture, a damaged one, or one that is longer or
+            wider than MAX_SIDE.
     """
+    pixels = _decode_jpeg(data, size if scaled else None)
+    if pixels is None:
+        pixels = _decode_any(data)
+    pixels = _pad_to_square(pixels)
+    if len(pixels) == size:
+        return pixels
+    square = Image.fromarray(pixels)
+    return np.asarray(square.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def _decode_jpeg(data, min_side):
+    """u8[H, W, 3], or None for what Pillow must judge: not a plain or whole JPEG."""
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        if colours not in ("YCbCr", "Gray") or max(height, width) > MAX_SIDE:
+            return None
+        least = {}
+        if min_side is not None and max(height, width) > min_side:
+            least["min_height" if height >= width else "min_width"] = min_side
+        return simplejpeg.decode_jpeg(data, min_factor=1.0, **least)
+    except ValueError:
+        return None
+
+
+def _decode_any(data):
     try:
         with Image.open(io.BytesIO(data)) as image:
-            square = _pad_to_square(image)
+            if max(image.size) > MAX_SIDE:
+                raise ValueError(f"{image.size} is over {MAX_SIDE} pixels")
+            return np.asarray(_on_mean_colour(image))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         why = str(error).replace("\n", " ")[:100]
         raise UserError(
             f"a picture of {len(data)} bytes cannot be decoded ({why}); expected a "
             "whole JPEG, PNG or WebP file"
         ) from None
-    if square.size != (size, size):
-        square = square.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(square)
 
 
-def _pad_to_square(image: Image.Image) -> Image.Image:
+def _on_mean_colour(image: Image.Image) -> Image.Image:
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         backdrop = Image.new("RGBA", image.size, (*MEAN_COLOUR, 255))
         image = Image.alpha_composite(backdrop, image)
-    image = image.convert("RGB")
-    width, height = image.size
-    if width == height:
-        return image
-    side = max(width, height)
-    square = Image.new("RGB", (side, side), MEAN_COLOUR)
-    square.paste(image, ((side - width) // 2, (side - height) // 2))
+    return image.convert("RGB")
+
+
+def _pad_to_square(pixels: np.ndarray) -> np.ndarray:
+    height, width, _ = pixels.shape
+    if height == width:
+        return pixels
+    side = max(height, width)
+    square = np.empty((side, side, 3), np.uint8)
+    square[:] = MEAN_COLOUR
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = pixels
     return square
 
 

@@ -121,8 +121,10 @@ def collate_prompts(
 _preprocess_cached = functools.lru_cache(maxsize=1024)(preprocess)
 
 
-def decode(record_id: str, images: Sequence[bytes], image_size: int) -> np.ndarray:
-    """Decodes a record's pictures.
+def decode(
+    record_id: str, images: Sequence[bytes], image_size: int, scaled: bool = False
+) -> np.ndarray:
+    """Decodes a record's pictures; `scaled` as in `images.preprocess`.
 
     Returns:
         u8[k, image_size, image_size, 3].
@@ -133,7 +135,7 @@ def decode(record_id: str, images: Sequence[bytes], image_size: int) -> np.ndarr
     out = np.empty((len(images), image_size, image_size, 3), np.uint8)
     for number, data in enumerate(images):
         try:
-            out[number] = _preprocess_cached(data, image_size)
+            out[number] = _preprocess_cached(data, image_size, scaled)
         except UserError as error:
             raise UserError(
                 f"record {record_id!r}, image {number + 1} of {len(images)}: {error}"

@@ -48,3 +48,76 @@ def test_damaged_pictures():
 
 def test_blank():
     assert blank(2).tolist() == [[[123, 116, 103]] * 2] * 2
+
+
+def jpeg(array, mode="RGB", **options):
+    out = io.BytesIO()
+    Image.fromarray(array).convert(mode).save(out, "JPEG", **options)
+    return out.getvalue()
+
+
+def by_pillow(data, size):
+    """Plain Pillow: decode, paste on a square of the mean colour, resize."""
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    side = max(image.size)
+    square = Image.new("RGB", (side, side), (123, 116, 103))
+    square.paste(image, tuple((side - length) // 2 for length in image.size))
+    return np.asarray(square.resize((size, size), Image.Resampling.BILINEAR))
+
+
+NOISE = np.random.default_rng(0).integers(0, 255, (40, 57, 3), np.uint8)
+SMOOTH = np.asarray(Image.fromarray(NOISE[:5, :7]).resize((320, 240)))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"subsampling": 0},
+        {"subsampling": 1, "quality": 30},
+        {"progressive": True},
+        {"mode": "L"},
+        {"mode": "CMYK"},
+        {"keep_rgb": True},
+    ],
+)
+def test_every_kind_of_jpeg_is_as_pillow_sees_it(options):
+    data = jpeg(NOISE, **options)
+    for size in (16, 57, 64):
+        np.testing.assert_array_equal(preprocess(data, size), by_pillow(data, size))
+
+
+def test_a_jpeg_that_is_cut_or_changed_is_judged_by_pillow():
+    data = jpeg(NOISE)
+    rng = np.random.default_rng(1)
+    scan = data.index(b"\xff\xda")  # beyond the sizes
+    for _ in range(100):
+        spoilt = bytearray(data)
+        for place in rng.integers(scan, len(data), 3):
+            spoilt[place] = rng.integers(256)
+        try:
+            expected = by_pillow(bytes(spoilt), 16)
+        except (OSError, SyntaxError, ValueError):
+            with pytest.raises(UserError, match="cannot be decoded"):
+                preprocess(bytes(spoilt), 16)
+        else:
+            np.testing.assert_array_equal(preprocess(bytes(spoilt), 16), expected)
+
+
+def test_scaled_decoding_is_close_on_a_smooth_picture():
+    data = jpeg(SMOOTH)
+    assert len(data) > 1000
+    for size in (32, 100, 160, 320, 400):
+        near = preprocess(data, size, scaled=True).astype(int)
+        whole = preprocess(data, size)
+        # the DCT's low frequencies against an antialiased resize of all of them
+        assert np.abs(near - whole).mean() < 2
+    assert (preprocess(data, 100, scaled=True) != preprocess(data, 100)).any()
+
+
+def test_a_picture_that_claims_to_be_huge_is_refused_unread():
+    data = jpeg(NOISE)
+    size = data.index(b"\x00\x28\x00\x39")  # height 40, width 57
+    huge = data[:size] + b"\x00\x28\xff\xff" + data[size + 4 :]
+    with pytest.raises(UserError, match=r"\(65535, 40\) is over 8000 pixels"):
+        preprocess(huge, 16)
