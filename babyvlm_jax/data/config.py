@@ -12,6 +12,8 @@ from babyvlm_jax.errors import UserError
 
 Batch = dict[str, np.ndarray]
 
+ROWS = ("packed", "single", "length_grouped")
+
 # field -> least value that makes sense
 _LEAST = {
     "batch_size": 1,
@@ -33,7 +35,9 @@ class DataConfig:
     Attributes:
         shards: folder of the datasets.
         tokenizer: sentencepiece model file.
-        mixture: dataset name -> share of the records drawn, any scale.
+        mixture: dataset name -> weight, any scale.
+        temperature: datasets are drawn in proportion to weight ** (1 / temperature);
+            above 1 it lifts the small ones.
         split: of every dataset.
         template: a name in `templates.TEMPLATES`.
         batch_size: rows of the global batch (frames, in the vision phase).
@@ -41,34 +45,45 @@ class DataConfig:
         max_images: image slots of a row; 0 for text.
         image_size: side of the pictures in pixels.
         tokens_per_image: visual tokens that a picture takes.
+        rows: `packed`; `single`, one record a row; or `length_grouped`, one record a
+            row and a batch's records of similar length, as the original.
         seed: of shuffling.
         blank_images: control run: every picture is the mean colour.
         dedupe_images: identical pictures of a record share their visual tokens.
+        scaled_decode: decode large JPEGs at a fraction of their size: faster, and the
+            pixels differ a little.
         num_threads: threads that make batches ahead; 0 makes them when asked.
         prefetch: batches made ahead.
         cache_images: keep decoded pictures in memory.
         cache_images_mb: room for them.
         repeats: epochs; None = endless.
+        only: measure the loader alone: batches are made, no step runs.
+        synthetic: measure the step alone: one made-up batch, nothing is read.
     """
 
     shards: str
     tokenizer: str
     mixture: Mapping[str, float]
     split: str = "train"
+    temperature: float = 1.0
     template: str = "baby_v1"
     batch_size: int = 32
     seq_len: int = 1024
     max_images: int = 8
     image_size: int = 224
     tokens_per_image: int = 197
+    rows: str = "packed"
     seed: int = 0
     blank_images: bool = False
     dedupe_images: bool = True
+    scaled_decode: bool = False
     num_threads: int = 2
     prefetch: int = 4
     cache_images: bool = True
     cache_images_mb: int = 1024
     repeats: int | None = None
+    only: bool = False
+    synthetic: bool = False
 
     def __post_init__(self):
         if not self.mixture:
@@ -79,7 +94,16 @@ class DataConfig:
                     f"dataset {name!r} has weight {weight}; give a positive number or "
                     "leave the dataset out"
                 )
+        if not (self.temperature > 0 and math.isfinite(self.temperature)):
+            raise UserError(
+                f"data.temperature is {self.temperature}; give a positive number, 1 "
+                "for the weights as they are"
+            )
         check_template(self.template)
+        if self.rows not in ROWS:
+            raise UserError(f"data.rows {self.rows!r} is not one of {ROWS}")
+        if self.only and self.synthetic:
+            raise UserError("data.only and data.synthetic leave nothing to measure")
         for field, least in _LEAST.items():
             if getattr(self, field) < least:
                 raise UserError(
@@ -87,6 +111,15 @@ class DataConfig:
                 )
         if self.repeats is not None and self.repeats < 1:
             raise UserError(f"data.repeats is {self.repeats}; give >= 1, or None")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Dataset name -> share of the draws, any scale, by name."""
+        # exactly the given weights at temperature 1
+        if self.temperature == 1:
+            return dict(sorted(self.mixture.items()))
+        power, top = 1 / self.temperature, max(self.mixture.values())
+        return {n: (w / top) ** power for n, w in sorted(self.mixture.items())}
 
     @property
     def row_shape(self) -> RowShape:

@@ -6,6 +6,7 @@ import threading
 import numpy as np
 
 from babyvlm_jax.data.config import Batch, DataConfig, process_places
+from babyvlm_jax.data.identity import digest, plan_facts
 from babyvlm_jax.data.images import blank
 from babyvlm_jax.data.mixture import Mixture
 from babyvlm_jax.data.rows import decode
@@ -21,6 +22,7 @@ class Frames:
         steps_per_epoch: batches that show every frame once, rounded up.
         num_steps: batches of the run; None = endless.
         stats: records and steps_per_epoch.
+        facts: what a resumed run must find again; see `identity`.
     """
 
     def __init__(self, cfg: DataConfig):
@@ -30,7 +32,7 @@ class Frames:
         ]
         self._mixture = Mixture(
             {source.name: np.arange(len(source)) for source in self._sources},
-            cfg.mixture,
+            cfg.weights,
             cfg.seed,
         )
         self._pictures = PictureSource(
@@ -38,6 +40,7 @@ class Frames:
             cfg.image_size,
             cfg.blank_images,
             cfg.cache_images * cfg.cache_images_mb * 2**20,
+            cfg.scaled_decode,
         )
         self._lock = threading.Lock()
         self._draws = functools.lru_cache(maxsize=2)(self._mixture.draws)
@@ -47,6 +50,7 @@ class Frames:
             "records": self._mixture.size,
             "steps_per_epoch": self.steps_per_epoch,
         }
+        self.facts = plan_facts(self._sources, "", digest(*self._draws(0)))
 
     def batch_at(
         self, step: int, process_index: int = 0, process_count: int = 1
@@ -72,6 +76,7 @@ class PictureSource:
         image_size: int,
         blank_images: bool,
         cache_bytes: int,
+        scaled_decode: bool = False,
     ):
         """
         Args:
@@ -79,9 +84,11 @@ class PictureSource:
             image_size: side of the decoded pictures.
             blank_images: show the mean colour instead of every picture.
             cache_bytes: room for decoded pictures; 0 decodes again each time.
+            scaled_decode: as in `images.preprocess`.
         """
         self._sources = sources
         self._image_size = image_size
+        self._scaled_decode = scaled_decode
         self._blank = blank(image_size) if blank_images else None
         self._pictures = ByteBudget(cache_bytes)
 
@@ -102,6 +109,8 @@ class PictureSource:
                     f"record {record.id!r} of dataset {self._sources[dataset].name!r} "
                     "has no picture; the vision phase needs a dataset of frames"
                 )
-            picture = decode(record.id, record.images[:1], self._image_size)[0]
+            picture = decode(
+                record.id, record.images[:1], self._image_size, self._scaled_decode
+            )[0]
             self._pictures.put(key, picture, picture.nbytes)
         return picture

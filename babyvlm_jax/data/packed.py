@@ -1,4 +1,4 @@
-"""The packed rows of a run: which records, in which row, at which step."""
+"""The rows of a run: which records, in which row, at which step."""
 
 import functools
 import logging
@@ -6,30 +6,35 @@ import threading
 
 import numpy as np
 
-from babyvlm_jax.data import packing
+from babyvlm_jax.data import orders, packing
 from babyvlm_jax.data.config import Batch, DataConfig, process_places
-from babyvlm_jax.data.lengths import record_lengths
+from babyvlm_jax.data.identity import digest, plan_facts
+from babyvlm_jax.data.lengths import lengths_in_rows
 from babyvlm_jax.data.mixture import Mixture
 from babyvlm_jax.data.rows import collate
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.sources import ExampleSource
 from babyvlm_jax.data.tokenizer import Tokenizer
+from babyvlm_jax.errors import UserError
 
-_EMPTY_ROW = np.zeros(0, np.int64)
+# ours: an epoch that packs into too many rows is packed again, ever more tightly
+WIDER = (1, 4, 16, 64)
 
 
 class Rows:
-    """The packed rows of a run, by step.
+    """The rows of a run, by step.
 
-    Every epoch has the same number of steps, that of the first. An epoch that packs
-    into fewer rows ends with empty rows (a whole batch short: with its first rows
-    again); of one that packs into more, the surplus waits for another epoch.
+    Every epoch has the same number of steps, that of the first, and holds each record
+    drawn once. An epoch that packs into fewer rows has empty ones towards its end; one
+    that packs into more is packed more tightly.
 
     Attributes:
+        sources: names of the datasets, in the order of their numbers.
         steps_per_epoch: batches of an epoch.
         num_steps: batches of the run; None = endless.
-        stats: records, too_long, rows, steps_per_epoch, fill_tokens and fill_images
-            of the first epoch.
+        stats: records, too_long, truncated, rows, steps_per_epoch, fill_tokens and
+            fill_images of the first epoch.
+        facts: what a resumed run must find again; see `identity`.
     """
 
     def __init__(self, cfg: DataConfig):
@@ -37,78 +42,108 @@ class Rows:
             RecordSource(cfg.shards, name, cfg.split) for name in sorted(cfg.mixture)
         ]
         tokenizer = Tokenizer.load(cfg.tokenizer)
+        encoding = (tokenizer, cfg.template, cfg.tokens_per_image)
         self._cfg = cfg
         self._capacity = packing.Capacity(cfg.seq_len, cfg.max_images)
-        self._lengths = [
-            record_lengths(
-                source, tokenizer, cfg.template, cfg.tokens_per_image, cfg.dedupe_images
-            )
+        measured = [
+            lengths_in_rows(source, *encoding, cfg.dedupe_images, self._capacity)
             for source in sources
         ]
+        self._lengths = [lengths for lengths, _ in measured]
         self._mixture = Mixture(
             {
-                source.name: self._usable(source.name, lengths)
-                for source, lengths in zip(sources, self._lengths, strict=True)
+                source.name: self._usable(source.name, *found)
+                for source, found in zip(sources, measured, strict=True)
             },
-            cfg.mixture,
+            cfg.weights,
             cfg.seed,
         )
         self._examples = ExampleSource(
             sources,
-            tokenizer,
-            cfg.template,
-            cfg.tokens_per_image,
+            *encoding,
             cfg.image_size,
             cfg.dedupe_images,
             cfg.blank_images,
             cfg.cache_images * cfg.cache_images_mb * 2**20,
+            self._capacity,
+            cfg.scaled_decode,
         )
         self._plan_lock = threading.Lock()
-        self._pack = functools.lru_cache(maxsize=1)(self._pack_epoch)
         self._plan = functools.lru_cache(maxsize=2)(self._plan_epoch)
-        first = self._pack(0)[2]
+        datasets, numbers, first = self._pack_epoch(0)
+        self.sources = tuple(source.name for source in sources)
         self.steps_per_epoch = -(-len(first.rows) // cfg.batch_size)
         self.num_steps = cfg.repeats and cfg.repeats * self.steps_per_epoch
         self.stats = {
             "records": self._mixture.size,
             "too_long": sum(map(len, self._lengths)) - self._mixture.num_records,
+            "truncated": sum(int(cut.sum()) for _, cut in measured),
             "rows": len(first.rows),
             "steps_per_epoch": self.steps_per_epoch,
             "fill_tokens": first.fill_tokens,
             "fill_images": first.fill_images,
         }
+        self.facts = plan_facts(
+            sources,
+            tokenizer.fingerprint,
+            digest(datasets, numbers, *first.rows, *map(len, first.rows)),
+        )
 
-    def _usable(self, name, lengths):
+    def _usable(self, name, lengths, truncated):
         fit = packing.fits(lengths, self._capacity)
         packing.check_some_fit(lengths, fit, self._capacity, f"dataset {name!r}")
-        if not fit.all():
+        if not fit.all() or truncated.any():
             logging.warning(
                 "dataset %r: %d of %d records are longer than a row of %d tokens and "
-                "%d images and are left out",
+                "%d images and are left out; %d lose their last turns",
                 name,
                 (~fit).sum(),
                 len(fit),
                 *self._capacity,
+                truncated.sum(),
             )
         return np.flatnonzero(fit)
 
-    def _pack_epoch(self, epoch):
+    def _drawn(self, epoch):
         datasets, numbers = self._mixture.draws(epoch)
         lengths = np.empty((len(numbers), 2), np.int32)
         for dataset, known in enumerate(self._lengths):
             mine = datasets == dataset
             lengths[mine] = known[numbers[mine]]
-        packed = packing.plan(lengths, self._capacity, self._cfg.seed, epoch)
-        return datasets, numbers, packed
+        return datasets, numbers, lengths
+
+    def _pack_epoch(self, epoch, num_rows=None):
+        """(dataset numbers, record numbers, plan in at most `num_rows` rows)."""
+        datasets, numbers, lengths = self._drawn(epoch)
+        order = (lengths, self._capacity, self._cfg.seed, epoch)
+        if self._cfg.rows == "single":
+            return datasets, numbers, orders.single(*order)
+        if self._cfg.rows == "length_grouped":
+            grouped = orders.length_grouped(*order, self._cfg.batch_size)
+            return datasets, numbers, grouped
+        for wider in WIDER:
+            made = packing.plan(*order, window=wider * packing.WINDOW)
+            if num_rows is None:
+                return datasets, numbers, made
+            fitting = packing.squeeze(made, lengths, self._capacity, num_rows)
+            if fitting is not None:
+                return datasets, numbers, fitting
+        return datasets, numbers, made
 
     def _plan_epoch(self, epoch):
         """(dataset numbers, record numbers, rows), rows for exactly the steps."""
-        datasets, numbers, packed = self._pack(epoch)
-        need = self.steps_per_epoch * self._cfg.batch_size
-        rows = list(packed.rows[:need])
-        rows += [_EMPTY_ROW] * (-len(rows) % self._cfg.batch_size)
-        while len(rows) < need:
-            rows += packed.rows[: need - len(rows)]
+        size = self._cfg.batch_size
+        need = self.steps_per_epoch * size
+        datasets, numbers, packed = self._pack_epoch(epoch, need)
+        if len(packed.rows) > need:
+            logging.warning(
+                "epoch %d has %d rows but steps for %d: the others wait for another "
+                "epoch; a larger data.batch_size leaves more room",
+                epoch,
+                len(packed.rows),
+                need,
+            )
+        rows = packing.spread(packed.rows[:need], self.steps_per_epoch, size)
         return datasets, numbers, rows
 
     def row(self, step: int, place: int) -> list[tuple[int, int]]:
@@ -135,13 +170,19 @@ class Rows:
             The row contract, batch_size / process_count rows.
 
         Raises:
-            UserError: batch_size is not divisible, or a record is damaged.
+            UserError: batch_size is not divisible, a record is damaged, or there are
+                records but nothing in them to learn.
         """
         places = process_places(self._cfg.batch_size, process_index, process_count)
-        return collate(
-            [
-                [self._examples(*record) for record in self.row(step, place)]
-                for place in places
-            ],
-            self._cfg.row_shape,
-        )
+        rows = [self.row(step, place) for place in places]
+        examples = iter(self._examples([record for row in rows for record in row]))
+        laid = [[next(examples) for _ in row] for row in rows]
+        batch = collate(laid, self._cfg.row_shape)
+        if batch["segment_ids"].any() and not batch["loss_mask"].any():
+            names = [example.encoded.id for row in laid for example in row]
+            raise UserError(
+                f"the batch of step {step} has no supervised token: its records "
+                f"{names[:5]} have no answer under template {self._cfg.template!r}, or "
+                "only words that the tokenizer does not know; check both"
+            )
+        return batch

@@ -24,10 +24,17 @@ class RowShape(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A record ready to be laid into a row; `images` u8[k, H, W, 3]."""
+    """A record ready to be laid into a row.
+
+    Attributes:
+        encoded: its tokens.
+        images: u8[k, H, W, 3].
+        source: number of its dataset.
+    """
 
     encoded: Encoded
     images: np.ndarray
+    source: int = 0
 
 
 def collate(
@@ -41,6 +48,7 @@ def collate(
         targets      [a, eos, b, eos, 0, 0]
         positions    [0,   1,   0, 1, 0, 0]
         segment_ids  [1,   1,   2, 2, 0, 0]
+        sources      their datasets' numbers, where the record is
 
     Args:
         rows: examples of each row; they fit.
@@ -48,7 +56,7 @@ def collate(
 
     Returns:
         The row contract: tokens, targets, loss_mask, positions, segment_ids,
-        visual_index, images, image_mask.
+        visual_index, sources, images, image_mask.
 
     Raises:
         UserError: a row holds more than fits.
@@ -62,13 +70,14 @@ def collate(
         "positions": np.zeros(size, np.int32),
         "segment_ids": np.zeros(size, np.int32),
         "visual_index": np.full(size, -1, np.int32),
+        "sources": np.zeros(size, np.int32),
         "images": np.zeros((*slots, shape.image_size, shape.image_size, 3), np.uint8),
         "image_mask": np.zeros(slots, bool),
     }
     count_up = np.arange(shape.seq_len, dtype=np.int32)
     for row, examples in enumerate(rows):
         token, slot = 0, 0
-        for segment, (encoded, images) in enumerate(examples, start=1):
+        for segment, (encoded, images, source) in enumerate(examples, start=1):
             end, last = token + len(encoded.tokens), slot + len(images)
             if end > shape.seq_len or last > shape.max_images:
                 raise UserError(
@@ -81,6 +90,7 @@ def collate(
             batch["loss_mask"][row, token:end] = encoded.loss_mask
             batch["positions"][row, token:end] = count_up[: end - token]
             batch["segment_ids"][row, token:end] = segment
+            batch["sources"][row, token:end] = source
             if len(images):
                 offset = (encoded.visual_index >= 0) * slot * shape.tokens_per_image
                 batch["visual_index"][row, token:end] = encoded.visual_index + offset

@@ -1,13 +1,16 @@
 """Examples by (dataset, record number), kept in memory once tokenised and decoded."""
 
+import dataclasses
+import functools
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 
 from babyvlm_jax.data.conversation import Encoded, encode
 from babyvlm_jax.data.images import blank
 from babyvlm_jax.data.rows import Example, decode
-from babyvlm_jax.data.schema import RecordSource
+from babyvlm_jax.data.schema import Record, RecordSource
 from babyvlm_jax.data.tokenizer import Tokenizer
 
 TEXT_CACHE_BYTES = 256 * 2**20  # ours: about a million short utterances
@@ -50,6 +53,8 @@ class ExampleSource:
         dedupe_images: bool,
         blank_images: bool,
         cache_images_bytes: int,
+        room: tuple[int, int] | None = None,
+        scaled_decode: bool = False,
     ):
         """
         Args:
@@ -59,51 +64,53 @@ class ExampleSource:
             image_size: side of the decoded pictures.
             blank_images: show the mean colour instead of every picture.
             cache_images_bytes: room for decoded pictures; 0 decodes again each time.
+            room: as in `conversation.encode`.
+            scaled_decode: as in `images.preprocess`.
         """
         self._sources = sources
-        self._encoding = (tokenizer, template, tokens_per_image)
-        self._dedupe_images = dedupe_images
+        self._encode = functools.partial(
+            encode,
+            tokenizer=tokenizer,
+            template=template,
+            tokens_per_image=tokens_per_image,
+            dedupe_images=dedupe_images,
+            room=room,
+        )
+        self._scaled_decode = scaled_decode
         self._image_size = image_size
         self._blank = blank(image_size) if blank_images else None
         self._texts = ByteBudget(TEXT_CACHE_BYTES)
         self._pictures = ByteBudget(cache_images_bytes)
 
-    def __call__(self, dataset: int, number: int) -> Example:
-        """The example of record `number` of dataset `dataset`.
+    def __call__(self, records: Sequence[tuple[int, int]]) -> list[Example]:
+        """The examples of (dataset, record number) pairs; each dataset is asked once.
 
         Raises:
             UserError: damaged shard or picture; names the dataset or record.
         """
-        key = (dataset, number)
-        encoded, pictures = self._texts.get(key), self._pictures.get(key)
-        if encoded is not None and pictures is not None:
-            return Example(encoded, pictures)
-        encoded = self._encode(dataset, number)
+        known = {
+            key: (self._texts.get(key), self._pictures.get(key))
+            for key in dict.fromkeys(records)
+        }
+        missing: dict[int, list[int]] = {}
+        for (dataset, number), (encoded, pictures) in known.items():
+            if encoded is None or pictures is None:
+                missing.setdefault(dataset, []).append(number)
+        for dataset, numbers in missing.items():
+            read = self._sources[dataset].read(numbers)
+            for number, record in zip(numbers, read, strict=True):
+                known[dataset, number] = self._make((dataset, number), record)
+        return [Example(*known[key], source=key[0]) for key in records]
+
+    def _make(self, key, record: Record) -> tuple[Encoded, np.ndarray]:
+        encoded = self._encode(record)
         pictures = self._decode(encoded)
-        encoded = _without_images(encoded)
+        encoded = dataclasses.replace(encoded, images=())
         self._texts.put(key, encoded, encoded.tokens.size * 13 + 500)
         self._pictures.put(key, pictures, pictures.nbytes)
-        return Example(encoded, pictures)
-
-    def _encode(self, dataset, number) -> Encoded:
-        return encode(
-            self._sources[dataset][number],
-            *self._encoding,
-            dedupe_images=self._dedupe_images,
-        )
+        return encoded, pictures
 
     def _decode(self, encoded):
         if self._blank is not None:
             return np.repeat(self._blank[None], len(encoded.images), axis=0)
-        return decode(encoded.id, encoded.images, self._image_size)
-
-
-def _without_images(encoded):
-    return Encoded(
-        encoded.id,
-        encoded.tokens,
-        encoded.targets,
-        encoded.loss_mask,
-        encoded.visual_index,
-        (),
-    )
+        return decode(encoded.id, encoded.images, self._image_size, self._scaled_decode)

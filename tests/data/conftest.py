@@ -70,11 +70,16 @@ class Counted:
     """A source that counts what is read of it."""
 
     def __init__(self, source):
-        self.name, self._source, self.reads = source.name, source, 0
+        self.name, self._source, self.reads, self.calls = source.name, source, 0, 0
 
     def __getitem__(self, index):
         self.reads += 1
         return self._source[index]
+
+    def read(self, indices):
+        self.reads += len(indices)
+        self.calls += 1
+        return self._source.read(indices)
 
 
 @pytest.fixture

@@ -19,6 +19,9 @@ GOOD = DataConfig(shards="s", tokenizer="t.model", mixture={"pairs": 1.0})
         ("template", "baby_v9", "no template 'baby_v9'"),
         ("batch_size", 0, "data.batch_size is 0; it must be >= 1"),
         ("max_images", -1, "data.max_images is -1; it must be >= 0"),
+        ("temperature", 0.0, "data.temperature is 0.0"),
+        ("temperature", float("inf"), "data.temperature is inf"),
+        ("rows", "stacked", "data.rows 'stacked' is not one of"),
         ("repeats", 0, "data.repeats is 0"),
     ],
 )
@@ -30,3 +33,15 @@ def test_refused(field, value, message):
 def test_row_shape():
     config = dataclasses.replace(GOOD, seq_len=64, max_images=2, image_size=32)
     assert config.row_shape == (64, 2, 32, 197)
+
+
+def test_only_one_side_can_be_measured_alone():
+    with pytest.raises(UserError, match="leave nothing to measure"):
+        dataclasses.replace(GOOD, only=True, synthetic=True)
+
+
+def test_weights():
+    config = dataclasses.replace(GOOD, mixture={"b": 9.0, "a": 1.0})
+    assert config.weights == {"a": 1.0, "b": 9.0}
+    warm = dataclasses.replace(config, temperature=2.0).weights
+    assert warm == {"a": pytest.approx(1 / 3), "b": 1.0}

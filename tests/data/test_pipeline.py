@@ -21,6 +21,45 @@ def test_the_batch_does_not_depend_on_the_number_of_processes(config, same):
             same(together, whole)
 
 
+@pytest.mark.parametrize("rows", ["packed", "single", "length_grouped"])
+def test_going_on_with_another_number_of_processes(config, same, rows):
+    """Steps 0 and 1 on two processes, the rest on four, then on one."""
+    once = dataclasses.replace(config, repeats=1, rows=rows)
+    straight = [batch for _, batch in batches(once, 0)]
+    assert len(straight) >= 3
+    for start, count, threads in ((0, 2, 1), (2, 4, 3), (1, 1, 0)):
+        changed = dataclasses.replace(once, num_threads=threads)
+        parts = [list(batches(changed, start, i, count)) for i in range(count)]
+        for step, made in enumerate(zip(*parts, strict=True), start=start):
+            assert {number for number, _ in made} == {step}
+            whole = {
+                key: np.concatenate([batch[key] for _, batch in made])
+                for key in straight[step]
+            }
+            same(whole, straight[step])
+
+
+def test_every_segment_names_its_dataset(config):
+    batch = make_rows(config).batch_at(0)
+    pictures_of = {0: 3, 1: 1}  # episodes, pairs
+    for row in range(4):
+        for segment in range(1, batch["segment_ids"][row].max() + 1):
+            mine = batch["segment_ids"][row] == segment
+            (source,) = set(batch["sources"][row, mine].tolist())
+            pictures = len(set(batch["visual_index"][row, mine].tolist()) - {-1})
+            assert pictures == pictures_of[source]
+
+
+def test_a_batch_with_nothing_to_learn_is_an_error(config, tmp_path):
+    asked = [
+        Record(f"q{i}", "chat", (), (("human", "look at the ball"),)) for i in range(4)
+    ]
+    write_dataset(tmp_path, "asked", {"train": asked}, "d")
+    mute = dataclasses.replace(config, shards=str(tmp_path), mixture={"asked": 1.0})
+    with pytest.raises(UserError, match=r"step 0 has no supervised token.*'q\d'"):
+        make_rows(mute).batch_at(0)
+
+
 def test_resuming_at_any_step_gives_the_same_batches(config, same):
     once = dataclasses.replace(config, repeats=2)
     straight = list(batches(once, 0))
@@ -86,7 +125,7 @@ def test_bad_input(config):
     with pytest.raises(UserError, match="no tokenizer"):
         make_rows(change(tokenizer="nowhere.model"))
     with pytest.raises(UserError, match=r"dataset 'episodes' .* max_images=3"):
-        make_rows(change(max_images=1))
+        make_rows(change(max_images=0))
     with pytest.raises(UserError, match=r"'frame.*has no turns"):
         make_rows(change(mixture={"frames": 1.0}))
     with pytest.raises(UserError, match="batch_size=4 is not divisible by 3"):

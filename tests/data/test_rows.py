@@ -33,7 +33,8 @@ TWO = Example(encoded([2, 0, 0], [0, 0, 9], [-1, 2, 3]), grey(20, 30))
 
 
 def test_two_records_in_a_row():
-    batch = collate([[PAIR, TWO], [TEXT]], SHAPE)
+    rows = [[PAIR, TWO._replace(source=3)], [TEXT._replace(source=1)]]
+    batch = collate(rows, SHAPE)
     expected = {
         "tokens": [[2, 0, 0, 8, 2, 0, 0, 0, 0], [2, 7, 0, 0, 0, 0, 0, 0, 0]],
         "targets": [[0, 0, 8, 3, 0, 0, 9, 0, 0], [7, 3, 0, 0, 0, 0, 0, 0, 0]],
@@ -41,6 +42,7 @@ def test_two_records_in_a_row():
         "positions": [[0, 1, 2, 3, 0, 1, 2, 0, 0], [0, 1, 0, 0, 0, 0, 0, 0, 0]],
         "segment_ids": [[1, 1, 1, 1, 2, 2, 2, 0, 0], [1, 1, 0, 0, 0, 0, 0, 0, 0]],
         "visual_index": [[-1, 0, 1, -1, -1, 4, 5, -1, -1], [-1] * 9],
+        "sources": [[0, 0, 0, 0, 3, 3, 3, 0, 0], [1, 1, 0, 0, 0, 0, 0, 0, 0]],
         "image_mask": [[1, 1, 1], [0, 0, 0]],
     }
     for key, value in expected.items():
@@ -57,6 +59,7 @@ def test_dtypes_and_shapes():
         "positions": ("int32", (2, 9)),
         "segment_ids": ("int32", (2, 9)),
         "visual_index": ("int32", (2, 9)),
+        "sources": ("int32", (2, 9)),
         "images": ("uint8", (2, 3, 2, 2, 3)),
         "image_mask": ("bool", (2, 3)),
     }

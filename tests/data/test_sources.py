@@ -36,7 +36,7 @@ def test_byte_budget():
 def test_records_are_read_once_if_there_is_room(world, counted, cache_bytes, reads):
     source = counted(RecordSource(world.shards, "pairs", "train"))
     make = examples(world, source, cache_images_bytes=cache_bytes)
-    seen = [make(0, 5) for _ in range(3)]
+    seen = [make([(0, 5)])[0] for _ in range(3)]
     assert source.reads == reads
     for example in seen[1:]:
         np.testing.assert_array_equal(example.images, seen[0].images)
@@ -46,14 +46,14 @@ def test_records_are_read_once_if_there_is_room(world, counted, cache_bytes, rea
 def test_text_is_read_once_whatever_the_room_for_pictures(world, counted):
     source = counted(RecordSource(world.shards, "text", "train"))
     make = examples(world, source, cache_images_bytes=0)
-    assert make(0, 5).images.shape == (0, 4, 4, 3)
-    make(0, 5)
+    assert make([(0, 5)])[0].images.shape == (0, 4, 4, 3)
+    make([(0, 5)])
     assert source.reads == 1
 
 
 def test_blank_pictures(world):
     source = RecordSource(world.shards, "episodes", "train")
-    images = examples(world, source, blank_images=True)(0, 0).images
+    images = examples(world, source, blank_images=True)([(0, 0)])[0].images
     assert images.shape == (3, 4, 4, 3)
     assert np.unique(images.reshape(-1, 3), axis=0).tolist() == [[123, 116, 103]]
 
@@ -63,4 +63,18 @@ def test_an_undecodable_picture_names_its_record(world, tmp_path):
     write_dataset(tmp_path, "d", {"train": [Record("bad7", "x", (b"?",), turns)]}, "d")
     source = RecordSource(tmp_path, "d", "train")
     with pytest.raises(UserError, match="record 'bad7', image 1 of 1"):
-        examples(world, source)(0, 0)
+        examples(world, source)([(0, 0)])
+
+
+def test_a_batch_is_read_at_once_and_keeps_its_order(world, counted):
+    pairs = counted(RecordSource(world.shards, "pairs", "train"))
+    text = counted(RecordSource(world.shards, "text", "train"))
+    make = ExampleSource(
+        [pairs, text], Tokenizer.load(world.tokenizer), "baby_v1", 1, 4, True, False, 0
+    )
+    asked = [(0, 7), (1, 3), (0, 2), (0, 7)]
+    made = make(asked)
+    assert [example.source for example in made] == [0, 1, 0, 0]
+    ids = [example.encoded.id for example in made]
+    assert ids == [pairs[7].id, text[3].id, pairs[2].id, pairs[7].id]
+    assert (pairs.calls, text.calls) == (1, 1)
