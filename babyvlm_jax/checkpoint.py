@@ -1,12 +1,14 @@
 """The only user of Orbax: open, save, restore, warm start, load for evaluation.
 
-A work directory holds `checkpoints/STEP/` with two items: `params`, and `train`
-(optimizer state and what else only a resumed run needs).
+A work directory holds `checkpoints/STEP/` with three items: `params`; `train`
+(optimizer state and what else only a resumed run needs); and `data`, facts by which a
+resumed run recognises its data.
 """
 
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -15,6 +17,7 @@ from etils import epath
 from jax.sharding import Mesh
 
 from babyvlm_jax import settings
+from babyvlm_jax.data.identity import check_facts
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.models.vlm import PARTS, Model, make_model
 from babyvlm_jax.sharding import tree_shardings
@@ -28,12 +31,21 @@ def open_manager(workdir, keep: int = 1) -> ocp.CheckpointManager:
     return ocp.CheckpointManager(
         (epath.Path(workdir) / FOLDER).resolve(),
         options=ocp.CheckpointManagerOptions(max_to_keep=keep),
-        item_names=("params", "train"),
+        item_names=("params", "train", "data"),
     )
 
 
-def save(manager: ocp.CheckpointManager, step: int, state: TrainState) -> None:
-    """Starts saving; a checkpoint of that step that is there already is left alone."""
+def save(
+    manager: ocp.CheckpointManager,
+    step: int,
+    state: TrainState,
+    facts: Mapping[str, str],
+) -> None:
+    """Starts saving; a checkpoint of that step that is there already is left alone.
+
+    Args:
+        facts: of the data, see `data.identity`.
+    """
     if step in manager.all_steps():
         return
     train = {"opt_state": state.opt_state, "extra": state.extra, "step": state.step}
@@ -42,15 +54,27 @@ def save(manager: ocp.CheckpointManager, step: int, state: TrainState) -> None:
         args=ocp.args.Composite(
             params=ocp.args.StandardSave(state.params),
             train=ocp.args.StandardSave(train),
+            data=ocp.args.JsonSave(dict(facts)),
         ),
     )
 
 
-def restore_latest(manager: ocp.CheckpointManager, state: TrainState) -> TrainState:
-    """The newest checkpoint laid out like `state`; `state` itself if there is none."""
+def restore_latest(
+    manager: ocp.CheckpointManager, state: TrainState, facts: Mapping[str, str]
+) -> TrainState:
+    """The newest checkpoint laid out like `state`; `state` itself if there is none.
+
+    Args:
+        facts: of the data that the run would go on with.
+
+    Raises:
+        UserError: the checkpoint was trained on other data, or in another order.
+    """
     step = manager.latest_step()
     if step is None:
         return state
+    saved = manager.restore(step, args=ocp.args.Composite(data=ocp.args.JsonRestore()))
+    check_facts(saved["data"], facts, f"{manager.directory / str(step)}")
     train = {"opt_state": state.opt_state, "extra": state.extra, "step": state.step}
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, (state.params, train))
     found = manager.restore(

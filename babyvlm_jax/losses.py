@@ -20,6 +20,23 @@ def token_nll(logits: jax.Array, targets: jax.Array, loss_mask: jax.Array):
     return jnp.sum(nll * loss_mask), jnp.sum(loss_mask, dtype=jnp.float32)
 
 
+def token_nll_by_source(logits, targets, loss_mask, sources, names):
+    """`token_nll` of each dataset's tokens.
+
+    Args:
+        logits, targets, loss_mask: as `token_nll`.
+        sources: i32[...] number of the dataset that a target comes from.
+        names: the datasets, in the order of their numbers.
+
+    Returns:
+        name -> (total f32[], count f32[]).
+    """
+    return {
+        name: token_nll(logits, targets, loss_mask & (sources == number))
+        for number, name in enumerate(names)
+    }
+
+
 def distillation(student: jax.Array, teacher: jax.Array):
     """Cross-entropy between every teacher view and every other student view.
 

@@ -7,25 +7,43 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from babyvlm_jax.losses import token_nll
+from babyvlm_jax.losses import token_nll, token_nll_by_source
 from babyvlm_jax.models.vlm import Model
 from babyvlm_jax.optim import join_params, split_params
 from babyvlm_jax.state import TrainState
 
-# (params, extra, batch, key) -> (total f32[], (count f32[], new extra))
-LossFn = Callable[..., tuple[jax.Array, tuple[jax.Array, Any]]]
+# (params, extra, batch, key) -> (total f32[], (sums, new extra)); sums are f32[]:
+# "count", by which total is divided, and for datasets "nll/NAME" and "count/NAME"
+LossFn = Callable[..., tuple[jax.Array, tuple[dict[str, jax.Array], Any]]]
 
 
-def make_token_loss(model: Model) -> LossFn:
-    """Sum of the supervised tokens' negative log-likelihood over a row batch."""
+def make_token_loss(model: Model, sources: tuple[str, ...] = ()) -> LossFn:
+    """Sum of the supervised tokens' negative log-likelihood over a row batch.
+
+    Args:
+        sources: names of the datasets whose sums are kept apart too.
+    """
 
     def loss(params, extra, batch, key):
         del key
         logits = model.forward(params, batch)
-        total, count = token_nll(logits, batch["targets"], batch["loss_mask"])
-        return total, (count, extra)
+        labels = batch["targets"], batch["loss_mask"]
+        total, count = token_nll(logits, *labels)
+        sums = {"count": count}
+        if sources:
+            known = jax.lax.stop_gradient(logits)
+            parts = token_nll_by_source(known, *labels, batch["sources"], sources)
+            for name, (nll, tokens) in parts.items():
+                sums |= {f"nll/{name}": nll, f"count/{name}": tokens}
+        return total, (sums, extra)
 
     return loss
+
+
+def _sums_and_grads(computed):
+    """What a microbatch adds: (total, sums, gradients)."""
+    (total, (sums, _)), grads = computed
+    return total, sums, grads
 
 
 def make_train_step(
@@ -37,6 +55,9 @@ def make_train_step(
     after_update: Callable[[Any], Any] | None = None,
 ):
     """Returns step(state, batch) -> (state, metrics); metrics are f32[] scalars.
+
+    They are loss, count, grad_norm and, for each dataset that the loss keeps apart,
+    loss/NAME: nan in a batch that has nothing of it.
 
     Gradients and counts are summed over `accumulate` microbatches and divided once,
     so unequal numbers of supervised tokens weigh every token the same.
@@ -59,28 +80,36 @@ def make_train_step(
         micro = jax.tree.map(lambda x: x.reshape(accumulate, -1, *x.shape[1:]), batch)
 
         def body(carry, inputs):
-            (total, count, grads), extra = carry
+            so_far, extra = carry
             index, one = inputs
             micro_key = jax.random.fold_in(step_key, index)
-            (loss, (n, extra)), g = grads_of(trainable, frozen, extra, one, micro_key)
-            sums = (total + loss, count + n, jax.tree.map(jnp.add, grads, g))
-            return (sums, extra), None
+            (loss, (sums, extra)), g = grads_of(
+                trainable, frozen, extra, one, micro_key
+            )
+            return (jax.tree.map(jnp.add, so_far, (loss, sums, g)), extra), None
 
-        zero = jnp.zeros((), jnp.float32)
-        start = ((zero, zero, jax.tree.map(jnp.zeros_like, trainable)), extra)
-        ((total, count, grads), extra), _ = jax.lax.scan(
-            body, start, (jnp.arange(accumulate), micro)
+        zero = jax.tree.map(
+            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
+            jax.eval_shape(
+                lambda one: _sums_and_grads(
+                    grads_of(trainable, frozen, extra, one, step_key)
+                ),
+                jax.tree.map(lambda x: x[0], micro),
+            ),
         )
-        return (total, (count, extra)), grads
+        ((total, sums, grads), extra), _ = jax.lax.scan(
+            body, (zero, extra), (jnp.arange(accumulate), micro)
+        )
+        return (total, (sums, extra)), grads
 
     def step(state: TrainState, batch):
         step_key = jax.random.fold_in(key, state.step)
         trainable, frozen = split_params(state.params, trains)
         compute = grads_of if accumulate == 1 else accumulated
-        (total, (count, extra)), grads = compute(
+        (total, (sums, extra)), grads = compute(
             trainable, frozen, state.extra, batch, step_key
         )
-        divisor = jnp.maximum(count, 1)
+        divisor = jnp.maximum(sums["count"], 1)
         grads = jax.tree.map(lambda g: g / divisor, grads)
         updates, opt_state = tx.update(grads, state.opt_state, trainable)
         trainable = optax.apply_updates(trainable, updates)
@@ -90,9 +119,12 @@ def make_train_step(
         state = TrainState(state.step + 1, params, opt_state, extra)
         metrics = {
             "loss": total / divisor,
-            "count": count,
+            "count": sums["count"],
             "grad_norm": optax.tree.norm(grads),
         }
+        sources = [k.removeprefix("nll/") for k in sums if k.startswith("nll/")]
+        for name in sources:
+            metrics[f"loss/{name}"] = sums[f"nll/{name}"] / sums[f"count/{name}"]
         return state, metrics
 
     return step

@@ -16,6 +16,7 @@ from tests import tiny
 FORM = "official"
 OPTIM = OptimConfig(trains=("connector/.*",))
 MESH = (2, 2, 2)
+FACTS = {"datasets": "pairs 12ab", "tokenizer": "34cd", "order": "56ef"}
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +38,9 @@ def saved(host, tmp_path_factory):
     """Work directory with a checkpoint of step 3, written on one device."""
     folder = tmp_path_factory.mktemp("saved")
     with jax.set_mesh(tiny.mesh_of()), checkpoint.open_manager(folder) as manager:
-        checkpoint.save(manager, 3, place(host, tiny.mesh_of()))
-        checkpoint.save(manager, 3, place(host, tiny.mesh_of(), add=9.0))  # left alone
+        checkpoint.save(manager, 3, place(host, tiny.mesh_of()), FACTS)
+        other = place(host, tiny.mesh_of(), add=9.0)
+        checkpoint.save(manager, 3, other, FACTS)  # left alone
     return folder
 
 
@@ -52,7 +54,7 @@ def test_what_was_saved_comes_back_on_any_mesh(saved, host, sizes):
     mesh = tiny.mesh_of(*sizes)
     with jax.set_mesh(mesh), checkpoint.open_manager(saved) as manager:
         fresh = place(host, mesh, add=1.0)
-        state = checkpoint.restore_latest(manager, fresh)
+        state = checkpoint.restore_latest(manager, fresh, FACTS)
     assert_equal(state.params, host)
     assert jax.tree.structure(state) == jax.tree.structure(fresh)
     for ours, wanted in zip(
@@ -61,9 +63,20 @@ def test_what_was_saved_comes_back_on_any_mesh(saved, host, sizes):
         assert ours.sharding.is_equivalent_to(wanted.sharding, ours.ndim)
 
 
+def test_other_data_is_refused_with_the_reason(saved):
+    repacked = {**FACTS, "order": "new"}
+    with (
+        checkpoint.open_manager(saved) as manager,
+        pytest.raises(
+            UserError, match=r"3 cannot .* order \(order was '56ef', is 'new'"
+        ),
+    ):
+        checkpoint.restore_latest(manager, "never looked at", repacked)
+
+
 def test_without_a_checkpoint_the_state_is_as_it_was(tmp_path):
     with checkpoint.open_manager(tmp_path) as manager:
-        assert checkpoint.restore_latest(manager, "as it was") == "as it was"
+        assert checkpoint.restore_latest(manager, "as it was", FACTS) == "as it was"
     with pytest.raises(UserError, match="no checkpoint in"):
         checkpoint.newest_step(tmp_path)
     with pytest.raises(UserError, match="no checkpoint in"):

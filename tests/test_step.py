@@ -24,6 +24,7 @@ FROZEN_VISION = OptimConfig(
     trains=("connector/.*", "decoder/blocks/.*"),
 )
 NUM_STEPS = 3
+SOURCES = ("even", "odd", "absent")
 
 
 @functools.lru_cache
@@ -35,7 +36,8 @@ def step_fn(optim: OptimConfig, sizes, accumulate: int = 1):
     model = tiny.bench(FORM).model
     tx = make_tx(optim, 10)
     key = jax.random.key(7)
-    step = make_train_step(make_token_loss(model), tx, optim.trains, key, accumulate)
+    loss = make_token_loss(model, SOURCES)
+    step = make_train_step(loss, tx, optim.trains, key, accumulate)
     return jax.jit(step, donate_argnums=0)
 
 
@@ -50,7 +52,9 @@ def fresh_state(optim: OptimConfig, mesh):
 
 @functools.lru_cache
 def host_batch(seed: int):
-    return tiny.random_rows(tiny.FORMS[FORM], seed)
+    batch = tiny.random_rows(tiny.FORMS[FORM], seed)
+    batch["sources"][1::2] = 1
+    return batch
 
 
 def run(optim, sizes=(1, 1, 1), accumulate=1, num_steps=NUM_STEPS):
@@ -88,11 +92,15 @@ def test_metrics_are_means_over_the_supervised_tokens(plain):
     assert told[0]["count"] == mask.sum()
     np.testing.assert_allclose(told[0]["loss"], nll[..., 0][mask].mean(), rtol=1e-5)
     assert told[0]["grad_norm"] > 0
+    for source, name in enumerate(SOURCES[:2]):
+        part = nll[..., 0][mask & (batch["sources"] == source)]
+        np.testing.assert_allclose(told[0][f"loss/{name}"], part.mean(), rtol=1e-5)
+    assert np.isnan(told[0]["loss/absent"])
 
 
 def test_the_same_seed_gives_the_same_weights(plain):
     params, told = run(ADAMW)
-    assert told == plain[1]
+    np.testing.assert_equal(told, plain[1])  # where nan equals nan
     for path, value in plain[0].items():
         np.testing.assert_array_equal(params[path], value, err_msg=path)
 
@@ -106,6 +114,8 @@ def test_accumulated_microbatches_equal_the_whole_batch(plain):
         # another order of f32 sums
         np.testing.assert_allclose(ours["loss"], whole["loss"], rtol=1e-5)
         np.testing.assert_allclose(ours["grad_norm"], whole["grad_norm"], rtol=1e-4)
+        for name in ("loss/even", "loss/odd"):
+            np.testing.assert_allclose(ours[name], whole[name], rtol=1e-5)
     for path, value in plain[0].items():
         np.testing.assert_allclose(params[path], value, atol=1e-5, err_msg=path)
 
@@ -144,7 +154,7 @@ def test_a_mesh_of_eight_devices_gives_the_losses_of_one(plain, capfd, sizes):
 
 def test_a_loss_without_supervised_tokens_moves_nothing():
     def nothing(params, extra, batch, key):
-        return 0.0 * jnp.sum(params["w"]), (jnp.zeros(()), extra)
+        return 0.0 * jnp.sum(params["w"]), ({"count": jnp.zeros(())}, extra)
 
     cfg = OptimConfig(name="adamw", lr_peak=1.0, schedule="constant", decays=())
     tx = make_tx(cfg, 10)
@@ -160,7 +170,10 @@ def test_a_loss_without_supervised_tokens_moves_nothing():
 
 def test_each_step_draws_with_a_key_of_its_own_that_only_the_step_decides():
     def drawing(params, extra, batch, key):
-        return jax.random.uniform(key) + 0.0 * params["w"], (jnp.ones(()), extra)
+        return jax.random.uniform(key) + 0.0 * params["w"], (
+            {"count": jnp.ones(())},
+            extra,
+        )
 
     cfg = OptimConfig(lr_peak=0.0, schedule="constant", decays=())
     tx = make_tx(cfg, 10)

@@ -121,7 +121,7 @@ def make_dino_loss(vit_cfg: ViTConfig, cfg: DinoConfig):
         keep = cfg.center_momentum
         center = keep * extra["center"] + (1 - keep) * jnp.mean(teacher, axis=(0, 1))
         total, count = distillation(student, targets)
-        return total, (count, {"center": center})
+        return total, ({"count": count}, {"center": center})
 
     return loss
 

@@ -59,7 +59,7 @@ def test_the_teacher_begins_as_the_student_and_the_centre_at_zero(begun):
 
 
 def test_loss_and_centre_from_the_views(begun):
-    _, center, ((total, (count, extra)), _), (first, second, local) = begun
+    _, center, ((total, (sums, extra)), _), (first, second, local) = begun
     mean = np.concatenate([first, second]).mean(axis=0)
     np.testing.assert_allclose(extra["center"], 0.75 * center + 0.25 * mean, atol=1e-5)
 
@@ -75,7 +75,7 @@ def test_loss_and_centre_from_the_views(begun):
     )
     # cosines pass a softmax of temperature .04, which magnifies rounding 25 times
     np.testing.assert_allclose(total, expected, rtol=1e-4)
-    assert float(count) == 4 * 3
+    assert float(sums["count"]) == 4 * 3
 
 
 def test_scores_are_cosines_and_only_the_student_gets_gradients(begun):
