@@ -5,6 +5,7 @@ the `text` dataset's train split, and on nothing else.
 """
 
 import argparse
+import dataclasses
 import functools
 import hashlib
 import io
@@ -19,10 +20,16 @@ from etils import epath
 
 from babyvlm_jax.data.files import write_atomically
 from babyvlm_jax.data.schema import RecordSource
+from babyvlm_jax.data.words import (
+    MAGIC,
+    SPECIALS,
+    WordSettings,
+    WordTokenizer,
+    train_words,
+)
 from babyvlm_jax.errors import UserError, run_main
 
 PAD_ID, UNK_ID, SOS_ID, EOS_ID = range(4)  # BabyVLM-V2 tokenizer, spec §2.1
-SPECIALS = ("<pad>", "<unk>", "<sos>", "<eos>")
 # A word after an opening quotation mark is the same piece as anywhere else: the
 # questions name things in quotes, the caregiver does not. `touch 'ball'` would hold the
 # piece "ball" where all that was heard is "\u2581ball".
@@ -86,7 +93,9 @@ def _apart(text: str) -> str:
 
 
 @functools.lru_cache(maxsize=4)
-def _parse(model: bytes) -> Tokenizer:
+def _parse(model: bytes) -> Tokenizer | WordTokenizer:
+    if model.startswith(MAGIC):
+        return WordTokenizer(model)
     tokenizer = Tokenizer(model)
     found = tuple(tokenizer._processor.id_to_piece(i) for i in range(len(SPECIALS)))
     if found != SPECIALS:
@@ -155,11 +164,12 @@ def _train_file(args: argparse.Namespace) -> None:
     note = out.with_suffix(".json")
     source = RecordSource(args.shards, "text", "train")
     symbols = [word for word in args.symbols.split(",") if word]
-    settings = {
-        "corpus": source.fingerprint,
-        "vocab_size": args.vocab_size,
-        "symbols": symbols,
-    }
+    settings = {"corpus": source.fingerprint}
+    if args.kind == "words":
+        form = WordSettings(args.split, args.case == "fold", args.unknown)
+        settings |= {"min_count": args.min_count, **dataclasses.asdict(form)}
+    else:
+        settings |= {"vocab_size": args.vocab_size, "symbols": symbols}
     if out.exists():
         if not note.exists() or json.loads(note.read_text()) != settings:
             raise UserError(
@@ -169,10 +179,13 @@ def _train_file(args: argparse.Namespace) -> None:
         print(f"{out} is already there")
         return
     texts = (text for record in source for _, text in record.turns)
-    model = train(texts, args.vocab_size, symbols)
+    if args.kind == "words":
+        model = train_words(texts, args.min_count, form)
+    else:
+        model = train(texts, args.vocab_size, symbols)
     write_atomically(note, json.dumps(settings, indent=1).encode())
     write_atomically(out, model)
-    print(f"{out}: {Tokenizer(model).vocab_size} pieces from {len(source)} utterances")
+    print(f"{out}: {_parse(model).vocab_size} pieces from {len(source)} utterances")
 
 
 def main() -> None:
@@ -181,7 +194,10 @@ def main() -> None:
         prog="python -m babyvlm_jax.data.tokenizer",
         description="Trains the tokenizer on the train split of the `text` dataset.",
         epilog="example: python -m babyvlm_jax.data.tokenizer --shards=runs/demo/shards"
-        " --out=runs/demo/tokenizer.model --vocab-size=1024 --symbols='user:,(a),(b)'",
+        " --out=runs/demo/tokenizer.model --vocab-size=1024 --symbols='user:,(a),(b)'"
+        "\n         python -m babyvlm_jax.data.tokenizer --kind=words --min-count=3"
+        " --shards=runs/v1/shards --out=runs/v1/words.txt",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--shards", required=True, help="folder of the datasets")
     parser.add_argument(
@@ -192,6 +208,30 @@ def main() -> None:
     )
     parser.add_argument(
         "--symbols", default="", help="comma-separated words that get a piece each"
+    )
+    parser.add_argument(
+        "--kind", choices=("bpe", "words"), default="bpe", help="words: V1's word list"
+    )
+    parser.add_argument(
+        "--min-count", type=int, default=3, help="words: rarer ones are unknown"
+    )
+    parser.add_argument(
+        "--split",
+        choices=("blanks", "regex"),
+        default="blanks",
+        help="words: where they end; regex cuts at punctuation, as V1 did by mistake",
+    )
+    parser.add_argument(
+        "--case",
+        choices=("fold", "keep"),
+        default="fold",
+        help="words: keep makes capitalised words unknown, as in V1",
+    )
+    parser.add_argument(
+        "--unknown",
+        choices=("keep", "drop"),
+        default="keep",
+        help="words: drop removes unknown ones from the text, as V1's training did",
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     args = parser.parse_args()
