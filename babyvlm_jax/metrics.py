@@ -5,14 +5,39 @@ is running.
 """
 
 import json
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import tqdm
 from etils import epath
 from tensorboardX import SummaryWriter
+
+
+class InputWait:
+    """An iterator over another one that knows how long its user waited for it."""
+
+    def __init__(self, batches: Iterator):
+        self._batches = batches
+        self._waited_s, self._since = 0.0, time.perf_counter()
+
+    def __iter__(self) -> "InputWait":
+        return self
+
+    def __next__(self):
+        begin = time.perf_counter()
+        item = next(self._batches)
+        self._waited_s += time.perf_counter() - begin
+        return item
+
+    def fraction(self) -> float:
+        """Share of the time since the last call that went into waiting."""
+        now = time.perf_counter()
+        share = self._waited_s / max(now - self._since, 1e-9)
+        self._waited_s, self._since = 0.0, now
+        return share
 
 
 class Writer:
@@ -73,6 +98,7 @@ class Writer:
             return
         step, metrics, elapsed_s = self._late
         row = {key: float(value) for key, value in metrics.items()}
+        row = {key: value for key, value in row.items() if not _of_no_data(key, value)}
         self._late = None
         line = {"step": step, "time_s": round(self._elapsed_before_s + elapsed_s, 3)}
         with self._path.open("a") as file:
@@ -87,3 +113,8 @@ class Writer:
         if self._lead:
             self._events.close()
             self._bar.close()
+
+
+def _of_no_data(key: str, value: float) -> bool:
+    """Is this the loss of a dataset of which the batch had nothing?"""
+    return key.startswith("train/loss/") and math.isnan(value)

@@ -4,11 +4,16 @@
         --config=configs/nursery.py:phase=joint,root=runs/demo \\
         --config.num_steps=500
 
+    ... --config.data.only=true         # time the loader alone, train nothing
+    ... --config.data.synthetic=true    # time the step alone, read nothing
+
 Start it again with the same flags and it goes on from its newest checkpoint; the
 result is the same, bit for bit. Exit codes: 0 finished, 75 stopped after saving
 (run it again), 78 something in the config or the input is wrong.
 """
 
+import dataclasses
+import itertools
 import json
 import signal
 import time
@@ -16,9 +21,17 @@ import time
 import jax
 from etils import epath
 
-from babyvlm_jax import checkpoint, metrics, optim, settings, sharding
+from babyvlm_jax import (
+    checkpoint,
+    metrics,
+    optim,
+    settings,
+    sharding,
+    throughput,
+)
 from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data import pipeline
+from babyvlm_jax.data.synthetic import synthetic_frames, synthetic_rows
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.errors import Preempted, UserError
 from babyvlm_jax.models import dino
@@ -30,19 +43,65 @@ from babyvlm_jax.step import make_token_loss, make_train_step
 def main(config, workdir: str) -> None:
     values = json.loads(config.to_json())
     run = settings.from_config(values)
+    if run.data.only:
+        print(f"the loader alone: {measure_loader(run)}")
+        return
+    mesh = sharding.make_mesh(run.mesh)
+    sharding.check_batch(run.data.batch_size // run.accumulate, mesh)
+    if run.data.synthetic:
+        print(f"the step alone: {measure_step(run, mesh)}")
+        return
+
     workdir = epath.Path(workdir)
     settings.claim_workdir(workdir, values)
     if (workdir / "done.json").exists():
         print(f"{run.name}: already finished in {workdir}")
         return
-
-    mesh = sharding.make_mesh(run.mesh)
-    sharding.check_batch(run.data.batch_size // run.accumulate, mesh)
     with jax.set_mesh(mesh):
         state, step_fn = make_state_and_step(run, mesh)
+        source = open_data(run)
         manager = checkpoint.open_manager(workdir, run.keep)
-        state = checkpoint.restore_latest(manager, state)
-        train(run, workdir, mesh, state, step_fn, manager)
+        state = checkpoint.restore_latest(manager, state, source.facts)
+        train(run, workdir, mesh, state, step_fn, manager, source)
+
+
+def open_data(run: settings.TrainSettings):
+    """The phase's rows, or frames, by step."""
+    make = pipeline.make_frames if run.loss == "dino" else pipeline.make_rows
+    return make(run.data)
+
+
+def batches_from(run: settings.TrainSettings, source, start_step: int):
+    """(step, this process's slice of the batch), made ahead."""
+    place = jax.process_index(), jax.process_count()
+    return pipeline.prefetched(source, run.data, start_step, *place)
+
+
+def measure_loader(run: settings.TrainSettings) -> throughput.Rate:
+    """What this process's loader gives when nobody makes it wait."""
+    made = (batch for _, batch in batches_from(run, open_data(run), 0))
+    return throughput.measure(made, lambda batch: None, run.num_steps)
+
+
+def measure_step(run: settings.TrainSettings, mesh) -> throughput.Rate:
+    """What the devices do when they never wait: made-up rows, fresh weights."""
+    rows = run.data.batch_size // jax.process_count()
+    if run.loss == "dino":
+        batch = synthetic_frames(run.data, rows)
+    else:
+        batch = synthetic_rows(run.data, rows, run.model.decoder.vocab_size)
+    with jax.set_mesh(mesh):
+        state, step_fn = make_state_and_step(
+            dataclasses.replace(run, warm_start={}), mesh
+        )
+        placed = sharding.put_batch(mesh, batch)
+
+        def step(_):
+            nonlocal state
+            state, values = step_fn(state, placed)
+            jax.block_until_ready(values)
+
+        return throughput.measure(itertools.repeat(batch), step, run.num_steps)
 
 
 def make_state_and_step(run: settings.TrainSettings, mesh):
@@ -57,11 +116,13 @@ def make_state_and_step(run: settings.TrainSettings, mesh):
         loss = dino.make_dino_loss(vit, run.dino)
         after_update = dino.make_teacher_update(run.dino)
     else:
-        check_vocabulary(run)
+        if not run.data.synthetic:
+            check_vocabulary(run)
         model = make_model(run.model)
         specs = model.param_specs(run.parts)
         params, extra = begin(run, model, mesh, init_key), {}
-        loss, after_update = make_token_loss(model), None
+        loss = make_token_loss(model, tuple(sorted(run.data.mixture)))
+        after_update = None
     tx = optim.make_tx(run.optim, run.num_steps)
     trains = run.optim.trains
     state = make_state(params, extra, tx, trains, mesh, specs)
@@ -97,15 +158,14 @@ def check_vocabulary(run: settings.TrainSettings) -> None:
         )
 
 
-def train(run, workdir, mesh, state, step_fn, manager) -> None:
+def train(run, workdir, mesh, state, step_fn, manager, source) -> None:
     """Runs the remaining steps, saving on the way and at the end."""
     start = int(state.step)
-    batches = pipeline.frame_batches if run.loss == "dino" else pipeline.batches
-    source = batches(run.data, start, jax.process_index(), jax.process_count())
+    batches = metrics.InputWait(batches_from(run, source, start))
     writer = metrics.Writer(workdir, run.name, run.num_steps, start)
     stop = StopSignal()
     began = time.perf_counter()
-    for step, batch in source:
+    for step, batch in batches:
         if step >= run.num_steps or stop.is_set:
             break
         state, values = step_fn(state, sharding.put_batch(mesh, batch))
@@ -114,12 +174,13 @@ def train(run, workdir, mesh, state, step_fn, manager) -> None:
         if done % run.log_every == 0 or done == run.num_steps:
             rate = optim.learning_rate(run.optim, run.num_steps, step)
             row = {f"train/{key}": value for key, value in values.items()}
-            writer.push(done, {**row, "train/learning_rate": rate})
+            row |= {"train/learning_rate": rate, "train/input_wait": batches.fraction()}
+            writer.push(done, row)
         if done % run.save_every == 0:
-            checkpoint.save(manager, done, state)
+            checkpoint.save(manager, done, state, source.facts)
     writer.close()
     done = int(state.step)
-    checkpoint.save(manager, done, state)
+    checkpoint.save(manager, done, state, source.facts)
     manager.close()
     if done < run.num_steps and not stop.is_set:
         raise UserError(

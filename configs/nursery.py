@@ -88,6 +88,8 @@ def phase(root: str) -> ml_collections.ConfigDict:
         "tokens_per_image": 1,
         "seed": 0,
         "blank_images": False,
+        "only": False,
+        "synthetic": False,
         "mixture": ml_collections.ConfigDict(),
     }
     c.optim = {

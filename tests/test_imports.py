@@ -14,7 +14,8 @@ ENTRY_POINTS = ("train", "recipe", "evaluate", "chat", "compile_check", "convert
 # A module may import its own layer and those further right (below).
 LAYERS = (
     ENTRY_POINTS,
-    ("settings", "evals", "report", "step", "state", "checkpoint", "data", "metrics"),
+    ("settings", "evals", "report", "step", "state", "checkpoint"),
+    ("data", "metrics", "throughput"),
     ("losses", "optim", "models", "flops"),
     ("sharding", "command"),
     ("errors",),

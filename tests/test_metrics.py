@@ -1,10 +1,12 @@
 """metrics.jsonl: late, whole, and without a step twice."""
 
 import json
+import math
 
 import pytest
 
-from babyvlm_jax.metrics import Writer
+from babyvlm_jax import metrics
+from babyvlm_jax.metrics import InputWait, Writer
 
 
 def lines(folder):
@@ -54,3 +56,29 @@ def test_tensorboard_events_are_written(tmp_path, writer):
     writer.push(1, row(1.0))
     writer.close()
     assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+def test_a_dataset_without_tokens_in_the_batch_is_left_out(tmp_path, writer):
+    writer.push(1, {**row(math.nan), "train/loss/a": 2.0, "train/loss/b": math.nan})
+    writer.close()
+    (line,) = map(json.loads, lines(tmp_path))
+    assert line["train/loss/a"] == 2.0
+    assert "train/loss/b" not in line
+    assert math.isnan(line["train/loss"])  # a loss that exploded is told
+
+
+def test_input_wait_is_the_share_of_time_in_next(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(metrics.time, "perf_counter", lambda: clock[0])
+
+    def batches():
+        for wait in (3.0, 1.0):
+            clock[0] += wait
+            yield wait
+
+    source = InputWait(batches())
+    for _ in source:
+        clock[0] += 2.0  # the step
+    assert source.fraction() == (3.0 + 1.0) / 8.0
+    clock[0] += 5.0
+    assert source.fraction() == 0.0

@@ -1,5 +1,6 @@
 """A phase from flags to done.json: stopping, dying, resuming, and refusing."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 from babyvlm_jax import checkpoint, metrics, train
 from babyvlm_jax.command import run_config_command
+from babyvlm_jax.data import packing
 from babyvlm_jax.errors import UserError, run_main
 from tests import tiny_run
 
@@ -80,9 +82,10 @@ def after_ticks(monkeypatch):
 
 
 def told(workdir):
-    """metrics.jsonl without the times."""
+    """metrics.jsonl without what the clock says."""
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(x).items() if k != "time_s"} for x in lines]
+    clock = {"time_s", "train/input_wait"}
+    return [{k: v for k, v in json.loads(x).items() if k not in clock} for x in lines]
 
 
 def weights(workdir):
@@ -107,11 +110,16 @@ def test_a_run_writes_every_step_and_says_that_it_is_done(undisturbed):
     assert set(lines[0]) == {
         "step",
         "train/loss",
+        "train/loss/image_utterance",
         "train/count",
         "train/grad_norm",
         "train/learning_rate",
     }
     assert lines[-1]["train/loss"] < lines[0]["train/loss"]
+    assert lines[4]["train/loss/image_utterance"] == lines[4]["train/loss"]
+    with (undisturbed / "metrics.jsonl").open() as file:
+        waits = [json.loads(line)["train/input_wait"] for line in file]
+    assert all(0 <= wait <= 1 for wait in waits)
     done = json.loads((undisturbed / "done.json").read_text())
     assert (done["step"], done["start_step"]) == (NUM_STEPS, 0)
 
@@ -196,6 +204,48 @@ def test_dino_trains_and_its_teacher_serves_as_vision(world, tmp_path):
     config = tiny_run.vision_config(world, num_steps=2)
     train.main(config, str(tmp_path))
     assert [line["step"] for line in told(tmp_path)] == [1, 2]
+
+
+def test_a_run_does_not_go_on_with_other_data(world, tmp_path, after_ticks):
+    config = tiny_run.config(world, num_steps=NUM_STEPS, save_every=100)
+    after_ticks(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit):
+        run_main(lambda: train.main(config, str(tmp_path)))
+    pack = packing.plan
+
+    def otherwise(*args, **kwargs):
+        made = pack(*args, **kwargs)
+        return dataclasses.replace(made, rows=made.rows[::-1])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "plan", otherwise)
+        with pytest.raises(UserError, match=r"/2 cannot go on .* another order"):
+            train.main(config, str(tmp_path))
+    assert len(told(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("make", [tiny_run.config, tiny_run.vision_config])
+def test_the_loader_alone_is_measured_and_nothing_written(
+    world, tmp_path, capsys, make
+):
+    config = make(world, num_steps=3)
+    config.data.only = True
+    train.main(config, str(tmp_path / "w"))
+    line = capsys.readouterr().out
+    assert line.startswith("the loader alone: ")
+    assert "(3 batches in " in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_step_alone_is_measured_without_any_data(world, tmp_path, capsys):
+    config = tiny_run.config(world, num_steps=2)
+    config.data.synthetic = True
+    config.data.shards = config.data.tokenizer = "nowhere"
+    train.main(config, str(tmp_path / "w"))
+    line = capsys.readouterr().out
+    assert line.startswith("the step alone: ")
+    assert "(2 batches in " in line
+    assert list(tmp_path.iterdir()) == []
 
 
 def refuse(change, world, tmp_path, capsys):

@@ -87,6 +87,8 @@ def config(world: World, **changes) -> ml_collections.ConfigDict:
         "image_size": 8,
         "tokens_per_image": 1,
         "seed": 0,
+        "only": False,
+        "synthetic": False,
         "mixture": {"image_utterance": 1.0},
     }
     c.optim = {"name": "adamw", "lr_peak": 1e-2, "trains": (".*",)}

@@ -29,6 +29,8 @@ __all__ = [
 def make_rows(cfg: DataConfig) -> Rows:
     """Opens the datasets and plans the first epoch.
 
+    Batches come from `prefetched`, or for one step from `Rows.batch_at`.
+
     Raises:
         UserError: a dataset, split or tokenizer is missing or damaged, or no record
             of a dataset fits a row.

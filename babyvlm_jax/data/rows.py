@@ -4,7 +4,7 @@ Axes: B rows, T tokens, M images a row, P visual tokens an image.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -123,7 +123,10 @@ def collate_prompts(
         UserError: a record does not fit, or one of its pictures cannot be decoded.
     """
     shape = RowShape(seq_len, max_images, image_size, tokens_per_image)
-    examples = [[Example(e, decode(e.id, e.images, image_size))] for e in encoded]
+    examples = [
+        [Example(e, decode(e.id, e.images, image_size, make=_preprocess_cached))]
+        for e in encoded
+    ]
     return collate(examples, shape)
 
 
@@ -132,9 +135,20 @@ _preprocess_cached = functools.lru_cache(maxsize=1024)(preprocess)
 
 
 def decode(
-    record_id: str, images: Sequence[bytes], image_size: int, scaled: bool = False
+    record_id: str,
+    images: Sequence[bytes],
+    image_size: int,
+    scaled: bool = False,
+    make: Callable[..., np.ndarray] = preprocess,
 ) -> np.ndarray:
-    """Decodes a record's pictures; `scaled` as in `images.preprocess`.
+    """Decodes a record's pictures.
+
+    Args:
+        record_id: for the message.
+        images: encoded pictures.
+        image_size: side of the result.
+        scaled: as in `images.preprocess`.
+        make: `preprocess`, or one that remembers.
 
     Returns:
         u8[k, image_size, image_size, 3].
@@ -145,7 +159,7 @@ def decode(
     out = np.empty((len(images), image_size, image_size, 3), np.uint8)
     for number, data in enumerate(images):
         try:
-            out[number] = _preprocess_cached(data, image_size, scaled)
+            out[number] = make(data, image_size, scaled)
         except UserError as error:
             raise UserError(
                 f"record {record_id!r}, image {number + 1} of {len(images)}: {error}"

@@ -23,12 +23,13 @@ def lengths(num_records: int, seed: int = 0) -> np.ndarray:
     kind = rng.choice(3, num_records, p=share)
     rounds = np.where(kind == 2, rng.integers(ROUNDS[0], ROUNDS[1] + 1, len(kind)), 1)
     pictures = np.where(kind == 0, PICTURES_OF_A_CLIP, rounds)
-    words = np.add.reduceat(_words(rng, rounds.sum()), np.cumsum(rounds) - rounds)
-    text = words + rounds * (ROLE_TOKENS + 1)
+    said = np.add.reduceat(words(rng, rounds.sum()), np.cumsum(rounds) - rounds)
+    text = said + rounds * (ROLE_TOKENS + 1)
     return np.stack([text + pictures * TOKENS_PER_IMAGE, pictures], 1).astype(np.int32)
 
 
-def _words(rng, count):
+def words(rng: np.random.Generator, count: int) -> np.ndarray:
+    """i64[count] words of utterances."""
     sigma = np.sqrt(2 * np.log(MEAN_WORDS / MEDIAN_WORDS))
     drawn = np.rint(rng.lognormal(np.log(MEDIAN_WORDS), sigma, count))
     return np.clip(drawn, FEWEST_WORDS, MOST_WORDS).astype(np.int64)
