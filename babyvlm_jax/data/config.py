@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,7 @@ class DataConfig:
         shards: folder of the datasets.
         tokenizer: sentencepiece model file.
         mixture: dataset name -> weight, any scale.
+        lessons: what comes before: ({"steps": N, "mixture": {...}}, ...), in order.
         temperature: datasets are drawn in proportion to weight ** (1 / temperature);
             above 1 it lifts the small ones.
         split: of every dataset.
@@ -64,6 +66,7 @@ class DataConfig:
     shards: str
     tokenizer: str
     mixture: Mapping[str, float]
+    lessons: tuple[Mapping[str, Any], ...] = ()
     split: str = "train"
     temperature: float = 1.0
     template: str = "baby_v1"
@@ -86,14 +89,14 @@ class DataConfig:
     synthetic: bool = False
 
     def __post_init__(self):
-        if not self.mixture:
-            raise UserError("the mixture is empty; give at least one dataset a weight")
-        for name, weight in self.mixture.items():
-            if not (weight > 0 and math.isfinite(weight)):
+        _check_mixture(self.mixture)
+        for lesson in self.lessons:
+            if set(lesson) != {"steps", "mixture"} or lesson["steps"] < 1:
                 raise UserError(
-                    f"dataset {name!r} has weight {weight}; give a positive number or "
-                    "leave the dataset out"
+                    f"data.lessons holds {dict(lesson)}; a lesson is "
+                    '{"steps": 1 or more, "mixture": {...}}'
                 )
+            _check_mixture(lesson["mixture"])
         if not (self.temperature > 0 and math.isfinite(self.temperature)):
             raise UserError(
                 f"data.temperature is {self.temperature}; give a positive number, 1 "
@@ -113,6 +116,12 @@ class DataConfig:
             raise UserError(f"data.repeats is {self.repeats}; give >= 1, or None")
 
     @property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of all datasets, sorted: the order of their numbers."""
+        mixtures = [self.mixture, *(lesson["mixture"] for lesson in self.lessons)]
+        return tuple(sorted(set().union(*mixtures)))
+
+    @property
     def weights(self) -> dict[str, float]:
         """Dataset name -> share of the draws, any scale, by name."""
         # exactly the given weights at temperature 1
@@ -126,6 +135,17 @@ class DataConfig:
         return RowShape(
             self.seq_len, self.max_images, self.image_size, self.tokens_per_image
         )
+
+
+def _check_mixture(mixture: Mapping[str, float]) -> None:
+    if not mixture:
+        raise UserError("the mixture is empty; give at least one dataset a weight")
+    for name, weight in mixture.items():
+        if not (weight > 0 and math.isfinite(weight)):
+            raise UserError(
+                f"dataset {name!r} has weight {weight}; give a positive number or "
+                "leave the dataset out"
+            )
 
 
 def process_places(batch_size: int, process_index: int, process_count: int) -> range:

@@ -11,6 +11,7 @@ import grain
 
 from babyvlm_jax.data.config import Batch, DataConfig, process_places
 from babyvlm_jax.data.frames import Frames
+from babyvlm_jax.data.lessons import Lessons
 from babyvlm_jax.data.packed import Rows
 from babyvlm_jax.data.rows import collate_prompts
 
@@ -26,8 +27,8 @@ __all__ = [
 ]
 
 
-def make_rows(cfg: DataConfig) -> Rows:
-    """Opens the datasets and plans the first epoch.
+def make_rows(cfg: DataConfig) -> Rows | Lessons:
+    """Opens the datasets and plans the first epoch of each lesson.
 
     Batches come from `prefetched`, or for one step from `Rows.batch_at`.
 
@@ -35,7 +36,7 @@ def make_rows(cfg: DataConfig) -> Rows:
         UserError: a dataset, split or tokenizer is missing or damaged, or no record
             of a dataset fits a row.
     """
-    return Rows(cfg)
+    return Lessons(cfg) if cfg.lessons else Rows(cfg)
 
 
 def make_frames(cfg: DataConfig) -> Frames:
@@ -66,7 +67,7 @@ def frame_batches(
 
 
 def prefetched(
-    rows: Rows | Frames,
+    rows: Rows | Lessons | Frames,
     cfg: DataConfig,
     start_step: int,
     process_index: int = 0,
