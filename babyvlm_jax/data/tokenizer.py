@@ -19,6 +19,7 @@ import sentencepiece as spm
 from etils import epath
 
 from babyvlm_jax.data.files import write_atomically
+from babyvlm_jax.data.hf_tokenizer import HfTokenizer
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.words import (
     MAGIC,
@@ -55,8 +56,11 @@ class Tokenizer:
         self.fingerprint = hashlib.sha256(model + rules).hexdigest()[:16]
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "Tokenizer":
+    def load(cls, path: str | os.PathLike) -> "Tokenizer | HfTokenizer":
         """Reads a tokenizer file; the same content is parsed once per process.
+
+        Args:
+            path: a sentencepiece model of ours, or a Hugging Face tokenizer.json.
 
         Raises:
             UserError: no such file, not a tokenizer, or with other special ids.
@@ -67,11 +71,20 @@ class Tokenizer:
                 f"no tokenizer {path}; train one with "
                 f"`python -m babyvlm_jax.data.tokenizer --out={path}`"
             )
+        return cls.parse(path.read_bytes(), str(path))
+
+    @staticmethod
+    def parse(model: bytes, name: str) -> "Tokenizer | HfTokenizer":
+        """The tokenizer in a file's content; see `load`.
+
+        Args:
+            name: of the file, for messages.
+        """
         try:
-            return _parse(path.read_bytes())
-        except (RuntimeError, OSError, ValueError) as error:
+            return _parse(model)
+        except Exception as error:  # `tokenizers` raises no narrower class
             raise UserError(
-                f"{path} is not a usable tokenizer ({error}); train it again"
+                f"{name} is not a usable tokenizer ({error}); train it again"
             ) from None
 
     def encode(self, text: str) -> list[int]:
@@ -81,6 +94,10 @@ class Tokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`; specials other than <unk> leave no trace."""
         return self._processor.decode([int(i) for i in ids])
+
+    def name(self, index: int) -> str:
+        """The piece of an id."""
+        return self._processor.id_to_piece(index)
 
     def pieces(self, text: str) -> list[str]:
         """The pieces that `encode` names by id."""
@@ -93,7 +110,9 @@ def _apart(text: str) -> str:
 
 
 @functools.lru_cache(maxsize=4)
-def _parse(model: bytes) -> Tokenizer | WordTokenizer:
+def _parse(model: bytes) -> Tokenizer | HfTokenizer | WordTokenizer:
+    if model.startswith(b"{"):
+        return HfTokenizer(model)
     if model.startswith(MAGIC):
         return WordTokenizer(model)
     tokenizer = Tokenizer(model)
