@@ -31,10 +31,12 @@ setup(
         "orbax-checkpoint>=0.12.8,<0.13",
         "pillow>=11",
         "pyarrow>=17",
+        "safetensors>=0.5",
         "sentencepiece>=0.2.1,<0.3",
         "simplejpeg>=1.8,<2",
         "tensorboardX>=2.6.2,<3",
         "tensorflow-datasets>=4.9.9,<5",  # works without TensorFlow; none is imported
+        "tokenizers>=0.21",
         "tqdm>=4.66",
     ],
     extras_require={

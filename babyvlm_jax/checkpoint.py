@@ -59,6 +59,18 @@ def save(
     )
 
 
+def save_params(workdir, step: int, params: Any) -> None:
+    """Writes parameters that no training run of ours made, and waits for it.
+
+    Args:
+        workdir: gets `checkpoints/STEP/params`.
+        params: tree of arrays; numpy's are read as they are written.
+    """
+    with open_manager(workdir) as manager:
+        params = ocp.args.StandardSave(params)
+        manager.save(step, args=ocp.args.Composite(params=params))
+
+
 def restore_latest(
     manager: ocp.CheckpointManager, state: TrainState, facts: Mapping[str, str]
 ) -> TrainState:

@@ -17,7 +17,7 @@ import time
 import jax
 import tqdm
 
-from babyvlm_jax import checkpoint
+from babyvlm_jax import checkpoint, settings
 from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.tokenizer import Tokenizer
@@ -71,10 +71,11 @@ def load_predictor(cfg: store.EvalConfig, mesh) -> tuple[Predictor, dict]:
     """Loads the checkpoint and its tokenizer; it reads records as it was trained."""
     model, params, info = checkpoint.load_model(cfg.checkpoint, mesh)
     data = info["config"]["data"]
+    named = cfg.tokenizer or data["tokenizer"]
     predictor = Predictor(
         model=model,
         params=params,
-        tokenizer=Tokenizer.load(cfg.tokenizer or data["tokenizer"]),
+        tokenizer=Tokenizer.load(settings.find_beside(info["workdir"], named)),
         template=data["template"],
         tokens_per_image=data["tokens_per_image"],
         image_size=data["image_size"],

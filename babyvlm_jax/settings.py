@@ -118,6 +118,22 @@ def read_config(workdir) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
+def find_beside(workdir, name: str) -> epath.Path:
+    """A file that a work directory's config names, also after a move.
+
+    Args:
+        workdir: the work directory.
+        name: the path as the config has it, relative to where the run was started.
+
+    Returns:
+        The path itself, or that of a file of this name in the work directory or beside
+        it; the path itself if there is none.
+    """
+    path, folder = epath.Path(name), epath.Path(workdir)
+    places = (path, folder / path.name, folder.parent / path.name)
+    return next((place for place in places if place.exists()), path)
+
+
 def claim_workdir(workdir, values: Mapping[str, Any]) -> None:
     """Writes config.json, or checks that the one there says the same.
 

@@ -45,7 +45,8 @@ def run(tmp_path, monkeypatch):
     def load_model(path, mesh):
         assert path == str(tmp_path / "instruct")
         assert mesh.shape["data"] == 2
-        return MODEL, {"shift": jax.numpy.int32(0)}, {"step": 12, "config": trained}
+        info = {"step": 12, "config": trained, "workdir": str(tmp_path)}
+        return MODEL, {"shift": jax.numpy.int32(0)}, info
 
     monkeypatch.setattr(evaluate.checkpoint, "load_model", load_model)
     monkeypatch.setattr(evaluate.Tokenizer, "load", lambda path: WordTokenizer())

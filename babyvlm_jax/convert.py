@@ -1,0 +1,62 @@
+"""Weights of other libraries <-> our checkpoints.
+
+    python -m babyvlm_jax.convert import --from=babyllava_v2_phase2 --out=runs/v2
+    python -m babyvlm_jax.convert import --from=dino_vitl16.pth --out=runs/eyes
+    python -m babyvlm_jax.convert export --checkpoint=runs/demo/instruct --to=babyvlm
+    python -m babyvlm_jax.convert export --checkpoint=runs/v2 --to=v2 --format=llava
+
+`import` takes a folder in LLaVA's naming, one of transformers' LLaVA, one that
+`export` wrote, or a file with a vision encoder or a projector alone. It writes a work
+directory, for `evaluate`, `chat` and the warm start of training.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from absl import logging
+
+from babyvlm_jax.errors import run_main
+from babyvlm_jax.interchange.exporting import FORMATS, ExportConfig, export
+from babyvlm_jax.interchange.importing import ImportConfig, import_source
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m babyvlm_jax.convert",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    take = commands.add_parser("import", help="other weights -> a work directory")
+    take.add_argument("--from", dest="source", required=True, help="folder or file")
+    take.add_argument("--out", required=True, help="work directory to write")
+    take.add_argument("--tokenizer", default="", help="file, if not the source's own")
+    take.add_argument("--template", default="", help="baby_v1 or baby_plain")
+    take.add_argument("--dtype", default="float32", help="of the computation")
+    give = commands.add_parser("export", help="a checkpoint -> a folder for others")
+    give.add_argument("--checkpoint", required=True, help="work directory of ours")
+    give.add_argument("--to", required=True, help="folder to write")
+    give.add_argument("--format", default="hf", help=", ".join(FORMATS))
+    give.add_argument("--tokenizer", default="", help="file, if it was moved")
+    for command in (take, give):
+        command.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line."""
+    args = vars(_parser().parse_args(argv))
+    command, debug = args.pop("command"), args.pop("debug")
+    logging.set_verbosity(logging.ERROR)  # Orbax tells each of its steps
+
+    def run():
+        if command == "import":
+            print(import_source(ImportConfig(**args)))
+        else:
+            print(export(ExportConfig(**args)))
+
+    run_main(run, debug)
+
+
+if __name__ == "__main__":
+    main()

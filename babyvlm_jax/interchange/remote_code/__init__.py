@@ -1,0 +1,1 @@
+"""Code that exported folders take along; nothing here imports it."""

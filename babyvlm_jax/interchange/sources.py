@@ -1,0 +1,247 @@
+"""Recognises what a folder or file of torch weights is.
+
+Each kind of source says which model it holds and which tables fill it. `find` goes
+through the kinds; what none knows is refused.
+"""
+
+import dataclasses
+import json
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from babyvlm_jax.errors import UserError
+from babyvlm_jax.interchange.decoders import LLAMA_DEFAULTS, decoder_config
+from babyvlm_jax.interchange.towers import find_tower
+from babyvlm_jax.interchange.weights import Leaf, open_weights
+from babyvlm_jax.models.config import (
+    ConnectorConfig,
+    GPT2Config,
+    VLMConfig,
+    from_dict,
+)
+from babyvlm_jax.models.interop import llava
+from babyvlm_jax.models.interop.table import Rule, Table, prefixed
+from babyvlm_jax.models.vlm import PARTS
+
+PROJECTOR = "mm_projector.0.weight"  # LLaVA's connector, wherever it stands
+OURS = "babyvlm"  # the model type, and the key of config.json that holds our config
+_DINO_HEAD = r"(module\.)?head\..*"  # the projection head beside the backbone
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Something that can be imported.
+
+    Attributes:
+        kind: what it is, for people.
+        model: the architecture; only `parts` of it are there.
+        parts: of `vlm.PARTS`.
+        tables: how their leaves fill ours.
+        leaves: theirs.
+        template: how the model is talked to.
+    """
+
+    kind: str
+    model: VLMConfig
+    parts: tuple[str, ...]
+    tables: tuple[Table, ...]
+    leaves: Mapping[str, Leaf]
+    template: str = "baby_v1"
+
+
+def find(path: pathlib.Path, dtype: str) -> Source:
+    """Recognises a source.
+
+    Args:
+        path: a folder or a file.
+        dtype: of the computation, for the model's config.
+
+    Raises:
+        UserError: nothing here knows it, or it is damaged.
+    """
+    leaves = open_weights(path)
+    config = _read_config(path)
+    if OURS in config:
+        return _ours(path, config, leaves, dtype)
+    if config.get("model_type") == "llava":
+        return _transformers(path, config, leaves, dtype)
+    projector = [name for name in leaves if name.endswith(PROJECTOR)]
+    if projector and len(leaves) <= 4:
+        return _projector(projector[0].removesuffix("0.weight"), leaves)
+    if projector:
+        return _llava(path, config, projector[0], leaves, dtype)
+    if config and path.is_dir():
+        raise UserError(
+            f"{path}: the architecture {config.get('architectures')} of model type "
+            f"{config.get('model_type')!r} is not known here; expected LLaVA with a "
+            "ViT or ResNeXt before a Llama or GPT-2 decoder"
+        )
+    return _vision(path, leaves, dtype)
+
+
+def _read_config(path: pathlib.Path) -> dict[str, Any]:
+    file = path / "config.json"
+    if not path.is_dir() or not file.exists():
+        return {}
+    try:
+        return json.loads(file.read_text())
+    except ValueError as error:
+        raise UserError(f"{file} is not JSON ({error})") from None
+
+
+def _ours(path, config, leaves, dtype) -> Source:
+    """A folder that `exporting` wrote, in any of its formats."""
+    model = with_dtype(from_dict(VLMConfig, config[OURS]["model"]), dtype)
+    template = config[OURS]["template"]
+    kind = f"an export of this project ({config[OURS]['format']})"
+    if config[OURS]["format"] == "llava":
+        name = next(name for name in leaves if name.endswith(PROJECTOR))
+        tables, leaves = _llava_tables(path, model, name, leaves)
+    elif config["model_type"] == "llava":
+        tables, leaves = _transformers_tables(path, model, leaves)
+    else:
+        leaves = {name.replace(".", "/"): leaf for name, leaf in leaves.items()}
+        tables = (Table(tuple(Rule(name, name) for name in leaves)),)
+    return Source(kind, model, PARTS, tables, leaves, template)
+
+
+def _llava(path, config, projector, leaves, dtype) -> Source:
+    """A folder in the naming of the original LLaVA code, as BabyLLaVA's."""
+    shape = leaves[projector].shape
+    eyes = config.get("vision_config", {})
+    tower = find_tower(
+        str(path), leaves, eyes.get("num_attention_heads", 0), dtype=dtype
+    )
+    decoder = decoder_config(path, config, dtype)
+    model = VLMConfig(tower.config, ConnectorConfig(hidden_dim=shape[0]), decoder)
+    tables, leaves = _llava_tables(path, model, projector, leaves)
+    kind = f"LLaVA naming, {tower.library} {tower.config.family} + {decoder.family}"
+    v1 = tower.config.family == "resnext"
+    template = "baby_plain" if v1 else "baby_v1"
+    return Source(kind, model, PARTS, tables, leaves, template)
+
+
+def _llava_tables(path, model, projector, leaves):
+    root = projector.removesuffix(f".{PROJECTOR}")
+    tower = find_tower(str(path), leaves)
+    if isinstance(model.decoder, GPT2Config):
+        # `transformer` in GPT2LMHeadModel, `model` where LLaVA wraps it
+        body = re.escape(root) + r"\.(?=(wte|wpe|h|ln_f)\.)"
+        leaves = {re.sub(body, "transformer.", k): v for k, v in leaves.items()}
+    mapped = llava.connector(
+        model.connector, f"{root}.mm_projector.0", f"{root}.mm_projector.2"
+    )
+    tables = (
+        prefixed(llava.vision(model.vision, tower.library), tower.prefix, "vision/"),
+        prefixed(mapped, ours="connector/"),
+        prefixed(llava.decoder(model.decoder), ours="decoder/"),
+    )
+    return tables, leaves
+
+
+def _transformers(path, config, leaves, dtype) -> Source:
+    """A folder of `LlavaForConditionalGeneration`."""
+    text, eyes = config.get("text_config", {}), config.get("vision_config", {})
+    wrong = {
+        "text_config.model_type": (text.get("model_type"), "llama"),
+        "vision_config.model_type": (eyes.get("model_type"), "vit"),
+        "vision_feature_layer": (config.get("vision_feature_layer", -2), -1),
+        "vision_feature_select_strategy": (
+            config.get("vision_feature_select_strategy", "default"),
+            "full",
+        ),
+        "vision_config.tie_last_hidden_states": (
+            eyes.get("tie_last_hidden_states", False),
+            True,
+        ),
+        "projector_hidden_act": (config.get("projector_hidden_act", "gelu"), "gelu"),
+    }
+    for name, (found, expected) in wrong.items():
+        if found != expected:
+            raise UserError(
+                f"{path}: {name} is {found!r}, but this architecture is only known "
+                f"with {expected!r} (all tokens of a ViT after its final norm)"
+            )
+    eps = {"norm_eps": eyes["layer_norm_eps"]} if "layer_norm_eps" in eyes else {}
+    tower = find_tower(
+        str(path), leaves, eyes.get("num_attention_heads", 0), dtype=dtype, **eps
+    )
+    decoder = decoder_config(path, {**LLAMA_DEFAULTS, **text}, dtype)
+    if config.get("tie_word_embeddings"):
+        decoder = dataclasses.replace(decoder, tied=True)
+    connector = ConnectorConfig(hidden_dim=decoder.width)
+    model = VLMConfig(tower.config, connector, decoder)
+    tables, leaves = _transformers_tables(path, model, leaves)
+    return Source("LlavaForConditionalGeneration", model, PARTS, tables, leaves)
+
+
+def _transformers_tables(path, model, leaves):
+    """Tables, and leaves under the names of transformers 5 whoever wrote them."""
+    renamed = {}
+    for name, leaf in leaves.items():
+        name = name.removeprefix("model.").replace("language_model.model.", "model.", 1)
+        name = re.sub(r"^language_model\.(?!lm_head)", "model.", name)
+        name = name.removeprefix("language_model.")
+        lifted = re.sub(r"^model\.", "model.language_model.", name)
+        lifted = re.sub(r"^(?=vision_tower|multi_modal)", "model.", lifted)
+        renamed[lifted] = leaf
+    rows = model.decoder.padded_vocab_size
+    for name in ("model.language_model.embed_tokens.weight", "lm_head.weight"):
+        if name in renamed and renamed[name].shape[0] > rows:
+            renamed[name] = _first_rows(renamed[name], rows)
+    rows = renamed.get("model.language_model.embed_tokens.weight")
+    decoder = model.decoder
+    if rows and decoder.vocab_size < rows.shape[0] <= decoder.padded_vocab_size:
+        decoder = dataclasses.replace(decoder, vocab_size=rows.shape[0])
+    tower = find_tower(str(path), renamed)
+    full = dataclasses.replace(model, decoder=decoder)
+    return llava.llava(full, tower.library), renamed
+
+
+def _first_rows(leaf: Leaf, rows: int) -> Leaf:
+    return leaf._replace(shape=(rows, *leaf.shape[1:]), read=lambda: leaf.read()[:rows])
+
+
+def _vision(path, leaves, dtype) -> Source:
+    """An encoder alone: torchvision's, timm's, DINO's or transformers'."""
+    tower = find_tower(str(path), leaves, dtype=dtype)
+    table = prefixed(llava.vision(tower.config, tower.library), tower.prefix, "vision/")
+    table = table._replace(ignored=(*table.ignored, _DINO_HEAD))
+    model = VLMConfig(vision=tower.config)
+    kind = f"an encoder, {tower.library} {tower.config.family}"
+    return Source(kind, model, ("vision",), (table,), leaves)
+
+
+def _projector(root: str, leaves: Mapping[str, Leaf]) -> Source:
+    """A connector alone, as LLaVA's first phase saves it."""
+    hidden, seen = leaves[f"{root}0.weight"].shape
+    second = leaves.get(f"{root}2.weight")
+    if second is None:
+        raise UserError(f"the projector lacks {root}2.weight; expected mlp2x_gelu")
+    base = VLMConfig()
+    model = VLMConfig(
+        dataclasses.replace(base.vision, width=seen, num_heads=1),
+        ConnectorConfig(hidden_dim=hidden),
+        dataclasses.replace(
+            base.decoder,
+            width=second.shape[0],
+            num_heads=1,
+            num_kv_heads=1,
+            head_dim=second.shape[0],
+        ),
+    )
+    table = prefixed(
+        llava.connector(model.connector, f"{root}0", f"{root}2"), ours="connector/"
+    )
+    return Source("a projector", model, ("connector",), (table,), leaves)
+
+
+def with_dtype(model: VLMConfig, dtype: str) -> VLMConfig:
+    """The architecture with another type of computation."""
+    return dataclasses.replace(
+        model,
+        vision=dataclasses.replace(model.vision, dtype=dtype),
+        decoder=dataclasses.replace(model.decoder, dtype=dtype),
+    )

@@ -1,0 +1,116 @@
+"""Vision encoders among torch leaves, told by their names and shapes."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from babyvlm_jax.errors import UserError
+from babyvlm_jax.interchange.weights import Leaf
+from babyvlm_jax.models.config import ResNeXtConfig, ViTConfig
+from babyvlm_jax.models.interop.vit import NAMES
+
+HEAD_WIDTH = 64  # of every published ViT, which do not store their number of heads
+LAYER_SCALE = 1e-5  # BabyVLM-V2 §2; only an initial value
+RESNEXT_MARK = "layer1.0.conv2.weight"
+
+
+class Tower(NamedTuple):
+    """A vision encoder among leaves.
+
+    Attributes:
+        prefix: what stands before the names of the library, such as
+            `module.backbone.`.
+        library: one of `NAMES`, or torchvision for a ResNeXt.
+        config: of the encoder.
+    """
+
+    prefix: str
+    library: str
+    config: ViTConfig | ResNeXtConfig
+
+
+def find_tower(
+    source: str, leaves: Mapping[str, Leaf], num_heads: int = 0, **fields
+) -> Tower:
+    """Finds the encoder.
+
+    Args:
+        source: where the leaves come from, for messages.
+        leaves: by torch name; others may be among them.
+        num_heads: 0 means width / 64.
+        fields: of the encoder's config, such as `dtype`.
+
+    Raises:
+        UserError: there is none of a known library, or its sizes fit together badly.
+    """
+    resnext = _prefix_of(RESNEXT_MARK, leaves)
+    if resnext is not None:
+        return Tower(resnext, "torchvision", _resnext(leaves, resnext, fields))
+    for library, names in NAMES.items():
+        prefix = _prefix_of(f"{names.patch}.weight", leaves)
+        first = f"{names.layer}.{names.norm1}.weight".replace("{layer}", "0")
+        query = f"{names.layer}.{names.qkv[0]}".replace("{layer}", "0")
+        if prefix is not None and prefix + first in leaves:
+            wanted = query if query.endswith("weight") else f"{query}.weight"
+            registers = any(name.endswith("register_tokens") for name in leaves)
+            if prefix + wanted not in leaves or (library == "timm" and registers):
+                continue
+            config = _vit(source, leaves, prefix, names, num_heads, fields)
+            return Tower(prefix, library, config)
+    raise UserError(
+        f"{source} has no vision encoder that is known here: a ViT named as in "
+        f"{', '.join(NAMES)}, or torchvision's ResNeXt; its first weights are "
+        f"{list(leaves)[:3]}"
+    )
+
+
+def _prefix_of(name: str, leaves) -> str | None:
+    """What precedes a name, the shortest; None if no leaf ends with it."""
+    found = [leaf for leaf in leaves if leaf == name or leaf.endswith(f".{name}")]
+    return min(found, key=len).removesuffix(name) if found else None
+
+
+def _vit(source, leaves, prefix, names, num_heads, fields) -> ViTConfig:
+    width, _, patch, _ = leaves[f"{prefix}{names.patch}.weight"].shape
+    positions = leaves.get(prefix + names.positions)
+    up = f"{prefix}{names.layer}.{names.up}.weight".replace("{layer}", "0")
+    if positions is None or up not in leaves:
+        raise UserError(f"{source} lacks {names.positions!r} or {up!r}")
+    side = math.isqrt(positions.shape[1] - 1)
+    registers = leaves.get(prefix + names.registers) if names.registers else None
+    scales = names.scales and any(leaf.endswith(names.scales[0]) for leaf in leaves)
+    return ViTConfig(
+        image_size=side * patch,
+        patch_size=patch,
+        width=width,
+        num_layers=count_layers(leaves, prefix + names.layer),
+        num_heads=num_heads or max(1, width // HEAD_WIDTH),
+        mlp_dim=leaves[up].shape[0],
+        layer_scale=LAYER_SCALE if scales else 0.0,
+        num_registers=registers.shape[1] if registers else 0,
+        **fields,
+    )
+
+
+def _resnext(leaves, prefix, fields) -> ResNeXtConfig:
+    numbers = range(1, 5)
+    stem = leaves[f"{prefix}conv1.weight"].shape[0]
+    inner, group_width = leaves[prefix + RESNEXT_MARK].shape[:2]
+    return ResNeXtConfig(
+        stem_width=stem,
+        groups=inner // group_width,
+        group_width=group_width,
+        expansion=leaves[f"{prefix}layer1.0.conv3.weight"].shape[0] // stem,
+        stages=tuple(
+            count_layers(leaves, f"{prefix}layer{n}.{{layer}}") for n in numbers
+        ),
+        **fields,
+    )
+
+
+def count_layers(leaves: Mapping[str, Leaf], layer: str) -> int:
+    """Number of layers named by a pattern such as `blocks.{layer}`."""
+    pattern = re.compile(re.escape(layer).replace(r"\{layer\}", r"(\d+)") + r"\..*")
+    found = (int(match[1]) for name in leaves if (match := pattern.match(name)))
+    return 1 + max(found, default=-1)

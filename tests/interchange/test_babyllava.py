@@ -1,0 +1,84 @@
+"""A folder that torch wrote imports, and answers as torch does, token for token."""
+
+import io
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from babyvlm_jax import checkpoint
+from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record
+from babyvlm_jax.data.tokenizer import Tokenizer
+from babyvlm_jax.evals.decode import make_greedy
+from babyvlm_jax.evals.predictors import Predictor
+from babyvlm_jax.interchange.importing import ImportConfig, import_source
+from tests import tiny
+
+pytestmark = [pytest.mark.torch, pytest.mark.slow]
+NUM_PROMPTS, NUM_TOKENS = 50, 8
+PICTURES = (0, 1, 2, 1, 3, 2, 0, 1, 5, 10)
+WORDS = ("where is the Ball?", "look, a dog!", "how many\n cups (A) or (B)", "yes  ")
+
+
+def png(image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def prompts():
+    """(turns, pictures): 0 to 10 pictures in 1 to 4 turns, at any place."""
+    rng = np.random.default_rng(0)
+    for number in range(NUM_PROMPTS):
+        rounds = number % 4 + 1
+        count = PICTURES[number % len(PICTURES)]
+        marks = rng.multinomial(count, np.ones(rounds) / rounds)
+        turns = []
+        for k in range(rounds):
+            words = [str(rng.choice(WORDS))] * (k % 2 + 1) + ["<image>"] * marks[k]
+            joint = rng.choice(["", " "])
+            turns.append((HUMAN, joint.join(rng.permutation(words).tolist())))
+            turns.append((ASSISTANT, str(rng.choice(["a", "the red ball", "2"]))))
+        sizes = rng.integers(40, 240, (sum(marks), 2))
+        pictures = [
+            Image.fromarray(rng.integers(0, 256, (h, w, 3)).astype(np.uint8))
+            for h, w in sizes
+        ]
+        yield tuple(turns[:-1]), pictures
+
+
+def test_greedy_answers_equal_those_of_torch(tmp_path):
+    pytest.importorskip("transformers")
+    from tests.interchange.torch_side import Reference
+
+    reference = Reference()
+    reference.write(tmp_path / "folder")
+    import_source(ImportConfig(str(tmp_path / "folder"), str(tmp_path / "out")))
+    mesh = tiny.mesh_of()
+    with jax.set_mesh(mesh):
+        model, params, info = checkpoint.load_model(tmp_path / "out", mesh)
+        data = info["config"]["data"]
+        predictor = Predictor(
+            model,
+            params,
+            Tokenizer.load(data["tokenizer"]),
+            data["template"],
+            data["tokens_per_image"],
+            data["image_size"],
+            batch_size=1,
+            buckets=((320, 1), (768, 3), (1216, 5), (2304, 10)),
+            mesh=mesh,
+        )
+        greedy = make_greedy(model.prefill, model.decode_step, NUM_TOKENS, 3)
+        spoken = set()
+        for number, (turns, pictures) in enumerate(prompts()):
+            images = tuple(png(picture) for picture in pictures)
+            record = Record(f"p{number}", "test", images, turns)
+            encoded = predictor.encode(record, answer=False)
+            ((_, batch),) = predictor.batches([encoded])
+            ids = np.asarray(greedy(params, batch))[0].tolist()
+            ids = ids[: ids.index(3)] if 3 in ids else ids
+            assert ids == reference.answer(turns, pictures, NUM_TOKENS), number
+            spoken.add(tuple(ids))
+    assert len(spoken) > NUM_PROMPTS // 2
