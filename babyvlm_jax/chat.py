@@ -1,0 +1,276 @@
+"""Asks a checkpoint about pictures, in a dialogue.
+
+    python -m babyvlm_jax.chat --checkpoint=runs/demo/instruct --image=a.jpg
+    ... --image=a.jpg --image=b.jpg --ask="Which image has more of ball? (A) <image> \\
+        (B) <image>" --choices="A,B" --top=2
+    ... --image=a.jpg --ask="<image> How many ball do you see?" --json
+
+Pictures stand where the question says `<image>`, or before it where it does not. In
+the dialogue, `/image FILE` adds a picture to the next question, `/new` begins again
+and `/quit` ends, as does the end of the input.
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+from absl import logging
+
+from babyvlm_jax import checkpoint, settings
+from babyvlm_jax.data.images import preprocess
+from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
+from babyvlm_jax.data.tokenizer import Tokenizer
+from babyvlm_jax.errors import UserError, run_main
+from babyvlm_jax.evals.choice import score_texts, with_answer
+from babyvlm_jax.evals.generate import detokenize
+from babyvlm_jax.evals.predictors import Predictor
+from babyvlm_jax.evals.stream import make_buckets, stream
+from babyvlm_jax.sharding import make_mesh
+
+_DIALOGUE = Record("dialogue", "chat")
+
+
+@dataclasses.dataclass(frozen=True)
+class ChatConfig:
+    """What to ask, and how.
+
+    Attributes:
+        checkpoint: work directory, or one of its `checkpoints/STEP`.
+        images: files for the first question.
+        questions: asked in turn; none: they are read from the terminal.
+        choices: candidate answers whose likelihoods are shown.
+        top: how many of them, the likeliest first.
+        max_new_tokens: where an answer is cut off.
+        tokenizer: file, where the one that the checkpoint names is elsewhere.
+    """
+
+    checkpoint: str
+    images: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    top: int = 5
+    max_new_tokens: int = 32
+    tokenizer: str = ""
+
+    def __post_init__(self):
+        for name, value in (("top", self.top), ("max-new-tokens", self.max_new_tokens)):
+            if value < 1:
+                raise UserError(f"--{name}={value}: it must be at least 1")
+
+
+def load_predictor(cfg: ChatConfig, mesh) -> Predictor:
+    """The checkpoint, which reads dialogues as it was trained to."""
+    model, params, info = checkpoint.load_model(cfg.checkpoint, mesh)
+    data = info["config"]["data"]
+    named = cfg.tokenizer or data["tokenizer"]
+    return Predictor(
+        model=model,
+        params=params,
+        tokenizer=Tokenizer.load(settings.find_beside(info["workdir"], named)),
+        template=data["template"],
+        tokens_per_image=data["tokens_per_image"],
+        image_size=data["image_size"],
+        batch_size=1,
+        buckets=make_buckets(data["tokens_per_image"]),
+        mesh=mesh,
+    )
+
+
+def read_image(path: str, size: int) -> bytes:
+    """The bytes of a picture that can be decoded.
+
+    Raises:
+        UserError: no such file, or not a picture.
+    """
+    file = pathlib.Path(path)
+    if not file.is_file():
+        raise UserError(f"no picture {path}; give a JPEG, PNG or WebP file")
+    data = file.read_bytes()
+    try:
+        preprocess(data, size)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return data
+
+
+def add_question(dialogue: Record, text: str, images: Sequence[bytes]) -> Record:
+    """The dialogue with one more question; pictures without marks stand before it.
+
+    Raises:
+        UserError: more marks than pictures, or fewer but some.
+    """
+    marks = text.count(IMAGE_MARK)
+    if not marks and images:
+        text = f"{IMAGE_MARK * len(images)} {text}"
+    elif marks != len(images):
+        raise UserError(
+            f"the question has {marks} {IMAGE_MARK} marks for {len(images)} pictures; "
+            "give one picture for each mark, or no marks"
+        )
+    return dataclasses.replace(
+        dialogue,
+        turns=(*dialogue.turns, (HUMAN, text)),
+        images=(*dialogue.images, *images),
+    )
+
+
+def answer(
+    predictor: Predictor,
+    dialogue: Record,
+    max_new_tokens: int,
+    show: Callable[[str], object],
+) -> Record:
+    """Answers the last question, and shows each piece of text when it is certain."""
+    ids, shown = [], ""
+    for (token,) in stream(predictor, [dialogue], max_new_tokens):
+        ids.append(token)
+        text = detokenize(predictor.tokenizer, np.array(ids))
+        if not text.endswith("\ufffd"):  # half a character, of a byte-level tokenizer
+            show(text[len(shown) :])
+            shown = text
+    show(text[len(shown) :])
+    said = text.replace(IMAGE_MARK, "")
+    return dataclasses.replace(dialogue, turns=(*dialogue.turns, (ASSISTANT, said)))
+
+
+def rank(
+    predictor: Predictor, dialogue: Record, choices: Sequence[str], top: int
+) -> list[tuple[str, float, float]]:
+    """The likeliest answers to the question before the last answer.
+
+    Returns:
+        (answer, share of the likelihood of all choices, log-likelihood), best first.
+    """
+    records = [with_answer(dialogue, choice) for choice in choices]
+    scores = -score_texts(predictor, records, False, lambda _: None).astype(np.float64)
+    shares = np.exp(scores - scores.max())
+    shares /= shares.sum()
+    order = np.argsort(-scores, kind="stable")[:top]
+    return [(choices[i], float(shares[i]), float(scores[i])) for i in order]
+
+
+def hold_dialogue(cfg: ChatConfig, predictor: Predictor) -> None:
+    """Asks what is asked on the command line, or what a person types."""
+    size = predictor.image_size
+    images = [read_image(path, size) for path in cfg.images]
+    dialogue = _DIALOGUE
+    for text in iter(cfg.questions) if cfg.questions else _typed():
+        try:
+            if text.startswith("/image "):
+                path = text.removeprefix("/image ").strip()
+                images.append(read_image(path, size))
+                continue
+            if text == "/new":
+                dialogue, images = _DIALOGUE, []
+                continue
+            asked = add_question(dialogue, text, images)
+            dialogue = answer(predictor, asked, cfg.max_new_tokens, _show)
+        except UserError as error:
+            if cfg.questions:
+                raise
+            print(f"error: {error}")
+            continue
+        print()
+        images = []
+        if cfg.choices:
+            ranked = rank(predictor, dialogue, cfg.choices, cfg.top)
+            print("\n".join(_line(*one) for one in ranked))
+
+
+def _line(choice: str, share: float, score: float) -> str:
+    return f"  {choice:20} {100 * share:5.1f} %   log-likelihood {score:.2f}"
+
+
+def _show(text: str) -> None:
+    print(text, end="", flush=True)
+
+
+def _typed():
+    """Lines of the terminal, until `/quit` or its end."""
+    while True:
+        try:
+            line = input("> " if sys.stdin.isatty() else "").strip()
+        except EOFError:
+            return
+        if line == "/quit":
+            return
+        if line:
+            yield line
+
+
+def ask_once(cfg: ChatConfig, predictor: Predictor) -> dict:
+    """The dialogue of the command line as plain data.
+
+    Returns:
+        {"turns": [[role, text], ...], "answer": str}, and with choices {"choices":
+        [{"text", "share", "log_likelihood"}, ...]} for the last question.
+    """
+    images = [read_image(path, predictor.image_size) for path in cfg.images]
+    dialogue = _DIALOGUE
+    for text in cfg.questions:
+        asked = add_question(dialogue, text, images)
+        dialogue = answer(predictor, asked, cfg.max_new_tokens, lambda _: None)
+        images = []
+    result = {"turns": dialogue.turns, "answer": dialogue.turns[-1][1]}
+    if cfg.choices:
+        ranked = rank(predictor, dialogue, cfg.choices, cfg.top)
+        names = ("text", "share", "log_likelihood")
+        result["choices"] = [dict(zip(names, one, strict=True)) for one in ranked]
+    return result
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m babyvlm_jax.chat",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--checkpoint", required=True, help="work directory of a trained model")
+    add("--image", action="append", default=[], help="file; may be given again")
+    add("--ask", action="append", default=[], help="question; may be given again")
+    add("--choices", default="", help='candidate answers, as "A,B,C,D"')
+    add("--top", type=int, default=5, help="how many candidates to show (default 5)")
+    add("--max-new-tokens", type=int, default=32, help="length of answers (default 32)")
+    add("--tokenizer", default="", help="file, if it was moved")
+    add("--json", action="store_true", help="print one JSON object; needs --ask")
+    add("--debug", action="store_true", help="show tracebacks")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line."""
+    args = _parse(argv)
+    logging.set_verbosity(logging.ERROR)  # Orbax tells each of its steps
+
+    def run():
+        cfg = ChatConfig(
+            checkpoint=args.checkpoint,
+            images=tuple(args.image),
+            questions=tuple(args.ask),
+            choices=tuple(word for word in args.choices.split(",") if word),
+            top=args.top,
+            max_new_tokens=args.max_new_tokens,
+            tokenizer=args.tokenizer,
+        )
+        if args.json and not cfg.questions:
+            raise UserError("--json answers what --ask asks; give at least one --ask")
+        sizes = {"data": 1, "fsdp": 1, "tensor": 1}
+        mesh = make_mesh(sizes, jax.local_devices()[:1])
+        with jax.set_mesh(mesh):
+            predictor = load_predictor(cfg, mesh)
+            if args.json:
+                print(json.dumps(ask_once(cfg, predictor)))
+            else:
+                hold_dialogue(cfg, predictor)
+
+    run_main(run, args.debug)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Greedy answers token by token, for a person who waits.
+
+Two jitted programs, prefill and one step of decoding, each compiled once per bucket.
+Axes: B batch, T prompt, M images, P visual tokens an image, V vocabulary.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from babyvlm_jax.data.schema import Record
+from babyvlm_jax.errors import UserError
+from babyvlm_jax.evals.predictors import Bucket, Predictor, choose_bucket, fetch
+
+IMAGES = (1, 4, 16)  # ours: most dialogues show few pictures
+TEXT = 128  # ours: tokens beside those of the pictures
+
+
+def make_buckets(tokens_per_image: int) -> tuple[Bucket, ...]:
+    """(T, M) with room for text; T is a multiple of 128.
+
+    One token an image gives ((256, 1), (256, 4), (256, 16)).
+    """
+    return tuple(
+        (TEXT * (1 + -(-images * tokens_per_image // TEXT)), images)
+        for images in IMAGES
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def make_steps(prefill: Callable, decode_step: Callable, max_new_tokens: int):
+    """Makes the two jitted programs of a model; the same arguments share them.
+
+    Returns:
+        first(params, batch) -> (token i32[B], cache), and
+        next(params, cache, token i32[B]) -> (token i32[B], cache).
+    """
+
+    def first(params, batch):
+        length = batch["tokens"].shape[1]
+        logits, cache = prefill(params, batch, length + max_new_tokens)
+        return jnp.argmax(logits, axis=-1).astype(jnp.int32), cache
+
+    def step(params, cache, token):
+        logits, cache = decode_step(params, cache, token)
+        return jnp.argmax(logits, axis=-1).astype(jnp.int32), cache
+
+    return jax.jit(first), jax.jit(step, donate_argnums=1)
+
+
+def stream(
+    predictor: Predictor, records: Sequence[Record], max_new_tokens: int
+) -> Iterator[np.ndarray]:
+    """Answers the last human turns of a batch of records, a token at a time.
+
+    Args:
+        predictor: the checkpoint; its batch size bounds the number of records.
+        records: questions; see `generate`.
+        max_new_tokens: where the answers are cut off.
+
+    Yields:
+        i32[len(records)], until all have ended with `<eos>`; an answer that has
+        ended goes on with `<eos>`.
+
+    Raises:
+        UserError: a prompt is longer than the model's context.
+    """
+    model, eos = predictor.model, predictor.tokenizer.eos_id
+    encoded = [predictor.encode(record, answer=False) for record in records]
+    longest = max(len(one.tokens) for one in encoded)
+    room = model.config.decoder.max_len - max_new_tokens
+    if longest > room:
+        raise UserError(
+            f"the dialogue has {longest} tokens, but the model's context holds {room} "
+            f"and an answer of {max_new_tokens}; begin a new one"
+        )
+    first, step = make_steps(model.prefill, model.decode_step, max_new_tokens)
+    most = max(len(one.images) for one in encoded)
+    bucket = choose_bucket(longest, most, predictor.buckets)
+    together = dataclasses.replace(predictor, buckets=(bucket,))
+    ((order, batch),) = together.batches(encoded)
+    token, cache = first(predictor.params, batch)
+    done = np.zeros(len(records), bool)
+    for number in range(max_new_tokens):
+        row = np.full(len(records), eos)
+        row[list(order)] = fetch(token)[: len(order)]
+        row[done] = eos
+        yield row
+        done |= row == eos
+        if done.all() or number == max_new_tokens - 1:
+            return
+        token, cache = step(predictor.params, cache, token)

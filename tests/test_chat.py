@@ -1,0 +1,78 @@
+"""The terminal dialogue: one-shot JSON, several turns, and mistakes of a person."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+
+from babyvlm_jax import chat
+from babyvlm_jax.data.images import encode_png
+from babyvlm_jax.data.schema import HUMAN, Record
+from babyvlm_jax.errors import UserError
+from tests.interchange.workdirs import make_workdir
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("chat")
+    make_workdir(made, "nursery")
+    for name, grey in (("a", 20), ("b", 200)):
+        picture = encode_png(np.full((8, 8, 3), grey, np.uint8))
+        (made / f"{name}.png").write_bytes(picture)
+    return made
+
+
+def run(folder, *args) -> int:
+    with pytest.raises(SystemExit) as stop:
+        chat.main([f"--checkpoint={folder / 'nursery'}", "--max-new-tokens=4", *args])
+    return stop.value.code
+
+
+def test_one_shot(folder, capsys):
+    args = ["--json", f"--image={folder / 'a.png'}", f"--image={folder / 'b.png'}"]
+    args += ["--ask=which? (a) <image> (b) <image>", "--ask=where is the dog"]
+    assert run(folder, *args, "--choices=a,b,ball", "--top=2") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [role for role, _ in found["turns"]] == ["human", "assistant"] * 2
+    assert found["answer"] == found["turns"][-1][1]
+    scores = [choice["log_likelihood"] for choice in found["choices"]]
+    assert len(scores) == 2 and scores[0] >= scores[1] and scores[1] < 0
+    assert 0 < sum(choice["share"] for choice in found["choices"]) <= 1
+
+
+def test_a_dialogue_on_the_terminal(folder, capsys, monkeypatch):
+    lines = ["/image nothing.png", f"/image {folder / 'a.png'}", "where is the ball?"]
+    lines += ["where is <image>", "/new", "look", "/quit", "never asked"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
+    assert run(folder, "--choices=a,b") == 0
+    out = capsys.readouterr().out
+    assert "error: no picture nothing.png" in out
+    assert "error: the question has 1 <image> marks for 0 pictures" in out
+    assert out.count("log-likelihood") == 4
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--json"], "give at least one --ask"),
+        (["--ask=x", "--top=0"], "--top=0: it must be at least 1"),
+        (["--ask=x", "--image=no.png"], "no picture no.png"),
+        (["--ask=x", "--tokenizer=no.model"], "no tokenizer no.model"),
+    ],
+)
+def test_mistakes_end_with_one_line(folder, capsys, args, message):
+    assert run(folder, *args) == 78
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and message in err and err.count("\n") == 1
+
+
+def test_pictures_stand_at_their_marks_or_in_front():
+    empty = Record("x", "chat")
+    asked = chat.add_question(empty, "what is it?", [b"1", b"2"])
+    assert asked.turns == ((HUMAN, "<image><image> what is it?"),)
+    assert asked.images == (b"1", b"2")
+    marked = chat.add_question(empty, "(a) <image> (b)", [b"1"])
+    assert marked.turns == ((HUMAN, "(a) <image> (b)"),)
+    with pytest.raises(UserError, match="2 <image> marks for 1 pictures"):
+        chat.add_question(empty, "<image> <image>", [b"1"])
