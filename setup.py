@@ -24,7 +24,6 @@ setup(
         "importlib_resources>=6.4",  # etils asks for it when TFDS opens its folders
         "jax>=0.10.2,<0.11",
         "jinja2>=3.1",
-        "matplotlib>=3.9",
         "ml_collections>=1.1,<2",
         "numpy>=2.0,<3",
         "optax>=0.2.8,<0.3",
