@@ -195,10 +195,11 @@ def instruct(root: str) -> ml_collections.ConfigDict:
     The published recipe mixes all tasks from the first step. Ours begins with lessons:
     to find the picture of a word, to tell seen from new and to tell a picture from its
     mirror image are learned in a jump, which comes within 300 steps of a task's own
-    and within 1,300 of a mixture hardly or not at all (findings).
+    and within 1,300 of a mixture hardly or not at all (findings). The place of a thing
+    follows, which is learned slowly.
     """
     c = phase(root)
-    c.num_steps = 1430
+    c.num_steps = 1520
     c.data.seq_len = 288  # a memory dialogue has up to 277 tokens
     c.data.max_images = 32  # a memory dialogue has 29 pictures
     c.data.batch_size = 4
@@ -212,14 +213,21 @@ def instruct(root: str) -> ml_collections.ConfigDict:
             devcv_memory_short=0.15,
             devcv_picture_vocabulary=0.15,
         ),
+        lesson(
+            120,
+            devcv_localize=1.0,
+            devcv_leftright=0.2,
+            devcv_memory_short=0.1,
+            devcv_picture_vocabulary=0.2,
+        ),
     )
     c.data.mixture = {
         "image_utterance": 0.5,
-        "devcv_picture_vocabulary": 0.5,
-        "devcv_picture_vocabulary_three": 0.5,
-        "devcv_localize": 1.8,
-        "devcv_leftright": 0.5,
-        "devcv_spatialdetails": 0.7,
+        "devcv_picture_vocabulary": 0.4,
+        "devcv_picture_vocabulary_three": 0.4,
+        "devcv_localize": 2.2,
+        "devcv_leftright": 0.4,
+        "devcv_spatialdetails": 0.5,
         "devcv_count": 0.7,
         "devcv_memory": 0.2,  # 15 answers each
         "devcv_memory_short": 0.15,
