@@ -129,7 +129,7 @@ def vision(root: str) -> ml_collections.ConfigDict:
     """DINO on the child's frames."""
     c = phase(root)
     c.loss = "dino"
-    c.num_steps = 100
+    c.num_steps = 60
     c.parts = ("vision",)
     c.data.mixture = {"frames": 1.0}
     c.data.batch_size = 32
@@ -179,7 +179,7 @@ def joint(root: str) -> ml_collections.ConfigDict:
     seconds, not days.
     """
     c = phase(root)
-    c.num_steps = 250
+    c.num_steps = 210
     c.data.mixture = {
         "image_utterance": 0.7,
         "video_utterance": 0.1,
@@ -199,22 +199,22 @@ def instruct(root: str) -> ml_collections.ConfigDict:
     follows, which is learned slowly.
     """
     c = phase(root)
-    c.num_steps = 1520
+    c.num_steps = 1320
     c.data.seq_len = 288  # a memory dialogue has up to 277 tokens
     c.data.max_images = 32  # a memory dialogue has 29 pictures
     c.data.batch_size = 4
     c.optim.lr_peak = 2e-3
     c.data.lessons = (
-        lesson(280, devcv_picture_vocabulary=1.0, devcv_picture_vocabulary_three=0.4),
-        lesson(220, devcv_memory_short=1.0, devcv_picture_vocabulary=0.3),
+        lesson(290, devcv_picture_vocabulary=1.0, devcv_picture_vocabulary_three=0.4),
+        lesson(190, devcv_memory_short=1.0, devcv_picture_vocabulary=0.3),
         lesson(
-            280,
+            250,
             devcv_leftright=1.0,
             devcv_memory_short=0.15,
             devcv_picture_vocabulary=0.15,
         ),
         lesson(
-            120,
+            110,
             devcv_localize=1.0,
             devcv_leftright=0.2,
             devcv_memory_short=0.1,
@@ -227,13 +227,13 @@ def instruct(root: str) -> ml_collections.ConfigDict:
         "devcv_picture_vocabulary_three": 0.4,
         "devcv_localize": 2.2,
         "devcv_leftright": 0.4,
-        "devcv_spatialdetails": 0.5,
+        "devcv_spatialdetails": 0.4,
         "devcv_count": 0.7,
         "devcv_memory": 0.2,  # 15 answers each
         "devcv_memory_short": 0.15,
         "devcv_compare_synthetic": 0.5,
         "devcv_compare_real": 0.2,
-        "devcv_vdr_binary": 1.0,
+        "devcv_vdr_binary": 1.3,
         "devcv_vdr_open": 0.1,
     }
     c.warm_start = from_phase(root, "joint")
