@@ -200,7 +200,7 @@ def instruct(root: str) -> ml_collections.ConfigDict:
     """
     c = phase(root)
     c.num_steps = 1320
-    c.data.seq_len = 288  # a memory dialogue has up to 277 tokens
+    c.data.seq_len = 288  # a memory dialogue has about 280 tokens
     c.data.max_images = 32  # a memory dialogue has 29 pictures
     c.data.batch_size = 4
     c.optim.lr_peak = 2e-3
