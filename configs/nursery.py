@@ -199,16 +199,21 @@ def instruct(root: str) -> ml_collections.ConfigDict:
     follows, which is learned slowly.
     """
     c = phase(root)
-    c.num_steps = 1320
+    c.num_steps = 1370
     c.data.seq_len = 288  # a memory dialogue has about 280 tokens
     c.data.max_images = 32  # a memory dialogue has 29 pictures
     c.data.batch_size = 4
     c.optim.lr_peak = 2e-3
     c.data.lessons = (
-        lesson(290, devcv_picture_vocabulary=1.0, devcv_picture_vocabulary_three=0.4),
-        lesson(190, devcv_memory_short=1.0, devcv_picture_vocabulary=0.3),
+        lesson(300, devcv_picture_vocabulary=1.0),
         lesson(
-            250,
+            200,
+            devcv_memory_short=1.0,
+            devcv_picture_vocabulary=0.2,
+            devcv_picture_vocabulary_three=0.2,
+        ),
+        lesson(
+            260,
             devcv_leftright=1.0,
             devcv_memory_short=0.15,
             devcv_picture_vocabulary=0.15,
