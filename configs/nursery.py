@@ -199,13 +199,13 @@ def instruct(root: str) -> ml_collections.ConfigDict:
     follows, which is learned slowly.
     """
     c = phase(root)
-    c.num_steps = 1370
+    c.num_steps = 1400
     c.data.seq_len = 288  # a memory dialogue has about 280 tokens
     c.data.max_images = 32  # a memory dialogue has 29 pictures
     c.data.batch_size = 4
     c.optim.lr_peak = 2e-3
     c.data.lessons = (
-        lesson(300, devcv_picture_vocabulary=1.0),
+        lesson(330, devcv_picture_vocabulary=1.0),
         lesson(
             200,
             devcv_memory_short=1.0,
