@@ -194,7 +194,7 @@ def instruct(root: str) -> ml_collections.ConfigDict:
 
     The published recipe mixes all tasks from the first step. Ours begins with lessons:
     to find the picture of a word, to tell seen from new and to tell a picture from its
-    mirror image are learned in a jump, which comes within 300 steps of a task's own
+    mirror image are learned in a jump, which comes within 320 steps of a task's own
     and within 1,300 of a mixture hardly or not at all (findings). The place of a thing
     follows, which is learned slowly.
     """
