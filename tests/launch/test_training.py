@@ -56,7 +56,7 @@ def losses(workdir):
 
 
 def config(world, **changes):
-    return tiny_run.config(world, num_steps=NUM_STEPS, **changes)
+    return tiny_run.config(world, **{"num_steps": NUM_STEPS, **changes})
 
 
 @pytest.fixture(scope="module")
