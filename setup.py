@@ -42,11 +42,11 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "prep": ["av>=14"],
+        "prep": ["av>=18.1"],
         "tpu": ["jax[tpu]>=0.10.2,<0.11"],
         "cuda": ["jax[cuda12]>=0.10.2,<0.11"],
         "torch": ["torch==2.13.0", "transformers>=5,<6"],
-        "test": ["av>=14", "hypothesis>=6.100", "pytest>=8.3", "ruff>=0.9"],
+        "test": ["av>=18.1", "hypothesis>=6.100", "pytest>=8.3", "ruff>=0.9"],
     },
     classifiers=[
         "Programming Language :: Python :: 3",

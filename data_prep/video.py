@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from babyvlm_jax.errors import UserError
 
@@ -75,11 +76,13 @@ def read_frames(
         wanted = set(range(info.num_frames) if indices is None else indices)
         missing = set(wanted)
         last = max(wanted, default=-1)
+        to_rgb = VideoReformatter()
         for frame in _decode(container, stream):
             index = _index(frame, stream)
             if index in missing:
                 missing.remove(index)
-                yield index, frame.to_ndarray(format="rgb24")
+                rgb = to_rgb.reformat(frame, format="rgb24", threads=1)
+                yield index, rgb.to_ndarray()
             if index >= last:
                 break
     if skipped is not None:

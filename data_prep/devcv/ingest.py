@@ -122,13 +122,19 @@ def decode(
         UserError: no frame of any recording could be decoded.
     """
     frames, problems = {split: [] for split in raw.SPLITS}, []
-    tasks = [(job, str(scratch / f"{i:06d}.rgb")) for i, job in enumerate(jobs)]
+    stores = [str(scratch / f"{i:06d}.rgb") for i in range(len(jobs))]
+    tasks = [(i, stores[i], job.read, _shapes(job)) for i, job in enumerate(jobs)]
     results = each(_decode_one, tasks)
-    for split, found, faults in tqdm(
+    for i, offsets, faults in tqdm(
         results, total=len(jobs), desc="decode frames", unit="recording"
     ):
-        frames[split] += found
-        problems += faults
+        job = jobs[i]
+        frames[job.split] += [
+            _frame(job.recording, frame, stores[i], offsets[frame.frame_index])
+            for frame in job.frames
+            if frame.frame_index in offsets
+        ]
+        problems += [f"{job.recording}: {fault}" for fault in faults]
     problems.sort()  # workers end in any order
     if not any(frames.values()):
         raise UserError(
@@ -149,27 +155,39 @@ def _without(frames, trained):
     return kept, leaked
 
 
-def _decode_one(job: Job, store: str) -> tuple[str, list[Frame], list[str]]:
-    by_index = {frame.frame_index: frame for frame in job.frames}
-    found, problems, skipped, offset = [], [], [], 0
+def _shapes(job):
+    return {f.frame_index: (f.height, f.width, 3) for f in job.frames}
+
+
+def _decode_one(
+    number: int,
+    store: str,
+    read: Callable[[list[int], list[int]], Iterable[tuple[int, np.ndarray]]],
+    shapes: dict[int, tuple[int, int, int]],
+) -> tuple[int, dict[int, int], list[str]]:
+    """Writes a recording's frames to `store`; (number, index -> offset, faults).
+
+    Annotations stay with the caller: to send them to a worker and back took longer
+    than to decode.
+    """
+    offsets, problems, skipped, end = {}, [], [], 0
     try:
         with open(store, "wb") as out:
-            for index, pixels in job.read(list(by_index), skipped):
-                frame = by_index[index]
-                if pixels.shape != (frame.height, frame.width, 3):
+            for index, pixels in read(list(shapes), skipped):
+                high, wide, _ = shapes[index]
+                if pixels.shape != shapes[index]:
                     problems.append(
-                        f"{job.recording}: frame {index} is {pixels.shape[1]}x"
-                        f"{pixels.shape[0]}, its annotation says "
-                        f"{frame.width}x{frame.height}"
+                        f"frame {index} is {pixels.shape[1]}x{pixels.shape[0]}, "
+                        f"its annotation says {wide}x{high}"
                     )
                     continue
                 out.write(pixels.tobytes())
-                found.append(_frame(job.recording, frame, store, offset))
-                offset += pixels.size
+                offsets[index] = end
+                end += pixels.size
     except UserError as error:
         problems.append(str(error))
-    problems += [f"{job.recording}: frame {i} cannot be decoded" for i in skipped]
-    return job.split, found, problems
+    problems += [f"frame {i} cannot be decoded" for i in skipped]
+    return number, offsets, problems
 
 
 def _frame(recording, frame, store, offset) -> Frame:
