@@ -14,7 +14,7 @@ import numpy as np
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
 from babyvlm_jax.evals.reader import Piece, Reader, fetch
 
-_STEP = 8  # ours: lengths T are multiples of it, to compile rarely
+_STEP = 16  # ours: T and K are multiples of it, to compile rarely
 
 
 class Answer(NamedTuple):
@@ -60,7 +60,7 @@ def score_answers(
 
     Args:
         reader: the checkpoint.
-        table: visual tokens, as the batches of this cache had them.
+        table: visual tokens; answers show none, so that one picture's serve.
         logits: f32[B, V] of what follows the question.
         cache: holds the question, and has room for `room(answers)` tokens.
         answers: per row those that are offered.
@@ -71,8 +71,8 @@ def score_answers(
         Per row f64[number of its answers].
     """
     pieces = [branches(offered) for offered in answers]
-    batch = reader.put(pieces, room(answers)) | {"visual": table}
-    width = max(len(offered) for offered in answers)
+    batch = reader.put(pieces, room(answers)) | {"visual": table[:1]}
+    width = _padded(max(len(offered) for offered in answers))
     firsts = [_firsts(offered, width) for offered in answers]
     firsts = reader.put(firsts, width)
     found = make_scores(reader.model.branch)(
@@ -118,9 +118,12 @@ def branches(answers: Sequence[Answer]) -> Piece:
 
 
 def room(answers: Sequence[Sequence[Answer]]) -> int:
-    """T: places that the answers to any one question take, to a multiple of 8."""
-    longest = max(sum(len(a.ids) - 1 for a in offered) for offered in answers)
-    return max(1, -(-longest // _STEP)) * _STEP
+    """T: places that the answers to any one question take, to a multiple of 16."""
+    return _padded(max(sum(len(a.ids) - 1 for a in offered) for offered in answers))
+
+
+def _padded(number: int) -> int:
+    return max(1, -(-number // _STEP)) * _STEP
 
 
 def _firsts(answers, width) -> Piece:

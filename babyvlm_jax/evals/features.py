@@ -17,6 +17,8 @@ from babyvlm_jax.data.images import preprocess
 from babyvlm_jax.evals.reader import Piece, Reader
 from babyvlm_jax.sharding import put_batch
 
+_LEAST_BATCHES = 16  # ours
+
 
 @functools.lru_cache(maxsize=8)
 def make_encode(encode_images: Callable) -> Callable:
@@ -39,8 +41,8 @@ class Features:
     """The visual tokens of some pictures, on every device.
 
     Attributes:
-        table: [N, P, D]; N is a power of two times the batch size, so that few shapes
-            occur.
+        table: [N, P, D]; N is a power of two times the batch size, 16 at least, so
+            that few shapes occur.
     """
 
     def __init__(self, reader: Reader):
@@ -81,7 +83,7 @@ class Features:
 
     def _empty(self, number):
         reader = self._reader
-        side, rows = reader.image_size, reader.batch_size
+        side, rows = reader.image_size, _LEAST_BATCHES * reader.batch_size
         while rows < number:
             rows *= 2
         one = jax.ShapeDtypeStruct((reader.batch_size, side, side, 3), jnp.uint8)

@@ -27,12 +27,12 @@ def test_an_answer_without_words_has_no_place():
     assert piece.segment_ids.tolist() == [2]
 
 
-def test_room_is_a_multiple_of_eight():
-    one, four = answer(7, EOS), answer(1, 2, 3, 4, EOS)
-    assert room([[one]]) == 8
-    assert room([[four, four]]) == 8
-    assert room([[one], [four, four, one]]) == 16
-    assert room([[answer(EOS)]]) == 8
+def test_room_is_a_multiple_of_sixteen():
+    one, five = answer(7, EOS), answer(1, 2, 3, 4, 5, EOS)
+    assert room([[one]]) == 16
+    assert room([[five, five, five, one]]) == 16
+    assert room([[one], [five, five, five, one, one]]) == 32
+    assert room([[answer(EOS)]]) == 16
 
 
 def test_tokens_of_an_answer_and_its_end():

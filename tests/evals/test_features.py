@@ -24,7 +24,7 @@ def encoded(visual, images):
 def test_each_picture_is_encoded_once_and_found_by_its_bytes(reader):
     features = Features(reader)
     features.hold([picture(5), picture(7), picture(5), picture(9)])
-    assert features.table.shape == (4, 2, 1)
+    assert features.table.shape == (16 * reader.batch_size, 2, 1)
     assert np.asarray(features.table)[:3, :, 0].tolist() == [[5, 5], [7, 7], [9, 9]]
     one = encoded([-1, 0, 1, 2, 3], (picture(9), picture(5)))
     assert features.piece(one).visual_index.tolist() == [-1, 4, 5, 0, 1]
