@@ -22,6 +22,14 @@ TEXT = "<image> (A) top left (B) top right (C) bottom left (D) bottom right"
 ITEMS = [record("localize", TEXT, "A", name=f"i{k}", first=9 * k) for k in range(6)]
 ITEMS += [memory(6, name=f"m{k}") for k in range(3)]
 ROOT = pathlib.Path(__file__).parents[2]
+# The fakes hold arrays, so the processes meet before these are imported.
+ONE_OF_TWO = """
+import json, sys, jax
+port, number = sys.argv[1:]
+jax.distributed.initialize(f"localhost:{port}", 2, int(number))
+from tests.evals.test_processes import answers
+print(json.dumps(answers(jax.devices())))
+"""
 
 
 def answers(devices):
@@ -34,23 +42,14 @@ def answers(devices):
     return replies, [np.concatenate(rounds).tolist() for rounds in found]
 
 
-def main(port: str, process: str) -> None:
-    """What each of the two processes does."""
-    jax.distributed.initialize(f"localhost:{port}", 2, int(process))
-    print(json.dumps(answers(jax.devices())))
-
-
 def test_two_processes_answer_as_one():
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    code = (
-        "import sys; from tests.evals import test_processes as t; t.main(*sys.argv[1:])"
-    )
     settings = {"JAX_NUM_CPU_DEVICES": "2", "JAX_PLATFORMS": "cpu"}
     both = [
         subprocess.Popen(
-            [sys.executable, "-c", code, str(port), str(number)],
+            [sys.executable, "-c", ONE_OF_TWO, str(port), str(number)],
             cwd=ROOT,
             env=os.environ | settings | {"PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
@@ -58,7 +57,8 @@ def test_two_processes_answer_as_one():
         )
         for number in range(2)
     ]
-    said = [json.loads(one.communicate(timeout=600)[0]) for one in both]
+    out = [one.communicate(timeout=600)[0] for one in both]
+    said = [json.loads(lines.splitlines()[-1]) for lines in out]  # Gloo prints, too
     assert said[0] == said[1]
     replies, likelihoods = answers(jax.devices()[:4])
     assert said[0] == [replies, likelihoods]

@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -198,9 +199,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        prepare(pathlib.Path(folder))
-        outcomes = run(args.runs, args.seed, pathlib.Path(folder))
+    # A TemporaryDirectory would be removed by the first forked process that ends.
+    folder = pathlib.Path(tempfile.mkdtemp())
+    try:
+        prepare(folder)
+        outcomes = run(args.runs, args.seed, folder)
+    finally:
+        shutil.rmtree(folder)
     sys.exit(0 if all(one.equal for one in outcomes) else 1)
 
 
