@@ -93,8 +93,8 @@ def make_split(
     make_folder(job.staging.parent, f"--out={job.out}")
     with held(job.staging.parent):
         _begin(job)
-        bar = tqdm(range(num_chunks), f"{job.name}/{job.split}", unit="part")
-        reports = [_chunk(job, number, make) for number in bar]
+        with tqdm(range(num_chunks), f"{job.name}/{job.split}", unit="part") as bar:
+            reports = [_chunk(job, number, make) for number in bar]
         summary = {
             **summarise(reports),
             "identity": job.wanted,

@@ -61,7 +61,7 @@ class Neighbours:
         mask = jax.device_put(mask, self._sharded())
         numbers = np.empty((len(targets), k), np.int32)
         distances = np.empty((len(targets), k), np.float32)
-        bar = tqdm(total=len(targets), desc=f"{k} nearest", unit="picture")
+        bar = tqdm(total=len(targets), desc=f"{k} nearest", leave=False)
         for first in range(0, len(targets), self._block):
             part = targets[first : first + self._block].astype(np.float32)
             missing = self._block - len(part)  # so that it compiles once

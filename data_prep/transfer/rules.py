@@ -96,8 +96,8 @@ def rewrite(caption: str, everyday: set[str]) -> Answer:
 
 
 def _thing(caption: str, everyday: set[str]) -> _Thing | None:
-    clause = next((part for part in _CLAUSE.split(caption.lower()) if part.strip()), "")
-    group, rest = _first_group(_WORD.findall(clause), everyday)
+    clauses = map(_WORD.findall, _CLAUSE.split(caption.lower()))
+    group, rest = _first_group(next(filter(None, clauses), []), everyday)
     if not group or group[-1] not in everyday:
         return None
     head = group[-1]

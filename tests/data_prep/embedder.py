@@ -33,6 +33,8 @@ class Colours:
         """u8[N, S, S, 3] -> f32[N, D]."""
         self.image_batches.append(len(images))
         named = np.array(list(COLOURS.values()), np.float32)
+        step = max(1, images.shape[1] // 16)  # a few of them say what colours there are
+        images = images[:, step // 2 :: step, step // 2 :: step]
         pixels = images.reshape(len(images), -1, 1, 3).astype(np.float32)
         nearest = np.square(pixels - named).sum(-1).argmin(-1)
         shares = np.stack([np.bincount(row, minlength=len(named)) for row in nearest])

@@ -83,7 +83,7 @@ def test_sparse_with_full_lists_is_dense(shape):
 @pytest.mark.parametrize("seed", range(3))
 def test_short_lists_grow_until_the_optimum_is_certain(seed):
     targets, candidates = _crowded(seed)
-    found = sparse(targets, candidates, Limits(k=2, passes=10))
+    found = sparse(targets, candidates, Limits(k=2, passes=50))
     optimum = _optimum(targets, candidates)
     assert found.is_optimal
     assert len(found.passes) > 2

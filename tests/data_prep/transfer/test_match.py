@@ -9,7 +9,7 @@ import pytest
 from babyvlm_jax.data.config import DataConfig
 from babyvlm_jax.data.packed import Rows
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.data.tokenizer import Tokenizer
+from babyvlm_jax.data.tokenizer import train
 from configs.v1 import PAIRS, connector, joint
 from data_prep.transfer import match as module
 from data_prep.transfer.assignment import distances_of, exact
@@ -199,17 +199,13 @@ def test_a_corpus_that_changed_is_not_written_from(transfer, tmp_path, capsys):
 @pytest.fixture(scope="module")
 def tokenizer(transfer):
     shards, _ = transfer
-    words = {
-        w for r in RecordSource(shards, "filtered", "train") for w in r.turns[1][1]
-    }
-    del words
     path = shards.parent / "tokenizer.model"
     texts = [
         record.turns[1][1]
         for name in ("filtered", "transferred", "general_random")
         for record in RecordSource(shards, name, "train")
     ]
-    Tokenizer.train(texts, path, 64)
+    path.write_bytes(train(texts, 300))
     return path
 
 
