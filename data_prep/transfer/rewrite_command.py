@@ -35,6 +35,7 @@ from data_prep.transfer.rewrite import (
     FAILED,
     SUMMARY,
     TABLE,
+    AsTheyAre,
     Model,
     Rewriter,
     Rules,
@@ -59,7 +60,12 @@ def add_parser(commands) -> None:
     add("--split", default="train", help="default: train")
     add("--out", required=True, metavar="DIR", help="folder of the transfer")
     add("--limit", type=int, metavar="N", help="only the first N records")
-    add("--rewriter", choices=("rules", "chat"), default="rules")
+    add(
+        "--rewriter",
+        choices=("rules", "chat", "none"),
+        default="rules",
+        help="none keeps every caption as it is (default rules)",
+    )
     add("--debug", action="store_true", help="show tracebacks")
     own = top.add_argument_group("rules")
     add = own.add_argument
@@ -112,7 +118,7 @@ def run(args: argparse.Namespace) -> None:
     rewriter = _rewriter(args, out)
     if args.dry_run:
         if not isinstance(rewriter, Model):
-            raise UserError("--dry-run is for --rewriter=chat; rules cost nothing")
+            raise UserError("--dry-run is for --rewriter=chat; others cost nothing")
         captions, _ = read_captions(source, args.limit)
         rewriter.tell(list(dict.fromkeys(caption.text for caption in captions)))
         return
@@ -129,6 +135,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _rewriter(args, out: Path) -> Rewriter:
+    if args.rewriter == "none":
+        return AsTheyAre()
     if args.rewriter == "rules":
         if args.target is None:
             raise UserError("--rewriter=rules needs --target=SHARDS, whose words count")

@@ -28,6 +28,13 @@ from data_prep.transfer.words import (
 VERSION = 1  # of the rules: another one makes other utterances
 MIN_COUNT = 3  # V1's own limit for a word to be in the vocabulary
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+# "a photo of", "there is", "a group of": what it is about comes after
+_LEAD = re.compile(
+    r"^\W*(?:(?:there|this|these|that|it|here)(?: is| are|'s) "
+    r"|(?:look at|see) "
+    r"|(?:an? |the )?(?:\w+ )?(?:photo|photograph|picture|image|drawing|illustration|"
+    r"painting|view|pair|group|bunch|couple|pile|piece|set|close[ -]?up) of )"
+)
 _CLAUSE = re.compile(r"[,.;:|!?()\[\]/\"]| - ")
 
 ONE = (
@@ -96,7 +103,10 @@ def rewrite(caption: str, everyday: set[str]) -> Answer:
 
 
 def _thing(caption: str, everyday: set[str]) -> _Thing | None:
-    clauses = map(_WORD.findall, _CLAUSE.split(caption.lower()))
+    text, last = caption.lower(), None
+    while text != last:
+        text, last = _LEAD.sub("", text), text
+    clauses = map(_WORD.findall, _CLAUSE.split(text))
     group, rest = _first_group(next(filter(None, clauses), []), everyday)
     if not group or group[-1] not in everyday:
         return None

@@ -73,6 +73,14 @@ def test_rules_need_no_network(shards, tmp_path, capsys):
     assert _run(*_rules(shards, out)) == 0  # done already
 
 
+def test_captions_may_stay_as_they_are(shards, tmp_path):
+    out = tmp_path / "transfer"
+    flags = ("--name=general", f"--out={out}", "--rewriter=none")
+    assert _run("rewrite", shards, *flags) == 0
+    rows = _rows(out).values()
+    assert all(row["keep"] and row["utterance"] == row["caption"] for row in rows)
+
+
 def test_a_model_is_asked_once_about_each_caption(
     shards, tmp_path, monkeypatch, capsys
 ):
@@ -153,7 +161,7 @@ def test_a_server_that_fails_is_exit_code_75(shards, tmp_path, capsys):
         (["--rewriter=chat", "--endpoint=http://a:b@h", "--model=m"], "see --key-env"),
         ([], "needs --target"),
         (["--target=.", "--limit=0"], "--limit=0"),
-        (["--dry-run", "--target=SHARDS"], "rules cost nothing"),
+        (["--dry-run", "--target=SHARDS"], "others cost nothing"),
         (
             ["--rewriter=chat", "--endpoint=http://h", "--model=m", "--max-cost=1"],
             "needs --price-in",

@@ -33,6 +33,11 @@ def _about(caption):
         ("", None),
         ("12345 !!", None),
         ("- (ball) -", ("", "ball", None)),
+        ("there is a close up of a red ball", ("red", "ball", None)),
+        ("A black and white photo of a dog", None),  # "a black", and so it stays out
+        ("an old photo of two dogs", ("two", "dogs", None)),
+        ("it's a group of balls on a bed", ("", "balls", None)),
+        ("this is a picture", None),
     ],
 )
 def test_what_a_caption_is_about(caption, about):
