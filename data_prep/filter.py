@@ -25,7 +25,13 @@ import numpy as np
 from babyvlm_jax.data.schema import ASSISTANT, IMAGE_MARK, Record, RecordSource
 from babyvlm_jax.data.shards import splits_of
 from babyvlm_jax.errors import UserError, run_main
-from data_prep.importing.flags import check_name, check_out, command_parser
+from data_prep.importing.flags import (
+    add_embedding_flags,
+    check_embedding_flags,
+    check_name,
+    check_out,
+    command_parser,
+)
 from data_prep.raw import read_json
 from data_prep.stages import histogram
 from data_prep.stages.embedding import Batches, embedder_facts, make_embedder
@@ -56,28 +62,6 @@ def parser() -> argparse.ArgumentParser:
     add_embedding_flags(top)
     add("--debug", action="store_true", help="show tracebacks")
     return top
-
-
-def add_embedding_flags(top: argparse.ArgumentParser) -> None:
-    """How pictures and texts are brought to an embedder."""
-    top.add_argument(
-        "--image-size",
-        type=int,
-        default=224,
-        metavar="PIXELS",
-        help="side of the squares that the embedder sees (default 224)",
-    )
-    top.add_argument(
-        "--batch-size", type=int, default=256, help="of the embedder (default 256)"
-    )
-
-
-def check_embedding_flags(args: argparse.Namespace) -> None:
-    """Raises UserError unless the sizes are positive."""
-    for flag in ("image_size", "batch_size"):
-        if vars(args)[flag] < 1:
-            name = flag.replace("_", "-")
-            raise UserError(f"--{name}={vars(args)[flag]}; give 1 or more")
 
 
 def pair_of(record: Record) -> tuple[bytes, str]:

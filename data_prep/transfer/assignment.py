@@ -3,16 +3,17 @@
 `exact` looks at every pair. `sparse` looks at lists of near candidates and still
 knows how far it is from the optimum:
 
-1. Each target has a list of its k nearest candidates, and beside them the choice to
-   stay open, at the price of the last one on its list. Whatever is not on the list
-   costs at least that much, so the cheapest choice for all (a full matching that always
-   exists) costs no more than the optimum: a lower bound.
+1. The nearest candidates of each target are found once. Its list is the first k of
+   them, and beside them the choice to stay open, at the price of the last one on the
+   list. Whatever is not on the list costs at least that much, so the cheapest choice
+   for all (a full matching, which always exists) costs no more than the optimum: a
+   lower bound.
 2. Targets that stay open get lists twice as long, and all is matched again. If none
    stays open, the matching is the optimum of all pairs.
-3. Targets that are open when there have been enough passes, or edges, are matched among
-   the candidates that are left, by the same means.
+3. Targets that are open when the lists cannot grow any more are matched among the
+   candidates that are left, by the same means.
 
-Axes: N targets, M candidates, D width, E edges.
+Axes: N targets, M candidates, D width, W entries of the longest list, E edges.
 """
 
 import dataclasses
@@ -27,7 +28,8 @@ from data_prep.transfer.neighbours import Neighbours
 
 OPEN = -1
 K = 32
-PASSES = 4
+WIDEST = 256
+PASSES = 8
 MAX_EDGES = 16_000_000  # ours: about a gigabyte while they are matched
 DENSE_PAIRS = 50_000_000  # ours: 0.4 GB of distances
 ROUNDING = 1e-6  # of a distance computed in f32; open must cost more than the last
@@ -39,12 +41,14 @@ class Limits:
 
     Attributes:
         k: candidates on a list at first.
+        widest: candidates on a list at most.
         passes: matchings of all targets, at most.
         max_edges: entries of all lists together, at most.
         dense_pairs: fewer pairs than this are matched exactly at the end.
     """
 
     k: int = K
+    widest: int = WIDEST
     passes: int = PASSES
     max_edges: int = MAX_EDGES
     dense_pairs: int = DENSE_PAIRS
@@ -98,75 +102,55 @@ def sparse(
         limits: how hard to try.
     """
     neighbours = Neighbours(candidates)
-    lists = _Lists.near(neighbours, targets, min(limits.k, len(candidates)))
+    lists = _Lists.near(neighbours, targets, limits)
     passes = []
     while True:
         chosen, bound = _match(lists)
         left = np.flatnonzero(chosen == OPEN)
         passes.append({"edges": lists.num_edges, "open": len(left)})
-        longer = lists.num_edges + lists.widths[left].sum()
-        if not len(left) or len(passes) == limits.passes or longer > limits.max_edges:
+        longer = lists.lengthened(left)
+        grows = lists.num_edges < longer.num_edges <= limits.max_edges
+        if not len(left) or len(passes) == limits.passes or not grows:
             break
-        lists = lists.lengthened(neighbours, targets, left)
+        lists = longer
+    is_optimal = not len(left)
     _fill(chosen, neighbours, targets, candidates, limits)
-    return Matching(chosen, bound, not len(left), tuple(passes))
+    return Matching(chosen, bound, is_optimal, tuple(passes))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Lists:
-    """Candidates near to targets, as edges in order of their targets.
+    """Candidates near to targets, and how many of them count for each.
 
     Attributes:
-        widths: i64[N] entries of each list.
-        numbers: i32[E] candidates.
-        distances: f32[E] of them, those of a list ascending.
-        num_candidates: M; a list of all of them leaves nothing else to choose.
+        numbers: i32[N, W] candidates, the nearest first.
+        distances: f32[N, W] of them.
+        widths: i64[N] entries that are on a target's list.
+        is_whole: whether W is all there are: then nothing else can be chosen.
     """
 
-    widths: np.ndarray
     numbers: np.ndarray
     distances: np.ndarray
-    num_candidates: int
+    widths: np.ndarray
+    is_whole: bool
 
     @classmethod
-    def near(cls, neighbours, targets, k, allowed=None) -> "_Lists":
-        numbers, distances = neighbours.nearest(targets, k, allowed)
-        whole = neighbours.size if allowed is None else int(allowed.sum())
-        widths = np.full(len(targets), k)
-        return cls(widths, numbers.ravel(), distances.ravel(), whole)
+    def near(cls, neighbours, targets, limits, allowed=None) -> "_Lists":
+        there = neighbours.size if allowed is None else int(allowed.sum())
+        widest = min(max(limits.k, limits.widest), there)
+        numbers, distances = neighbours.nearest(targets, widest, allowed)
+        widths = np.full(len(targets), min(limits.k, widest))
+        return cls(numbers, distances, widths, widest == there)
 
     @property
     def num_edges(self) -> int:
-        return len(self.numbers)
+        return int(self.widths.sum())
 
-    @property
-    def rows(self) -> np.ndarray:
-        """i64[E] the target of each edge."""
-        return np.repeat(np.arange(len(self.widths)), self.widths)
-
-    def lengthened(self, neighbours, targets, which: np.ndarray) -> "_Lists":
-        """The lists of the targets `which`, twice as long or whole."""
-        stays = np.ones(len(self.widths), bool)
-        stays[which] = False
-        keep = stays[self.rows]
-        rows = [self.rows[keep]]
-        numbers, distances = [self.numbers[keep]], [self.distances[keep]]
+    def lengthened(self, which: np.ndarray) -> "_Lists":
+        """With the lists of the targets `which` twice as long, if there is more."""
         widths = self.widths.copy()
-        for width in np.unique(self.widths[which]):
-            part = which[self.widths[which] == width]
-            wider = min(2 * int(width), self.num_candidates)
-            found = neighbours.nearest(targets[part], wider)
-            rows.append(np.repeat(part, wider))
-            numbers.append(found[0].ravel())
-            distances.append(found[1].ravel())
-            widths[part] = wider
-        order = np.argsort(np.concatenate(rows), kind="stable")
-        return _Lists(
-            widths,
-            np.concatenate(numbers)[order],
-            np.concatenate(distances)[order],
-            self.num_candidates,
-        )
+        widths[which] = np.minimum(2 * widths[which], self.numbers.shape[1])
+        return dataclasses.replace(self, widths=widths)
 
 
 def _match(lists: _Lists) -> tuple[np.ndarray, float]:
@@ -175,19 +159,20 @@ def _match(lists: _Lists) -> tuple[np.ndarray, float]:
     Returns:
         i64[N] candidates or OPEN, and a lower bound of the total distance.
     """
-    num_rows = len(lists.widths)
-    ends = np.cumsum(lists.widths)
-    price = lists.distances[ends - 1].astype(np.float64) + ROUNDING
-    may_open = np.flatnonzero(lists.widths < lists.num_candidates)
+    num_rows, widest = lists.numbers.shape
+    listed = np.arange(widest) < lists.widths[:, None]
+    last = lists.distances[np.arange(num_rows), lists.widths - 1]
+    can_open = np.flatnonzero(~lists.is_whole | (lists.widths < widest))
     # columns that nobody has on the list would only cost time
-    used, columns = np.unique(lists.numbers, return_inverse=True)
-    open_columns = len(used) + np.arange(len(may_open))
+    used, columns = np.unique(lists.numbers[listed], return_inverse=True)
+    open_columns = len(used) + np.arange(len(can_open))
+    weights = [lists.distances[listed], last[can_open].astype(np.float64) + ROUNDING]
+    rows = [np.repeat(np.arange(num_rows), lists.widths), can_open]
+    columns = np.concatenate([columns, open_columns]).astype(np.int32)
     # 1 is added to all, since an edge of weight 0 is none
-    weights = np.concatenate([lists.distances.astype(np.float64), price[may_open]]) + 1
-    rows = np.concatenate([lists.rows, may_open])
-    columns = np.concatenate([columns, open_columns])
     graph = csr_array(
-        (weights, (rows, columns)), shape=(num_rows, len(used) + len(may_open))
+        (1 + np.concatenate(weights), (np.concatenate(rows).astype(np.int32), columns)),
+        shape=(num_rows, len(used) + len(can_open)),
     )
     found_rows, found = min_weight_full_bipartite_matching(graph)
     total = float(graph[found_rows, found].sum()) - num_rows
@@ -206,6 +191,4 @@ def _fill(chosen, neighbours, targets, candidates, limits) -> None:
             chosen[left] = places[exact(targets[left], candidates[places]).chosen]
             return
         # open costs more than the last on a list, so somebody takes a candidate
-        k = min(limits.k, len(places))
-        near = _Lists.near(neighbours, targets[left], k, free)
-        chosen[left] = _match(near)[0]
+        chosen[left] = _match(_Lists.near(neighbours, targets[left], limits, free))[0]

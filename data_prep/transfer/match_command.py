@@ -20,7 +20,7 @@ from typing import Any
 
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.errors import UserError
-from data_prep.filter import add_embedding_flags, check_embedding_flags
+from data_prep.importing.flags import add_embedding_flags, check_embedding_flags
 from data_prep.stages.embedding import Batches, embedder_facts, make_embedder
 from data_prep.transfer import assignment
 from data_prep.transfer.match import METHODS, SUMMARY, TABLE, Settings, match_corpus
@@ -47,7 +47,8 @@ def add_parser(commands) -> None:
     add("--method", choices=METHODS, default=METHODS[0], help="default: auto")
     add("--num-targets", type=int, metavar="N", help="so many, drawn; default all")
     add("--k", type=int, default=assignment.K, help="candidates on a list at first")
-    add("--passes", type=int, default=assignment.PASSES, help="default: 4")
+    add("--widest", type=int, default=assignment.WIDEST, help="and at most")
+    add("--passes", type=int, default=assignment.PASSES, help="of lists that grow")
     add(
         "--max-edges",
         type=int,
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
         UserError: a bad flag or input.
     """
     check_embedding_flags(args)
-    for flag in ("num_targets", "k", "passes", "max_edges", "subsample"):
+    for flag in ("num_targets", "k", "widest", "passes", "max_edges", "subsample"):
         value = vars(args)[flag]
         if value is not None and value < 1:
             raise UserError(f"--{flag.replace('_', '-')}={value}; give 1 or more")
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
         embedder=embedder_facts(args.embedder),
         batches=Batches(embedder, args.image_size, args.batch_size),
         method=args.method,
-        limits=assignment.Limits(args.k, args.passes, args.max_edges),
+        limits=assignment.Limits(args.k, args.widest, args.passes, args.max_edges),
         num_targets=args.num_targets,
         subsample=args.subsample,
         seed=args.seed,

@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-from data_prep.transfer.assignment import PASSES, K, Limits, exact, sparse
+from data_prep.transfer.assignment import PASSES, WIDEST, K, Limits, exact, sparse
 from data_prep.transfer.quality import compare
 
 SHARES = (0.5, 0.3, 0.2)  # of the squared norm: common direction, group, the picture's
@@ -70,7 +70,7 @@ def table(args: argparse.Namespace) -> list[str]:
         "edges, open in each pass |",
         "|---|---|---|---|---|---|---|",
     ]
-    limits = Limits(k=args.k, passes=args.passes)
+    limits = Limits(k=args.k, widest=args.widest, passes=args.passes)
     methods = {f"sparse, k = {args.k}": lambda: sparse(targets, candidates, limits)}
     if args.exact:
         methods["exact"] = lambda: exact(targets, candidates)
@@ -103,6 +103,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=200_000)
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--k", type=int, default=K)
+    parser.add_argument("--widest", type=int, default=WIDEST)
     parser.add_argument("--passes", type=int, default=PASSES)
     parser.add_argument("--subsample", type=int, default=1000)
     parser.add_argument("--exact", action="store_true", help="the optimum beside it")

@@ -1,5 +1,7 @@
 """One-to-one matchings: optimal where it says so, bounded where it does not."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -83,7 +85,7 @@ def test_sparse_with_full_lists_is_dense(shape):
 @pytest.mark.parametrize("seed", range(3))
 def test_short_lists_grow_until_the_optimum_is_certain(seed):
     targets, candidates = _crowded(seed)
-    found = sparse(targets, candidates, Limits(k=2, passes=50))
+    found = sparse(targets, candidates, Limits(k=2, widest=90, passes=50))
     optimum = _optimum(targets, candidates)
     assert found.is_optimal
     assert len(found.passes) > 2
@@ -93,10 +95,13 @@ def test_short_lists_grow_until_the_optimum_is_certain(seed):
     assert optimum - 1e-3 <= found.bound <= optimum + 1e-6
 
 
-@pytest.mark.parametrize("limits", [Limits(k=2, passes=1), Limits(k=2, max_edges=150)])
+@pytest.mark.parametrize(
+    "limits",
+    [Limits(k=2, passes=1), Limits(k=2, widest=4), Limits(k=2, max_edges=150)],
+)
 @pytest.mark.parametrize("dense_pairs", [0, 10**6])
 def test_what_stays_open_is_filled_and_the_bound_holds(limits, dense_pairs):
-    limits = Limits(limits.k, limits.passes, limits.max_edges, dense_pairs)
+    limits = dataclasses.replace(limits, dense_pairs=dense_pairs)
     targets, candidates = _crowded(4)
     found = sparse(targets, candidates, limits)
     optimum = _optimum(targets, candidates)
@@ -114,7 +119,7 @@ def test_targets_that_are_all_the_same_get_different_candidates():
     rng = np.random.default_rng(6)
     targets = np.repeat(_unit(rng, 1), 40, axis=0)
     candidates = np.repeat(_unit(rng, 1), 41, axis=0)
-    found = sparse(targets, candidates, Limits(k=3, passes=2, dense_pairs=0))
+    found = sparse(targets, candidates, Limits(k=3, widest=3, dense_pairs=0))
     _total(targets, candidates, found)
 
 

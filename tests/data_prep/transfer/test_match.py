@@ -84,7 +84,7 @@ def test_the_summary_compares_with_chance_and_with_the_optimum(transfer):
 def test_sparse_finds_the_same_total(transfer, tmp_path):
     shards, out = transfer
     assert rewrite(shards, tmp_path) == 0
-    sparse = ("--method=sparse", "--k=3", "--passes=9", "--subsample=6")
+    sparse = ("--method=sparse", "--k=3", "--widest=36", "--passes=9", "--subsample=6")
     assert match(shards, tmp_path, *sparse) == 0
     assert sum(_pairs(tmp_path)["distance"]) == pytest.approx(
         sum(_pairs(out)["distance"]), abs=1e-4
