@@ -23,6 +23,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+from tqdm import tqdm
 
 from data_prep.transfer.neighbours import Neighbours
 
@@ -104,15 +105,18 @@ def sparse(
     neighbours = Neighbours(candidates)
     lists = _Lists.near(neighbours, targets, limits)
     passes = []
-    while True:
-        chosen, bound = _match(lists)
-        left = np.flatnonzero(chosen == OPEN)
-        passes.append({"edges": lists.num_edges, "open": len(left)})
-        longer = lists.lengthened(left)
-        grows = lists.num_edges < longer.num_edges <= limits.max_edges
-        if not len(left) or len(passes) == limits.passes or not grows:
-            break
-        lists = longer
+    with tqdm(desc="matching", unit="pass") as bar:
+        while True:
+            chosen, bound = _match(lists)
+            left = np.flatnonzero(chosen == OPEN)
+            passes.append({"edges": lists.num_edges, "open": len(left)})
+            bar.set_postfix(passes[-1])
+            bar.update()
+            longer = lists.lengthened(left)
+            grows = lists.num_edges < longer.num_edges <= limits.max_edges
+            if not len(left) or len(passes) == limits.passes or not grows:
+                break
+            lists = longer
     is_optimal = not len(left)
     _fill(chosen, neighbours, targets, candidates, limits)
     return Matching(chosen, bound, is_optimal, tuple(passes))
