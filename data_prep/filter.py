@@ -18,6 +18,7 @@ import argparse
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,10 @@ CHUNK = 4096  # pairs of a shard
 THRESHOLD = 0.2  # BabyVLM V1 and V2
 
 
+class NothingKept(UserError):
+    """No pair of a split is above the threshold."""
+
+
 def parser() -> argparse.ArgumentParser:
     """The flags."""
     top = command_parser("data_prep.filter", __doc__)
@@ -58,7 +63,11 @@ def parser() -> argparse.ArgumentParser:
     add("--out", required=True, metavar="SHARDS", help="may be the same folder")
     add("--name", default="image_utterance", help="default: image_utterance")
     add("--as", dest="new_name", default="filtered", help="default: filtered")
-    add("--split", action="append", help="default: every split")
+    add(
+        "--split",
+        action="append",
+        help="default: every split; one of which nothing is left is left out",
+    )
     add_embedding_flags(top)
     add("--debug", action="store_true", help="show tracebacks")
     return top
@@ -124,7 +133,7 @@ def _summary(args, reports) -> dict[str, Any]:
     pairs = sum(counts.values())
     if not any(report["kept"] for report in reports):
         top = (max(map(int, counts)) + 1) * histogram.WIDTH - 1
-        raise UserError(
+        raise NothingKept(
             f"--threshold={args.threshold:g} keeps none of {pairs:,} pairs; the most "
             f"similar is below {top:.2f}: give a lower threshold or another scorer"
         )
@@ -192,18 +201,32 @@ def run(args: argparse.Namespace) -> None:
     embedder = make_embedder(args.scorer)
     scorer = CosineScorer(Batches(embedder, args.image_size, args.batch_size))
     facts = embedder_facts(args.scorer)
+    empty = None
     for split in args.split or sorted(known):
-        one = filter_split(args, scorer, facts, split)
+        try:
+            one = filter_split(args, scorer, facts, split)
+        except NothingKept as error:
+            if args.split:
+                raise
+            print(f"{args.new_name}/{split} is left out: {error}")
+            empty = error
+            continue
         print(
             f"{args.new_name}/{split}: {one['records']:,} of {one['pairs']:,} pairs "
             f"({one['records'] / one['pairs']:.1%}) are above {args.threshold:g}"
         )
-        made = {
-            name: read_json(summary_path(out, args.new_name, name))
-            for name in sorted(splits_of(out, args.new_name))
-        }
-        text = card(args.new_name, made)
-        write_whole(out / args.new_name / "dataset_card.md", text.encode())
+        _write_card(out, args.new_name)
+    if not (made := splits_of(out, args.new_name)) and empty is not None:
+        raise empty
+    print(f"{sum(made.values()):,} pairs in {out / args.new_name}")
+
+
+def _write_card(out: Path, name: str) -> None:
+    summaries = {
+        split: read_json(summary_path(out, name, split))
+        for split in sorted(splits_of(out, name))
+    }
+    write_whole(out / name / "dataset_card.md", card(name, summaries).encode())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

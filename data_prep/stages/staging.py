@@ -15,10 +15,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+from babyvlm_jax import lock
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.data.shards import publish_split, splits_of, write_shard
 from babyvlm_jax.errors import UserError
-from babyvlm_jax.lock import held
 from data_prep.raw import read_json
 from data_prep.stages.store import make_folder, write_json
 
@@ -91,28 +91,40 @@ def make_split(
         _expect_same(job, done["identity"])
         return done
     make_folder(job.staging.parent, f"--out={job.out}")
-    with held(job.staging.parent):
-        _begin(job)
-        with tqdm(range(num_chunks), f"{job.name}/{job.split}", unit="part") as bar:
-            reports = [_chunk(job, number, make) for number in bar]
-        summary = {
-            **summarise(reports),
-            "identity": job.wanted,
-            "records": sum(report["kept"] for report in reports),
-        }
-        if not summary["records"]:
-            raise UserError(f"{job.name}/{job.split} would hold no record")
-        files = [
-            (_shard(job, number), report["kept"])
-            for number, report in enumerate(reports)
-            if report["kept"]
-        ]
-        size_bytes = sum(report["size_bytes"] for report in reports)
-        publish_split(job.out, job.name, job.split, files, size_bytes, job.description)
-        write_json(job.summary, summary)
+    with lock.held(job.staging.parent):
+        try:
+            return _make_split(job, num_chunks, make, summarise)
+        finally:
+            _remove_if_empty(job.staging.parent)
+
+
+def _make_split(job, num_chunks, make, summarise) -> dict[str, Any]:
+    _begin(job)
+    with tqdm(range(num_chunks), f"{job.name}/{job.split}", unit="part") as bar:
+        reports = [_chunk(job, number, make) for number in bar]
+    try:
+        summary = _summary(job, reports, summarise)
+    except UserError:  # what was made is of no use
         shutil.rmtree(job.staging)
-    _remove_if_empty(job.staging.parent)
+        raise
+    files = [
+        (_shard(job, number), report["kept"])
+        for number, report in enumerate(reports)
+        if report["kept"]
+    ]
+    size_bytes = sum(report["size_bytes"] for report in reports)
+    publish_split(job.out, job.name, job.split, files, size_bytes, job.description)
+    write_json(job.summary, summary)
+    shutil.rmtree(job.staging)
     return summary
+
+
+def _summary(job, reports, summarise) -> dict[str, Any]:
+    records = sum(report["kept"] for report in reports)
+    found = {**summarise(reports), "identity": job.wanted, "records": records}
+    if not records:
+        raise UserError(f"{job.name}/{job.split} would hold no record")
+    return found
 
 
 def _shard(job, number) -> Path:
@@ -162,7 +174,7 @@ def _chunk(job, number, make) -> dict[str, Any]:
 
 def _remove_if_empty(folder: Path) -> None:
     """Removes the folder of the lock, and its parent, unless they hold more."""
-    (folder / "lock").unlink(missing_ok=True)
-    for one in (folder, folder.parent):
+    if [path.name for path in folder.iterdir()] == [lock.FILE]:
+        shutil.rmtree(folder)
         with contextlib.suppress(OSError):
-            one.rmdir()
+            folder.parent.rmdir()

@@ -26,14 +26,15 @@ def write_table(path: Path, columns: Mapping[str, Sequence]) -> None:
 
 
 def read_table(path: Path, columns: Sequence[str]) -> dict[str, list[Any]]:
-    """Reads some columns.
+    """Reads some columns, in the order in which they are asked for.
 
     Raises:
         UserError: there is no such file or column.
     """
     try:
-        return pq.read_table(path, columns=list(columns)).to_pydict()
-    except (OSError, pyarrow.ArrowException) as error:
+        found = pq.read_table(path, columns=list(columns)).to_pydict()
+        return {column: found[column] for column in columns}
+    except (OSError, KeyError, pyarrow.ArrowException) as error:
         why = " ".join(str(error).split())[:200]
         raise UserError(f"{path} cannot be read ({why}); make it again") from None
 

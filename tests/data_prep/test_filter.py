@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.data.schema import Record, RecordSource, write_dataset
+from babyvlm_jax.data.shards import splits_of
 from data_prep import filter as command
 from data_prep.stages import embedding
 from tests.data_prep import embedder
@@ -162,6 +163,19 @@ def test_bad_input_is_one_line(tmp_path, capsys, flags, said):
     assert error.startswith("error: ")
     assert said in error
     assert not (shards / "filtered" / "1.0.0").exists()
+
+
+def test_a_split_of_which_nothing_is_left_is_left_out(tmp_path, capsys):
+    shards = tmp_path / "shards"
+    splits = {"train": [pair("a", RED, "red")], "val": [pair("b", RED, "blue")]}
+    write_dataset(shards, "image_utterance", splits, "test")
+    assert _run(*_flags(shards, shards)) == 0
+    assert "filtered/val is left out: --threshold=0.2 keeps none of 1" in (
+        capsys.readouterr().out
+    )
+    assert list(splits_of(shards, "filtered")) == ["train"]
+    assert not (shards / ".staging").exists()
+    assert _run(*_flags(shards, shards, split="val")) == 78
 
 
 def test_another_threshold_does_not_join_the_dataset(tmp_path, capsys):
