@@ -82,10 +82,19 @@ class Chat:
             endpoint: where.
             pace: how fast.
             connections: kept open; one a thread.
+
+        Raises:
+            UserError: the key is none that a header can hold.
         """
         self._endpoint = endpoint
         self._pace = pace
         self._key = os.environ.get(endpoint.key_env, "").strip()
+        if not all("!" <= letter <= "~" for letter in self._key):
+            # the error that a header of it would be shows the key
+            raise UserError(
+                f"the environment variable {endpoint.key_env} holds blanks or other "
+                "characters that no key has; set it to the key alone"
+            )
         self._http = urllib3.PoolManager(maxsize=connections, block=True)
 
     def ask(self, captions: Sequence[str]) -> Reply:

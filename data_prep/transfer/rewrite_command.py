@@ -146,7 +146,10 @@ def _rewriter(args, out: Path) -> Rewriter:
     for flag in ("endpoint", "model"):
         if not vars(args)[flag]:
             raise UserError(f"--rewriter=chat needs --{flag}")
-    parts = urllib.parse.urlsplit(args.endpoint)
+    try:
+        parts = urllib.parse.urlsplit(args.endpoint)
+    except ValueError as error:
+        raise UserError(f"--endpoint={args.endpoint}: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UserError(
             f"--endpoint={args.endpoint}; expected http://... or https://..."
@@ -161,6 +164,8 @@ def _rewriter(args, out: Path) -> Rewriter:
         if not vars(args)[flag] >= 0:
             name = flag.replace("_", "-")
             raise UserError(f"--{name}={vars(args)[flag]}; give 0 or more")
+    if not args.timeout_s > 0:
+        raise UserError(f"--timeout-s={args.timeout_s}; give a number above 0")
     prices = cost.Prices(args.price_in, args.price_out)
     if args.max_cost and prices == cost.Prices():
         raise UserError("--max-cost needs --price-in and --price-out")

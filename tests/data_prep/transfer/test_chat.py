@@ -79,6 +79,13 @@ def test_a_refusal_is_not_repeated_and_hides_the_key(status, remedy):
     assert len(stub.bodies) == 1
 
 
+def test_what_no_header_can_hold_is_not_shown(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\nsecond line")
+    with serve() as stub, pytest.raises(UserError, match="no key has") as error:
+        _chat(stub)
+    assert KEY not in str(error.value)
+
+
 def test_a_server_that_is_not_there():
     with serve() as stub:
         pass

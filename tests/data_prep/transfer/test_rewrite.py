@@ -126,8 +126,10 @@ def test_a_killed_run_asks_only_what_is_left(shards, tmp_path):
         argv = _chat(shards, out, stub, "--concurrency=1")
         command = [sys.executable, "-m", "data_prep.transfer", *map(str, argv)]
         child = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+        give_up = time.monotonic() + 600
         while len(stub.captions) < 4:
             assert child.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < give_up
             time.sleep(0.01)
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
@@ -158,6 +160,10 @@ def test_a_server_that_fails_is_exit_code_75(shards, tmp_path, capsys):
         (["--rewriter=chat"], "needs --endpoint"),
         (["--rewriter=chat", "--endpoint=http://h"], "needs --model"),
         (["--rewriter=chat", "--endpoint=h", "--model=m"], "expected http"),
+        (
+            ["--rewriter=chat", "--endpoint=http://[", "--model=m"],
+            "--endpoint=http://[",
+        ),
         (["--rewriter=chat", "--endpoint=http://a:b@h", "--model=m"], "see --key-env"),
         ([], "needs --target"),
         (["--target=.", "--limit=0"], "--limit=0"),
@@ -169,6 +175,10 @@ def test_a_server_that_fails_is_exit_code_75(shards, tmp_path, capsys):
         (
             ["--rewriter=chat", "--endpoint=http://h", "--model=m", "--concurrency=0"],
             "--concurrency=0",
+        ),
+        (
+            ["--rewriter=chat", "--endpoint=http://h", "--model=m", "--timeout-s=0"],
+            "--timeout-s=0",
         ),
     ],
 )
