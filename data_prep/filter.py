@@ -101,7 +101,6 @@ def filter_split(
             "source": {"name": args.name, "fingerprint": source.fingerprint},
             "scorer": facts,
             "image_size": args.image_size,
-            "batch_size": args.batch_size,
             "threshold": args.threshold,
         },
         description=f"pairs of {args.name} with a similarity above {args.threshold:g} "
@@ -142,18 +141,8 @@ def _summary(args, reports) -> dict[str, Any]:
 
 
 def card(name: str, summaries: Mapping[str, Mapping[str, Any]]) -> str:
-    """The dataset card, in Markdown, of all splits.
-
-    Raises:
-        UserError: they were not filtered alike.
-    """
-    first, *others = (one["identity"] for one in summaries.values())
-    for key in ("scorer", "image_size", "threshold"):
-        if any(other[key] != first[key] for other in others):
-            raise UserError(
-                f"the splits {', '.join(summaries)} of {name!r} were filtered with "
-                f"another {key} each; give one of them another name with --as"
-            )
+    """The dataset card, in Markdown, of all splits, which are filtered alike."""
+    first = next(iter(summaries.values()))["identity"]
     scorer = first["scorer"]
     lines = [
         f"# Filtered pairs: `{name}`",
@@ -201,6 +190,8 @@ def run(args: argparse.Namespace) -> None:
     embedder = make_embedder(args.scorer)
     scorer = CosineScorer(Batches(embedder, args.image_size, args.batch_size))
     facts = embedder_facts(args.scorer)
+    alike = {"scorer": facts, "image_size": args.image_size}
+    _expect_alike(out, args.new_name, {**alike, "threshold": args.threshold})
     empty = None
     for split in args.split or sorted(known):
         try:
@@ -221,12 +212,27 @@ def run(args: argparse.Namespace) -> None:
     print(f"{sum(made.values()):,} pairs in {out / args.new_name}")
 
 
-def _write_card(out: Path, name: str) -> None:
-    summaries = {
+def _summaries(out: Path, name: str) -> dict[str, Any]:
+    return {
         split: read_json(summary_path(out, name, split))
         for split in sorted(splits_of(out, name))
     }
-    write_whole(out / name / "dataset_card.md", card(name, summaries).encode())
+
+
+def _expect_alike(out: Path, name: str, wanted: Mapping[str, Any]) -> None:
+    for split, summary in _summaries(out, name).items():
+        for key, value in wanted.items():
+            there = summary["identity"].get(key)
+            if there != value:
+                raise UserError(
+                    f"{out} holds {name}/{split} filtered with another {key} (there "
+                    f"{there!r}, now {value!r}); choose another name with --as"
+                )
+
+
+def _write_card(out: Path, name: str) -> None:
+    path = out / name / "dataset_card.md"
+    write_whole(path, card(name, _summaries(out, name)).encode())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

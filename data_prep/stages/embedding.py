@@ -73,11 +73,11 @@ def embedder_facts(spec: str) -> dict[str, str]:
 
 
 def _hash_files(path: Path) -> str:
-    files = sorted(p for p in path.rglob("*") if p.is_file()) or [path]
+    files = sorted(p for p in (path, *path.rglob("*")) if p.is_file())
+    if not files:  # a name that the embedder understands
+        return ""
     whole = hashlib.sha256()
     for file in files:
-        if not file.is_file():  # a name that the embedder understands
-            continue
         with file.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
         whole.update(f"{file.relative_to(path)} {found}\n".encode())

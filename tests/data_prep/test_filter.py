@@ -180,9 +180,11 @@ def test_a_split_of_which_nothing_is_left_is_left_out(tmp_path, capsys):
 
 def test_another_threshold_does_not_join_the_dataset(tmp_path, capsys):
     shards = _write(tmp_path / "shards")
+    assert _run(*_flags(shards, shards, threshold=0.2, split="val")) == 0
+    assert _run(*_flags(shards, shards, threshold=0.3, split="train")) == 78
+    assert "filtered/val filtered with another threshold" in capsys.readouterr().err
+    assert list(splits_of(shards, "filtered")) == ["val"]
     assert _run(*_flags(shards, shards, threshold=0.2)) == 0
-    assert _run(*_flags(shards, shards, threshold=0.3)) == 78
-    assert "differs in threshold" in capsys.readouterr().err
     summary = json.loads((shards / "filtered" / "train_summary.json").read_text())
     assert summary["identity"]["threshold"] == 0.2
 

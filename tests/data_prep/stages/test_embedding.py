@@ -43,6 +43,7 @@ def test_facts_follow_the_files_of_a_checkpoint(tmp_path):
     single = embedder_facts(f"clip@{tmp_path / 'inner' / 'b'}")
     assert single["weights"] != first["weights"]
     assert embedder_facts("clip")["weights"] == ""
+    assert embedder_facts("clip@some-name")["weights"] == ""
 
 
 def test_equal_texts_are_embedded_once_in_batches_of_one_size():
