@@ -187,6 +187,7 @@ def _match(lists: _Lists) -> tuple[np.ndarray, float]:
 
 def _fill(chosen, neighbours, targets, candidates, limits) -> None:
     """Gives every open target one of the candidates that are left."""
+    limits = dataclasses.replace(limits, k=limits.widest)
     while len(left := np.flatnonzero(chosen == OPEN)):
         free = np.ones(len(candidates), bool)
         free[chosen[chosen != OPEN]] = False
