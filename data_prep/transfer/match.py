@@ -109,21 +109,20 @@ def match_corpus(
             )
         corpus = table.open_corpus(rewritten["corpus"], general)
         numbers = np.asarray(rows["number"])[kept]
-        place, facts = folder / "embeddings", settings.identity()
-        facts = {key: facts[key] for key in ("embedder", "image_size")}
+        facts = {key: identity[key] for key in ("embedder", "image_size")}
         embed = (settings.batches, facts)
-        wanted = picture_embeddings(place, target, targets, *embed)
-        offered = picture_embeddings(place, corpus, numbers, *embed)
+        parts = folder / "embeddings"
+        wanted = picture_embeddings(parts, target, targets, *embed)
+        offered = picture_embeddings(parts, corpus, numbers, *embed)
         method, found = solve(wanted, offered, settings)
         distances = distances_of(wanted, offered[found.chosen])
-        candidates = kept[found.chosen]
         table.write_table(
             folder / TABLE,
             {
                 "target_number": targets,
                 "target_id": [target[int(number)].id for number in targets],
                 "number": numbers[found.chosen],
-                "id": [rows["id"][place] for place in candidates],
+                "id": [rows["id"][row] for row in kept[found.chosen]],
                 "distance": distances,
             },
         )

@@ -54,7 +54,7 @@ def add_parser(commands) -> None:
         type=int,
         default=assignment.MAX_EDGES,
         metavar="N",
-        help="of all lists together, about 64 bytes each (default 16 million)",
+        help="of all lists together, which bounds memory (default 16 million)",
     )
     add("--subsample", type=int, default=1000, metavar="N", help="default: 1000")
     add("--seed", type=int, default=0)

@@ -4,7 +4,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from data_prep.transfer.assignment import Limits, Matching, distances_of, exact, sparse
+from data_prep.transfer.assignment import (
+    DENSE_PAIRS,
+    Limits,
+    Matching,
+    distances_of,
+    exact,
+    sparse,
+)
 
 DRAWS = 10  # random one-to-one matchings
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -32,8 +39,9 @@ def compare(
     Returns:
         `distance`; `bound`, below which no one-to-one matching can be; `is_optimal`;
         `random`, of random ones; `quantiles` of the distances; `passes` of the sparse
-        method; and `subsample`: as many targets and candidates in proportion, drawn,
-        with the distances of the optimum, of the sparse method and of random ones.
+        method; and `subsample`: some targets, and candidates in proportion (no more
+        than can be matched exactly), drawn, with the distances of the optimum, of the
+        sparse method and of random ones.
     """
     rng = np.random.default_rng([settings.seed, 1])
     distances = distances_of(targets, candidates[found.chosen])
@@ -65,6 +73,7 @@ def random_distance(
 def _subsample(targets, candidates, settings, rng) -> dict[str, float]:
     size = min(settings.subsample, len(targets))
     others = max(size, round(size * len(candidates) / len(targets)))
+    others = min(others, max(size, DENSE_PAIRS // size))
     some = targets[rng.choice(len(targets), size, replace=False)]
     offered = candidates[rng.choice(len(candidates), others, replace=False)]
     best = exact(some, offered)
