@@ -40,6 +40,7 @@ setup(
         "tensorflow-datasets>=4.9.9,<5",  # works without TensorFlow; none is imported
         "tokenizers>=0.21",
         "tqdm>=4.66",
+        "urllib3>=2.2,<3",
     ],
     extras_require={
         "prep": ["av>=18.1"],

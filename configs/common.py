@@ -75,6 +75,7 @@ def phase(name: str, root: str, model: Mapping) -> ml_collections.ConfigDict:
         "only": False,
         "synthetic": False,
         "mixture": ml_collections.ConfigDict(),
+        "fraction": 1.0,
         "lessons": (),
     }
     c.optim = {"name": "adamw", "lr_peak": 0.0, "trains": (".*",)}

@@ -44,6 +44,7 @@ DATA_PREP_MAY_USE = (
     "babyvlm_jax.data.images",
     "babyvlm_jax.convert",
     "babyvlm_jax.command",
+    "babyvlm_jax.lock",
     "babyvlm_jax.errors",
 )
 # shows what training will see: the same tokens, the same packing

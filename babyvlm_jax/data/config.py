@@ -38,6 +38,9 @@ class DataConfig:
         tokenizer: sentencepiece model file.
         mixture: dataset name -> weight, any scale.
         lessons: what comes before: ({"steps": N, "mixture": {...}}, ...), in order.
+        fraction: share of each dataset that there is to draw from: a study of data
+            size keeps `num_steps`, and with it the number of examples seen. Which
+            records depends on the seed; those of a smaller share are in a larger one.
         temperature: datasets are drawn in proportion to weight ** (1 / temperature);
             above 1 it lifts the small ones.
         split: of every dataset.
@@ -70,6 +73,7 @@ class DataConfig:
     mixture: Mapping[str, float]
     lessons: tuple[Mapping[str, Any], ...] = ()
     split: str = "train"
+    fraction: float = 1.0
     temperature: float = 1.0
     template: str = "baby_v1"
     batch_size: int = 32
@@ -100,6 +104,10 @@ class DataConfig:
                     '{"steps": 1 or more, "mixture": {...}}'
                 )
             _check_mixture(lesson["mixture"])
+        if not 0 < self.fraction <= 1:  # NaN fails too
+            raise UserError(
+                f"data.fraction is {self.fraction}; give a share above 0, at most 1"
+            )
         if not (self.temperature > 0 and math.isfinite(self.temperature)):
             raise UserError(
                 f"data.temperature is {self.temperature}; give a positive number, 1 "

@@ -8,7 +8,7 @@ import numpy as np
 from babyvlm_jax.data.config import Batch, DataConfig, process_places
 from babyvlm_jax.data.identity import digest, plan_facts
 from babyvlm_jax.data.images import blank
-from babyvlm_jax.data.mixture import Mixture
+from babyvlm_jax.data.mixture import Mixture, share
 from babyvlm_jax.data.rows import decode
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.sources import ByteBudget
@@ -30,11 +30,11 @@ class Frames:
         self._sources = [
             RecordSource(cfg.shards, name, cfg.split) for name in sorted(cfg.mixture)
         ]
-        self._mixture = Mixture(
-            {source.name: np.arange(len(source)) for source in self._sources},
-            cfg.weights,
-            cfg.seed,
-        )
+        numbers = {
+            one.name: share(np.arange(len(one)), cfg.fraction, one.name, cfg.seed)
+            for one in self._sources
+        }
+        self._mixture = Mixture(numbers, cfg.weights, cfg.seed)
         self._pictures = PictureSource(
             self._sources,
             cfg.image_size,

@@ -8,6 +8,24 @@ import numpy as np
 from babyvlm_jax.data.seeds import generator
 
 
+def share(records: np.ndarray, fraction: float, name: str, seed: int) -> np.ndarray:
+    """Some of a dataset's records, drawn; a smaller share is part of a larger one.
+
+    Args:
+        records: i64[n] their numbers, ascending.
+        fraction: of them, above 0; at least one record stays.
+        name: of the dataset.
+        seed: of the run.
+
+    Returns:
+        i64[m] numbers, ascending.
+    """
+    if fraction == 1:
+        return records
+    drawn = generator(seed, 0, f"share {name}").permutation(records)
+    return np.sort(drawn[: max(1, round(fraction * len(records)))])
+
+
 class Mixture:
     """Draws from datasets in proportion to their weights.
 

@@ -12,7 +12,7 @@ from babyvlm_jax.data.config import Batch, DataConfig, process_places
 from babyvlm_jax.data.features import FeatureStore
 from babyvlm_jax.data.identity import digest, plan_facts
 from babyvlm_jax.data.lengths import Lengths, record_stops
-from babyvlm_jax.data.mixture import Mixture
+from babyvlm_jax.data.mixture import Mixture, share
 from babyvlm_jax.data.rows import collate
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.sources import ExampleSource
@@ -55,7 +55,12 @@ class Rows:
         self.features = FeatureStore(cfg.features) if cfg.features else None
         self._sizes = [lengths.sizes for lengths in measured]
         usable = {
-            source.name: _usable(source, lengths, self._capacity)
+            source.name: share(
+                _usable(source, lengths, self._capacity),
+                cfg.fraction,
+                source.name,
+                cfg.seed,
+            )
             for source, lengths in zip(sources, measured, strict=True)
         }
         self._mixture = Mixture(usable, cfg.weights, cfg.seed)

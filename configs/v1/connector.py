@@ -11,7 +11,11 @@ Arguments:
     size=NAME    v1, v1-llama (the large variant)
     lr=, examples=   the original's sweeps: 3e-3, 1e-3, 3e-4; 160, 320, 640, 128,
                  256, 512. The large variant's choice was 3e-4 and 256
-    records=N    pairs of the data, for the number of steps
+    pairs=SET    built (default), filtered, filtered-aug, aug-only, filtered-random;
+                 docs/v1.md says how to make them
+    records=N    pairs of each dataset of the set, for the number of steps
+    fraction=F   only so large a share of them; the steps, and with them the examples
+                 seen, stay (V1's 75, 50 and 25 % for 8, 12 and 24 epochs)
     smoke        three steps of a tiny model, from nothing
 """
 
@@ -19,7 +23,7 @@ import ml_collections
 
 from configs import official
 from configs.common import steps
-from configs.v1 import SIZES, WORDS
+from configs.v1 import PAIRS, SIZES, WORDS
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -32,12 +36,16 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         lr=(3e-3, 1e-3, 3e-4),  # V1 2.5: sweep, the path names' choice first
         # V1 2.5: sweeps of 40, 80 x 1, 2 and of 32, 64, 128 on each of 4 GPUs
         examples=(160, 320, 640, 128, 256, 512),
+        pairs=tuple(PAIRS),
         records=67_000,  # V1 1.2
+        fraction=1.0,
     )
     c = official.phase("connector", arg)
     official.pair_rows(c, arg["examples"], WORDS[arg["size"]])
-    c.num_steps = steps(5, arg["records"], arg["examples"])  # V1 2.5: 5 epochs
-    c.data.mixture = {"image_utterance": 1.0}  # V1 1.2
+    num_pairs = arg["records"] * len(PAIRS[arg["pairs"]])
+    c.num_steps = steps(5, num_pairs, arg["examples"])  # V1 2.5: 5 epochs
+    c.data.mixture = dict.fromkeys(PAIRS[arg["pairs"]], 1.0)  # V1 1.4
+    c.data.fraction = arg["fraction"]
     c.data.template = "plain"  # V1 2.2: the recommended clean form
     c.optim.lr_peak = arg["lr"]
     c.optim.trains = ("connector/.*",)  # V1 2.5

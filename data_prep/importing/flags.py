@@ -1,4 +1,4 @@
-"""Flags that the importing commands share."""
+"""Flags that several commands share."""
 
 import argparse
 import os
@@ -69,3 +69,25 @@ def check_workers(number: int) -> int:
     if number < 1:
         raise UserError(f"--workers={number}; give 1 or more")
     return number
+
+
+def add_embedding_flags(top: argparse.ArgumentParser) -> None:
+    """How pictures and texts are brought to an embedder."""
+    top.add_argument(
+        "--image-size",
+        type=int,
+        default=224,
+        metavar="PIXELS",
+        help="side of the squares that the embedder sees (default 224)",
+    )
+    top.add_argument(
+        "--batch-size", type=int, default=256, help="of the embedder (default 256)"
+    )
+
+
+def check_embedding_flags(args: argparse.Namespace) -> None:
+    """Raises UserError unless the sizes are positive."""
+    for flag in ("image_size", "batch_size"):
+        if vars(args)[flag] < 1:
+            name = flag.replace("_", "-")
+            raise UserError(f"--{name}={vars(args)[flag]}; give 1 or more")

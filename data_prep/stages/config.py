@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from babyvlm_jax.errors import UserError
-from data_prep.stages.scoring import SCORERS
+from data_prep.stages.scoring import SCORERS, is_scorer
 
 PLACES = ("raw", "out", "num_processes")  # fields that do not change what is built
 
@@ -26,7 +26,7 @@ class BuildConfig:
         frames_per_clip: frames of a video_utterance.
         image_fps: frames per second of image_utterance.
         frames_fps: frames per second of the frames dataset.
-        scorer: name in `scoring.SCORERS`; `none` keeps every clip and frame.
+        scorer: `none` keeps every clip and frame; else see `scoring.make_scorer`.
         image_threshold: a frame is kept if its score with the utterance is above.
         video_threshold: a clip is kept if its frames' mean score is above.
         window_min: clips of the shortest interleaved window.
@@ -68,7 +68,8 @@ class BuildConfig:
         self._expect("window_min", self.window_min >= 2, "at least 2")
         self._expect("window_max", self.window_max >= self.window_min, ">= window_min")
         self._expect("jpeg_quality", 1 <= self.jpeg_quality <= 95, "1 to 95")
-        self._expect("scorer", self.scorer in SCORERS, f"one of {sorted(SCORERS)}")
+        known = f"one of {sorted(SCORERS)}, or an embedder (docs/data.md)"
+        self._expect("scorer", is_scorer(self.scorer), known)
 
     def _expect(self, name: str, holds: bool, expected: str):
         if not holds:

@@ -155,15 +155,20 @@ def _filter(plans, pictures, config) -> list[Pictured]:
     scorer = make_scorer(config.scorer)
     if scorer is None:
         return plans
+    shown = [sorted({*p.video, *(index for _, index in p.images)}) for p in plans]
+    pairs = [
+        (pictures[index], plan.clip.text)
+        for plan, indices in zip(plans, shown, strict=True)
+        for index in indices
+    ]
+    all_scores = iter(score_pairs(scorer, pairs))  # together: scorers work in batches
     kept = []
-    for plan in plans:
-        indices = sorted({*plan.video, *(index for _, index in plan.images)})
-        pairs = [(pictures[index], plan.clip.text) for index in indices]
-        scores = dict(zip(indices, score_pairs(scorer, pairs), strict=True))
+    for plan, indices in zip(plans, shown, strict=True):
+        scores = {index: next(all_scores) for index in indices}
         mean = sum(scores[index] for index in plan.video) / len(plan.video)
         if not mean > config.video_threshold:
             continue
-        shown = [index for _, index in plan.images] or list(plan.video)
+        choice = [index for _, index in plan.images] or list(plan.video)
         kept.append(
             dataclasses.replace(
                 plan,
@@ -172,7 +177,7 @@ def _filter(plans, pictures, config) -> list[Pictured]:
                     for k, index in plan.images
                     if scores[index] > config.image_threshold
                 ),
-                best=max(shown, key=scores.get),
+                best=max(choice, key=scores.get),
             )
         )
     return kept

@@ -25,6 +25,15 @@ def test_frames(config, same):
     np.testing.assert_array_equal(np.concatenate(halves), made[1][1]["images"])
 
 
+def test_a_fraction_of_the_frames(config):
+    half = dataclasses.replace(
+        config, mixture={"frames": 1.0}, repeats=2, fraction=0.5, batch_size=1
+    )
+    shades = [int(batch["images"][0, 0, 0, 0]) for _, batch in frame_batches(half, 0)]
+    assert len(set(shades)) == 5
+    assert sorted(shades) == sorted(2 * [*set(shades)])
+
+
 def test_pictures_are_read_once(world, counted):
     source = counted(RecordSource(world.shards, "frames", "train"))
     pictures = PictureSource([source], 4, blank_images=False, cache_bytes=10**6)

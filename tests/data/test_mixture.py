@@ -1,10 +1,11 @@
 """Shares, and the walk of each dataset through its own permutations."""
 
 import collections
+import itertools
 
 import numpy as np
 
-from babyvlm_jax.data.mixture import Mixture
+from babyvlm_jax.data.mixture import Mixture, share
 
 RECORDS = {"few": np.array([3, 5, 8]), "many": np.arange(17)}
 
@@ -50,3 +51,18 @@ def test_the_seed_decides():
         Mixture(RECORDS, weights, seed).draws(4)[1].tolist() for seed in (0, 0, 1)
     )
     assert first == same != other
+
+
+def test_a_share_is_drawn_and_smaller_ones_are_part_of_larger_ones():
+    records = np.array([2, 3, 5, 7, 11, 13, 17, 19])
+    parts = [share(records, f, "many", seed=0) for f in (0.01, 0.25, 0.5, 0.75, 1.0)]
+    assert list(map(len, parts)) == [1, 2, 4, 6, 8]
+    assert all((np.diff(part) > 0).all() for part in parts)
+    for smaller, larger in itertools.pairwise(parts):
+        assert set(smaller) < set(larger)
+    assert parts[-1] is records
+    others = {
+        tuple(share(records, 0.5, name, seed))
+        for name, seed in (("many", 0), ("many", 1), ("few", 0))
+    }
+    assert len(others) == 3

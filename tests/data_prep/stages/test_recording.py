@@ -3,12 +3,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from babyvlm_jax.data.images import preprocess
 from configs.prep import nursery
 from data_prep.raw import read_corpus
 from data_prep.stages import recording as stage
 from data_prep.stages import scoring
 from data_prep.stages.config import BuildConfig
 from tests.data_prep.raw_fixture import (
+    SIDE,
     TRAIN,
     damage_frame,
     default_lines,
@@ -130,8 +132,8 @@ def test_unusable_recording_says_why(tmp_path, fault):
 def test_scorer_filters_clips_and_frames_and_picks_the_best(tmp_path, monkeypatch):
     def make_scorer():
         # Grey levels rise with time from 40 at 0 s to 196 at 7.8 s, then start again.
-        return lambda images, texts: np.asarray(
-            [image[-1, -1, 0] / 255 for image in images], np.float32
+        return lambda files, texts: np.asarray(
+            [preprocess(file, SIDE)[-1, -1, 0] / 255 for file in files], np.float32
         )
 
     monkeypatch.setitem(scoring.SCORERS, "bright", make_scorer)
