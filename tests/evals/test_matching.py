@@ -62,7 +62,7 @@ def random_scorer(seed=0):
 
 @pytest.mark.parametrize("name", sorted(MAKE))
 def test_random_scores_reach_the_chance_of_each_metric(name):
-    number = 4000
+    number = 1500
     found = mean_metrics(name, random_scorer(), number)
     for metric, chance in TASKS[name].chance.items():
         error = (chance * (1 - chance) / number) ** 0.5
@@ -96,11 +96,11 @@ def test_grey_pictures_are_one_picture_and_so_are_tied():
     found = mean_metrics("winoground", scorer, 20, grey)
     assert found["image"] == found["group"] == 0
     assert len(scorer.asked) == 20  # one picture an item, with both texts
-    items = [v1_samples.labeled_s(k) for k in range(2000)]
+    items = [v1_samples.labeled_s(k) for k in range(600)]
     grey = [controls.no_image(item) for item in items]
-    assert mean_metrics("labeled_s", random_scorer(), 2000, grey)[
+    assert mean_metrics("labeled_s", random_scorer(), 600, grey)[
         "accuracy"
-    ] == pytest.approx(0.25, abs=0.04)
+    ] == pytest.approx(0.25, abs=0.07)
 
 
 def test_whoever_knows_solves_everything():

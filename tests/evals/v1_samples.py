@@ -1,8 +1,11 @@
 """Items of the four tests of V1 as the importer and the builder make them."""
 
-from data_prep.v1bench import records
-from tests.evals.fakes import picture
+import functools
 
+from data_prep.v1bench import records
+from tests.evals import fakes
+
+picture = functools.cache(fakes.picture)
 DRAWN = ("ball", "cup", "dog", "car")
 
 
