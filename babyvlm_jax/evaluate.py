@@ -126,7 +126,7 @@ def load_predictor(
         return model, None, 0
     reader, info = load_reader(cfg, target.path, mesh)
     predictor = CheckpointPredictor(
-        reader, cfg.max_new_tokens, cfg.normalize, cfg.score_eos
+        reader, cfg.max_new_tokens, cfg.normalize, cfg.score_eos, cfg.score_unknown
     )
     return predictor, info["step"], info["config"]["seed"]
 

@@ -18,7 +18,7 @@ _STEP = 8  # ours: lengths T are multiples of it, to compile rarely
 
 
 class Answer(NamedTuple):
-    """One answer's tokens and its `<eos>`; `counted` leaves out <unk>."""
+    """One answer's tokens and its `<eos>`; `counted` says which are scored."""
 
     ids: np.ndarray
     counted: np.ndarray
@@ -136,10 +136,14 @@ class AnswerIds:
     Args:
         reader: the checkpoint.
         score_eos: whether the <eos> behind an answer counts.
+        score_unknown: whether <unk> counts, which training never asks for.
     """
 
-    def __init__(self, reader: Reader, score_eos: bool = True):
-        self._reader, self._score_eos = reader, score_eos
+    def __init__(
+        self, reader: Reader, score_eos: bool = True, score_unknown: bool = False
+    ):
+        self._reader = reader
+        self._score_eos, self._score_unknown = score_eos, score_unknown
         self._known: dict[tuple[str, str], Answer] = {}
 
     def __call__(self, record: Record, text: str) -> Answer:
@@ -160,6 +164,8 @@ class AnswerIds:
             ids, counted = whole.targets[start:], whole.loss_mask[start:].copy()
             if not self._score_eos:
                 counted &= ids != self._reader.tokenizer.eos_id
+            if self._score_unknown:
+                counted |= ids == self._reader.tokenizer.unk_id
             self._known[key] = Answer(ids, counted)
         return self._known[key]
 

@@ -32,6 +32,7 @@ class EvalConfig:
     permute: bool
     normalize: bool
     score_eos: bool
+    score_unknown: bool
     ties: str
     max_new_tokens: int
     controls: tuple[str, ...]
@@ -160,6 +161,7 @@ class EvalConfig:
             if self.normalize != normalize
             else "",
             ("no-eos", "eos")[self.score_eos] if self.score_eos != score_eos else "",
+            "unknown" if self.score_unknown else "",
             f"ties-{self.ties}" if self.ties != "random" else "",
             f"first{self.limit}" if self.limit else "",
         )

@@ -40,6 +40,7 @@ def get_config(arg=""):
     c.permute = False  # choice: mean over the orders of the options
     c.normalize = False  # choice and match: likelihood per token, as BabyVLM V1
     c.score_eos = True  # choice and match: the end of the answer is part of it
+    c.score_unknown = False  # so are words that the tokenizer does not know
     c.ties = "random"  # match: options of equal score; also wrong, right
     c.max_new_tokens = 16  # generate: no allowed answer is longer
     c.controls = ()  # no_image, shuffled_image, no_text: the model is asked again

@@ -27,6 +27,7 @@ PARTS = {
 WHOLE = 0.99  # a thing that is visible to this share is in the frame
 SEEN = 0.2  # one that is visible to less is not
 MAX_NUMBER = 4
+MIN_SIDE = 0.18  # ours, of the frame's shorter side: of what a number or place is said
 SIDE = 0.4  # a centre in this outer share of the frame is at that side
 
 
@@ -84,7 +85,7 @@ class Speaker:
             (frame, noun)
             for frame in bank.frames
             for noun in sorted({t.category for t in frame.things} & set(self.nouns))
-            if 1 <= count(frame, noun) <= MAX_NUMBER
+            if 1 <= count(frame, noun) <= MAX_NUMBER and is_clear(frame, noun)
         ]
         self._several = [(f, noun) for f, noun in self._counted if count(f, noun) > 1]
         self._placed = [
@@ -169,6 +170,12 @@ def count(frame: Frame, noun: str) -> int:
     if any(SEEN <= share < WHOLE for share in shares):
         return 0
     return sum(share >= WHOLE for share in shares)
+
+
+def is_clear(frame: Frame, noun: str) -> bool:
+    """Whether all things of a noun are large enough to be spoken of."""
+    short = MIN_SIDE * min(frame.width, frame.height)
+    return all(min(t.bbox[2:]) >= short for t in frame.things if t.category == noun)
 
 
 def a_whole(frame: Frame, noun: str) -> Thing:
