@@ -84,7 +84,7 @@ class EvalConfig:
     def _check_tasks(self):
         for task in select_tasks(self.tasks):
             _need(
-                "all" in self.tasks or self.protocols_of(task),
+                task.name not in self.tasks or self.protocols_of(task),
                 f"config.protocols={self.protocols!r}: the task {task.name!r} is asked "
                 f"by {' or '.join(task.protocols)}; add that, or leave out the task",
             )

@@ -98,6 +98,8 @@ def test_each_task_is_asked_by_the_protocols_that_serve_it(cfg):
     assert dataclasses.replace(ours, normalize=False).suffix == "-summed"
     changes = {"score_eos": True, "ties": "wrong"}
     assert dataclasses.replace(ours, **changes).suffix == "-eos-ties-wrong"
+    matched = dataclasses.replace(ours, protocols=("match",)).selected_tasks
+    assert [task.name for task in matched] == ["labeled_s", "vtwt", "winoground"]
     every = dataclasses.replace(ours, tasks=("all",), protocols=("choice",))
     assert {task.benchmark for task in every.selected_tasks} == {"devcv"}
 
