@@ -23,7 +23,7 @@ from configs import nursery as drawn
 from configs.models import MODELS
 
 PHASES = ("language", "vision", "connector", "joint")
-STEPS = {"language": 120, "vision": 60, "connector": 50, "joint": 600}
+STEPS = {"language": 120, "vision": 60, "connector": 50, "joint": 400}
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
