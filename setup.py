@@ -46,6 +46,7 @@ setup(
         "prep": ["av>=18.1"],
         "tpu": ["jax[tpu]>=0.10.2,<0.11"],
         "cuda": ["jax[cuda12]>=0.10.2,<0.11"],
+        "captions": ["nltk>=3.9"],
         "torch": ["torch==2.13.0", "transformers>=5,<6"],
         "test": ["av>=18.1", "hypothesis>=6.100", "pytest>=8.3", "ruff>=0.9"],
     },

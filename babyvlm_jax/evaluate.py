@@ -1,7 +1,8 @@
-"""Benchmarks checkpoints, and other people's models, on the DevCV tasks.
+"""Benchmarks checkpoints, and other people's models, on the tasks of DevCV and V1.
 
     python -m babyvlm_jax.evaluate --config=configs/eval/devcv.py --workdir=runs/demo \\
         --config.checkpoint=runs/demo/instruct --config.shards=runs/demo/shards
+    ... --config=configs/eval/v1.py        the four tests of BabyVLM V1
     ... --config.tasks="('count','memory')" --config.limit=50
     ... --config.shards=ego4d=/data/ego4d,saycam=/data/saycam    side by side
     ... --config.controls="('no_image','shuffled_image','no_text')"
@@ -119,10 +120,14 @@ def load_predictor(
     if target.kind == "predictions":
         return PredictionsFile(target.path), None, 0
     if target.kind == "transformers":
-        model = TransformersPredictor(target.path, normalize=cfg.normalize)
+        model = TransformersPredictor(
+            target.path, cfg.max_new_tokens, cfg.normalize, cfg.score_eos
+        )
         return model, None, 0
     reader, info = load_reader(cfg, target.path, mesh)
-    predictor = CheckpointPredictor(reader, normalize=cfg.normalize)
+    predictor = CheckpointPredictor(
+        reader, cfg.max_new_tokens, cfg.normalize, cfg.score_eos, cfg.score_unknown
+    )
     return predictor, info["step"], info["config"]["seed"]
 
 

@@ -6,6 +6,7 @@ v2        BabyVLM-V2: ViT-L/16, connector 1024-2048-2048, 22-layer decoder of 20
 v2-gpt2   the same eyes before a GPT-2 decoder of 8 layers and 512
 v1        BabyVLM V1: ResNeXt-50 32x4d, connector 2048-256-256, GPT-2 of 256
 v1-llama  BabyVLM V1, large: ViT-L/16 before TinyLlama
+v1-nursery  a GPT-2 of 0.9 M parameters behind the eyes of `nursery`; ours
 
 `VISION` names encoders by themselves, to be put in a model's `vision` section.
 """
@@ -104,6 +105,22 @@ V1_LLAMA = {
     "connector": {},
     "decoder": {"vocab_size": 32000, "max_len": 2048},
 }
+V1_NURSERY = {
+    "vision": NURSERY["vision"],
+    "connector": {"hidden_dim": 256, "tokens_per_image": 1},
+    "decoder": {
+        "family": "gpt2",
+        "vocab_size": 512,  # the demo's corpus has 195 words that come three times
+        "width": 128,
+        "num_layers": 3,
+        "num_heads": 4,
+        "mlp_dim": 512,
+        "max_len": 256,
+        "dtype": "float32",
+        "remat": "none",
+        "unroll": 3,
+    },
+}
 
 MODELS = {
     "nursery": NURSERY,
@@ -112,6 +129,7 @@ MODELS = {
     "v2-gpt2": V2_GPT2,
     "v1": V1,
     "v1-llama": V1_LLAMA,
+    "v1-nursery": V1_NURSERY,
 }
 # How a model computes, not what: in every config, so that flags can change it.
 for _model in MODELS.values():
@@ -129,6 +147,7 @@ ROWS = {
     "v2-gpt2": (224, 197, 8192, 32),
     "v1": (224, 49, 1024, 16),
     "v1-llama": (224, 197, 2048, 8),
+    "v1-nursery": (32, 1, 128, 16),
 }
 
 # Few and narrow layers of every family, for smoke tests.

@@ -12,6 +12,8 @@ from babyvlm_jax import settings, sharding
 from babyvlm_jax.models.config import VLMConfig, from_dict
 from babyvlm_jax.models.vlm import make_model
 from configs import common, models, nursery, resolved
+from configs.v1 import nursery as v1_nursery
+from configs.v1 import recipe as v1_recipe
 from tests import tiny
 
 CONFIGS = sorted(pathlib.Path(common.__file__).parent.rglob("*.py"))
@@ -44,10 +46,28 @@ def test_each_phase_of_the_nursery_is_whole(phase, arg):
     sharding.check_batch(batch, tiny.mesh_of())
 
 
-def test_phases_start_from_phases_before_them():
-    config = nursery.get_config("root=runs/demo")
+@pytest.mark.parametrize("phase", v1_nursery.PHASES)
+def test_each_phase_of_v1_s_nursery_is_whole(phase):
+    for arg in ("nursery,data=runs/demo", "nursery,smoke,data=runs/demo"):
+        config = v1_recipe.get_config(arg).phases[phase]
+        run = settings.from_config(json.loads(config.to_json()))
+        assert run.data.image_size == run.model.vision.image_size
+        assert run.data.tokens_per_image == run.model.tokens_per_image
+        assert run.data.seq_len <= run.model.decoder.max_len
+        assert run.data.tokenizer == "runs/demo/words.txt"
+        assert (run.num_steps < 10) == ("smoke" in arg)
+
+
+@pytest.mark.parametrize(
+    ("config", "phases"),
+    [
+        (nursery.get_config("root=runs/demo"), nursery.PHASES),
+        (v1_recipe.get_config("nursery"), v1_nursery.PHASES),
+    ],
+)
+def test_phases_start_from_phases_before_them(config, phases):
     order = list(config.order)
-    assert order == list(nursery.PHASES)
+    assert order == list(phases)
     for place, name in enumerate(order):
         for source in config.phases[name].warm_start.values():
             _, _, phase = source.partition(":")[0].rpartition("/")
@@ -108,7 +128,7 @@ def test_flags_can_say_how_a_decoder_computes(size):
     config = nursery.get_config(f"phase=joint,root=runs/demo,size={size}")
     assert {"attention", "remat", "logits_chunk"} <= set(config.model.decoder)
     assert config.model.decoder.attention == "auto"
-    assert config.model.decoder.remat == ("none" if size == "nursery" else "full")
+    assert config.model.decoder.remat == ("none" if "nursery" in size else "full")
 
 
 def test_a_size_or_phase_that_is_not_there():

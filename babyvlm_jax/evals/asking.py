@@ -5,15 +5,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
+from babyvlm_jax.data.schema import Record
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import controls
 from babyvlm_jax.evals.choice import shares
-from babyvlm_jax.evals.items import offered, option_images
-from babyvlm_jax.evals.lines import CHOICE, GENERATE, MATCH, Said
+from babyvlm_jax.evals.items import offered
+from babyvlm_jax.evals.lines import Said
+from babyvlm_jax.evals.matching import match
 from babyvlm_jax.evals.orders import num_orders, rotate, rotate_back
 from babyvlm_jax.evals.predictors import Predictor
-from babyvlm_jax.evals.tasks import Task
+from babyvlm_jax.evals.tasks import CHOICE, GENERATE, MATCH, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,14 +22,16 @@ class How:
     """How items are asked.
 
     Attributes:
-        protocols: some of `lines.PROTOCOLS`.
+        protocols: some of `tasks.PROTOCOLS`.
         controls: some of `controls.VARIANTS`, beside the plain items.
         permute: `choice` averages over the orders of the options.
+        ties: what `match` does about options of equal score; see `matching.TIES`.
     """
 
     protocols: tuple[str, ...]
     controls: tuple[str, ...] = ()
     permute: bool = False
+    ties: str = "random"
 
 
 def ask(
@@ -76,7 +79,8 @@ def ask(
             if CHOICE in written:
                 said[place].append(_chosen(name, choices[place], found[place]))
     if MATCH in how.protocols:
-        for place, one in enumerate(_match(predictor, task, plain, forms)):
+        matched = match(predictor, task, plain, forms, how.ties)
+        for place, one in enumerate(matched):
             name = names[place % len(names)]
             said[place].append(dataclasses.replace(one, control=name))
     width = len(names)
@@ -126,46 +130,6 @@ def _chosen(control, choices, found) -> Said:
             for answers, values in zip(choices, found, strict=True)
         ],
     )
-
-
-def _match(predictor, task, plain, forms) -> list[Said]:
-    """The picture under which the word is likeliest.
-
-    Each picture is shown alone, as in an image-utterance record, so this asks a model
-    that was never instructed what it knows about the word.
-
-    Raises:
-        UserError: an item has no word, or its options are no pictures.
-
-    Source: BabyVLM (V1), Labeled-S image choice.
-    """
-    shown, words, letters = [], [], []
-    for record, form in zip(plain, forms, strict=True):
-        rounds = option_images(task, record)
-        options = rounds[0] if len(rounds) == 1 else {}
-        if "word" not in record.meta or not options:
-            raise UserError(
-                f"item {record.id!r} of {task.name!r} has no 'word' in its meta, or "
-                "its options are no pictures; the protocol 'match' serves "
-                "picture_vocabulary and lwl"
-            )
-        letters.append(list(options))
-        images = form.images[len(form.images) - len(options) :]
-        for number, image in enumerate(images):
-            shown.append(_shown_alone(f"{record.id}/{number}", record, image))
-            words.append([(record.meta["word"],)])
-    scores = iter(predictor.score(shown, words))
-    said = []
-    for names in letters:
-        values = np.array([next(scores)[0][0] for _ in names])
-        among = dict(zip(names, map(float, shares(values)), strict=True))
-        said.append(Said(MATCH, "", [names[int(values.argmax())]], [among]))
-    return said
-
-
-def _shown_alone(name, record, image) -> Record:
-    turns = ((HUMAN, IMAGE_MARK), (ASSISTANT, record.meta["word"]))
-    return Record(id=name, source=record.source, images=(image,), turns=turns)
 
 
 def ask_no_model(

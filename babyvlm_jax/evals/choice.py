@@ -18,7 +18,7 @@ _STEP = 16  # ours: T and K are multiples of it, to compile rarely
 
 
 class Answer(NamedTuple):
-    """One answer's tokens and its `<eos>`; `counted` leaves out <unk>."""
+    """One answer's tokens and its `<eos>`; `counted` says which are scored."""
 
     ids: np.ndarray
     counted: np.ndarray
@@ -68,7 +68,8 @@ def score_answers(
             sum is how likely the model is to say exactly this.
 
     Returns:
-        Per row f64[number of its answers].
+        Per row f64[number of its answers]; -inf for one of which no token counts, as
+        of words that the tokenizer does not know.
     """
     pieces = [branches(offered) for offered in answers]
     batch = reader.put(pieces, room(answers)) | {"visual": table[:1]}
@@ -83,14 +84,12 @@ def score_answers(
         {"ids": firsts["tokens"], "counted": firsts["loss_mask"]},
     )
     rows = fetch(found).astype(np.float64)
-    if not normalize:
-        return [
-            row[: len(offered)] for row, offered in zip(rows, answers, strict=False)
-        ]
-    return [
-        row[: len(offered)] / [max(1, answer.counted.sum()) for answer in offered]
-        for row, offered in zip(rows, answers, strict=False)
-    ]
+    scores = []
+    for row, offered in zip(rows, answers, strict=False):
+        counts = np.array([answer.counted.sum() for answer in offered])
+        said = row[: len(offered)] / (np.maximum(counts, 1) if normalize else 1)
+        scores.append(np.where(counts > 0, said, -np.inf))
+    return scores
 
 
 def branches(answers: Sequence[Answer]) -> Piece:
@@ -135,10 +134,19 @@ def _firsts(answers, width) -> Piece:
 
 
 class AnswerIds:
-    """The tokens of answers; each text is looked up once for each question."""
+    """The tokens of answers; each text is looked up once for each question.
 
-    def __init__(self, reader: Reader):
+    Args:
+        reader: the checkpoint.
+        score_eos: whether the <eos> behind an answer counts.
+        score_unknown: whether <unk> counts, which training never asks for.
+    """
+
+    def __init__(
+        self, reader: Reader, score_eos: bool = True, score_unknown: bool = False
+    ):
         self._reader = reader
+        self._score_eos, self._score_unknown = score_eos, score_unknown
         self._known: dict[tuple[str, str], Answer] = {}
 
     def __call__(self, record: Record, text: str) -> Answer:
@@ -156,11 +164,18 @@ class AnswerIds:
             )
             start = len(self._reader.encode(asked, answer=False).tokens) - 1
             whole = self._reader.encode(asked, answer=True)
-            self._known[key] = Answer(whole.targets[start:], whole.loss_mask[start:])
+            ids, counted = whole.targets[start:], whole.loss_mask[start:].copy()
+            if not self._score_eos:
+                counted &= ids != self._reader.tokenizer.eos_id
+            if self._score_unknown:
+                counted |= ids == self._reader.tokenizer.unk_id
+            self._known[key] = Answer(ids, counted)
         return self._known[key]
 
 
 def shares(log_likelihoods: np.ndarray) -> np.ndarray:
     """Likelihoods among the answers alone: f64[K] that sum to 1."""
+    if np.max(log_likelihoods) == -np.inf:
+        return np.full(len(log_likelihoods), 1 / len(log_likelihoods))
     spread = np.exp(log_likelihoods - np.max(log_likelihoods))
     return spread / spread.sum()

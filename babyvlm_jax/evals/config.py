@@ -8,17 +8,18 @@ from etils import epath
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.asking import How
 from babyvlm_jax.evals.controls import VARIANTS
-from babyvlm_jax.evals.lines import CHOICE, MATCH, PROTOCOLS
+from babyvlm_jax.evals.matching import TIES
 from babyvlm_jax.evals.sets import parse_sources
-from babyvlm_jax.evals.tasks import Task, select_tasks
+from babyvlm_jax.evals.tasks import CHOICE, MATCH, PROTOCOLS, Task, select_tasks
 
 KINDS = ("checkpoint", "transformers", "predictions")
-_NORMAL = ("generate", "choice")
+# What needs no mention in the folder's name: (protocols, normalize, score_eos)
+_NORMS = ((("generate", "choice"), False, True), (("match", "generate"), True, False))
 
 
 @dataclasses.dataclass(frozen=True)
 class EvalConfig:
-    """Settings of an evaluation; see `configs/eval/devcv.py`."""
+    """Settings of an evaluation; see `configs/eval/devcv.py` and `v1.py`."""
 
     checkpoint: str
     transformers: str
@@ -30,6 +31,10 @@ class EvalConfig:
     protocols: tuple[str, ...]
     permute: bool
     normalize: bool
+    score_eos: bool
+    score_unknown: bool
+    ties: str
+    max_new_tokens: int
     controls: tuple[str, ...]
     trajectory: bool
     limit: int
@@ -59,17 +64,34 @@ class EvalConfig:
             )
         _need(self.protocols, f"config.protocols=(): give some of {PROTOCOLS}")
         _need(
-            self.batch_size > 0 and self.shard_items > 0 and self.limit >= 0,
-            f"config.batch_size={self.batch_size} and config.shard_items="
-            f"{self.shard_items} must be positive, config.limit={self.limit} not "
-            "negative",
+            min(self.batch_size, self.shard_items, self.max_new_tokens) > 0
+            and self.limit >= 0,
+            f"config.batch_size={self.batch_size}, config.shard_items="
+            f"{self.shard_items} and config.max_new_tokens={self.max_new_tokens} must "
+            f"be positive, config.limit={self.limit} not negative",
+        )
+        _need(
+            self.ties in TIES,
+            f"config.ties={self.ties!r} is not one of {', '.join(TIES)}",
         )
         _need(
             self.buckets and min(self.buckets) > 0,
             f"config.buckets={self.buckets}: expected lengths in tokens, smallest "
             "first",
         )
-        select_tasks(self.tasks)
+        self._check_tasks()
+
+    def _check_tasks(self):
+        for task in select_tasks(self.tasks):
+            _need(
+                task.name not in self.tasks or self.protocols_of(task),
+                f"config.protocols={self.protocols!r}: the task {task.name!r} is asked "
+                f"by {' or '.join(task.protocols)}; add that, or leave out the task",
+            )
+        _need(
+            self.selected_tasks,
+            f"config.protocols={self.protocols!r} asks none of the tasks",
+        )
 
     def _check_who(self):
         given = {name: getattr(self, name) for name in KINDS if getattr(self, name)}
@@ -108,28 +130,39 @@ class EvalConfig:
 
     @property
     def selected_tasks(self) -> tuple[Task, ...]:
-        """The tasks that `tasks` names."""
-        return select_tasks(self.tasks)
+        """The tasks that `tasks` names and that are asked by one of `protocols`."""
+        return tuple(t for t in select_tasks(self.tasks) if self.protocols_of(t))
 
-    @property
-    def how(self) -> How:
-        """How items are asked."""
-        return How(tuple(self.protocols), tuple(self.controls), self.permute)
+    def protocols_of(self, task: Task) -> tuple[str, ...]:
+        """The protocols that a task is asked by; the first gives its score."""
+        return tuple(name for name in self.protocols if name in task.protocols)
 
-    @property
-    def needs_options(self) -> bool:
+    def how(self, task: Task) -> How:
+        """How items of a task are asked."""
+        return How(
+            self.protocols_of(task), tuple(self.controls), self.permute, self.ties
+        )
+
+    def needs_options(self, task: Task) -> bool:
         """Whether answers are chosen from those that a prompt offers."""
-        return bool({CHOICE, MATCH} & set(self.protocols))
+        return bool({CHOICE, MATCH} & set(self.protocols_of(task)))
 
     @property
     def suffix(self) -> str:
         """What the folder's name adds to the step: how this differs from the norm."""
-        others = tuple(self.protocols) != _NORMAL
+        norms = {protocols: rest for protocols, *rest in _NORMS}
+        asked = tuple(self.protocols)
+        normalize, score_eos = norms.get(asked, _NORMS[0][1:])
         parts = (
             self.split if self.split != "test" else "",
-            "-".join(self.protocols) if others else "",
+            "-".join(asked) if asked not in norms else "",
             "permuted" if self.permute else "",
-            "normalized" if self.normalize else "",
+            ("summed", "normalized")[self.normalize]
+            if self.normalize != normalize
+            else "",
+            ("no-eos", "eos")[self.score_eos] if self.score_eos != score_eos else "",
+            "unknown" if self.score_unknown else "",
+            f"ties-{self.ties}" if self.ties != "random" else "",
             f"first{self.limit}" if self.limit else "",
         )
         return "".join(f"-{part}" for part in parts if part)

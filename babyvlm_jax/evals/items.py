@@ -15,6 +15,7 @@ from babyvlm_jax.evals.dialogue import (
 )
 from babyvlm_jax.evals.scoring import gold_answer, is_adjacent, memory_metrics
 from babyvlm_jax.evals.tasks import (
+    DIFFERENCE,
     DIRECTION,
     LETTER,
     LETTERS,
@@ -64,7 +65,8 @@ def chance_metrics(task: Task, record: Record) -> dict[str, float]:
 
     Args:
         task: names the metrics.
-        record: its item; a prompt that offers nothing gets the task's own chance.
+        record: its item; a prompt that offers nothing gets the task's own chance, and
+            so does Winoground, whose four comparisons share their scores.
 
     Returns:
         metric -> value.
@@ -72,6 +74,8 @@ def chance_metrics(task: Task, record: Record) -> dict[str, float]:
     try:
         answers = offered(task, record)
     except UserError:
+        return dict(task.chance)
+    if "group" in task.metrics:
         return dict(task.chance)
     guesses = [1 / len(options) for options in answers]
     if "adjusted" in task.metrics:
@@ -124,12 +128,15 @@ def is_picture(data: bytes) -> bool:
 def listed_under(task: Task, record: Record) -> str:
     """The line of its task's breakdown that an item belongs to.
 
-    By number (counting), word (vocabulary), direction (delayed response) or quadrant
-    (localisation); "" where there is none, and in memory, whose lines are the rounds.
+    By number (counting), word (vocabulary), direction (delayed response), quadrant
+    (localisation) or what differs between two phrases; "" where there is none, and in
+    memory, whose lines are the rounds.
     """
     answer = gold_answer(task.answer, gold_texts(record)[0])
     if task.breakdown == QUADRANT:
         return dict(zip(LETTERS, QUADRANTS, strict=True)).get(answer, "")
     if task.breakdown == WORD:
         return str(record.meta.get("word", ""))
+    if task.breakdown == DIFFERENCE:
+        return str(record.meta.get("difference", ""))
     return answer if task.breakdown in (NUMBER, DIRECTION) else ""

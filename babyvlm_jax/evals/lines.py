@@ -9,12 +9,7 @@ from babyvlm_jax.evals.dialogue import gold_texts, option_labels, questions
 from babyvlm_jax.evals.items import chance_metrics, cluster, listed_under
 from babyvlm_jax.evals.parsers import OFFICIAL, STRICT
 from babyvlm_jax.evals.scoring import Round, item_metrics, score_round
-from babyvlm_jax.evals.tasks import Task
-
-GENERATE = "generate"
-CHOICE = "choice"
-MATCH = "match"
-PROTOCOLS = (GENERATE, CHOICE, MATCH)
+from babyvlm_jax.evals.tasks import GENERATE, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +17,7 @@ class Said:
     """What one answerer said to one item.
 
     Attributes:
-        protocol: one of `PROTOCOLS`, "" for a control that asks no model.
+        protocol: one of `tasks.PROTOCOLS`, "" for a control that asks no model.
         control: its name, "" for the plain item.
         replies: one a round.
         likelihoods: per round, each offered answer's share; None where it wrote.
@@ -34,7 +29,13 @@ class Said:
     likelihoods: Sequence[Mapping[str, float]] | None = None
 
 
-def make_line(task: Task, source: str, record: Record, said: Said) -> dict[str, Any]:
+def make_line(
+    task: Task,
+    source: str,
+    record: Record,
+    said: Said,
+    chance: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
     """Scores one item.
 
     Args:
@@ -42,6 +43,7 @@ def make_line(task: Task, source: str, record: Record, said: Said) -> dict[str, 
         source: name of the set of items, "" if there is only one.
         record: the plain item.
         said: what was said to it, or to an altered form of it.
+        chance: expected metrics of guessing, where they do not follow from the item.
 
     Returns:
         `source`, `task`, `id`, `dataset`, `control`, `protocol`, `cluster`, `listed`,
@@ -70,7 +72,7 @@ def make_line(task: Task, source: str, record: Record, said: Said) -> dict[str, 
         "listed": listed_under(task, record),
         **_join(lines),
         "metrics": _metrics(task, record, rounds),
-        "chance": chance_metrics(task, record),
+        "chance": dict(chance or chance_metrics(task, record)),
     }
     if said.protocol == GENERATE:
         official = _read(task, record, said.replies, OFFICIAL)

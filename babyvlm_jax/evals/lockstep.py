@@ -167,6 +167,8 @@ def play(
     choices: Sequence[Choices] | None,
     max_new_tokens: int,
     normalize: bool,
+    score_eos: bool = True,
+    score_unknown: bool = False,
 ) -> list[Played]:
     """Plays dialogues, as many as a batch has rows at most.
 
@@ -178,11 +180,12 @@ def play(
         choices: per record and round the answers to be scored; None scores none.
         max_new_tokens: where a written answer is cut off; 0 writes none.
         normalize: see `choice.score_answers`.
+        score_eos, score_unknown: see `choice.AnswerIds`.
 
     Returns:
         What came of each.
     """
-    answer_ids = choice.AnswerIds(reader)
+    answer_ids = choice.AnswerIds(reader, score_eos, score_unknown)
     offered = _offered_ids(answer_ids, records, choices)
     room = max([max_new_tokens, *(choice.room(one) for one in offered)])
     table = Table(reader, features, records, room)

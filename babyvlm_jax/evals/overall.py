@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from babyvlm_jax.evals.lines import GENERATE
-from babyvlm_jax.evals.parsers import OFFICIAL
+from babyvlm_jax.evals.parsers import OFFICIAL, STRICT
 from babyvlm_jax.evals.results import find_row
-from babyvlm_jax.evals.tasks import TASKS
+from babyvlm_jax.evals.tasks import GENERATE, MATCH, TASKS
 
-# Our (task, metric) -> the public leaderboard's. Its Looking While Listening slot is a
-# test of V1 that needs two phrases a picture, and Subitizing has no slot.
+# Our (task, metric) -> the public leaderboard's. Its Looking While Listening slot is
+# V1's Baby Winoground, and Subitizing has no slot.
 LEADERBOARD = {
     ("picture_vocabulary", "accuracy"): ("baby_pv", "acc"),
     ("localize", "accuracy"): ("baby_localize", "acc"),
@@ -25,6 +24,7 @@ LEADERBOARD = {
     ("compare_synthetic", "accuracy"): ("baby_compare_synthetic", "acc"),
     ("compare_real", "accuracy"): ("baby_compare_real", "acc"),
     ("count", "accuracy"): ("baby_count", "acc"),
+    ("winoground", "group"): ("baby_winoground", "group_score"),
 }
 PRIMARIES = {
     "baby_pv": "acc",
@@ -57,6 +57,8 @@ def leaderboard(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     for (task, metric), (benchmark, name) in LEADERBOARD.items():
         rows = tasks[task]["rows"] if task in tasks else []
         row = find_row(rows, "", GENERATE, OFFICIAL)
+        if TASKS[task].protocols == (MATCH,):
+            row = find_row(rows, "", MATCH, STRICT)
         if row:
             found.setdefault(benchmark, {})[name] = row["metrics"][metric]["value"]
     return {"results": found}
@@ -71,14 +73,20 @@ def overall(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     Returns:
         `leaderboard`: the mean of its eleven primaries times 100, a missing one
         counted as 0, and which are missing; `ours`: the mean of the scores, chances
-        and constants of the headline tasks that are there, and which are missing.
+        and constants of the headline tasks that are there, and which of the same
+        benchmarks are missing.
 
     Source: BabyVLM leaderboard 2026, spec section 5.4; the second rule is ours: a
     missing task is missing, not zero.
     """
     found = leaderboard(tasks)["results"]
     values = {name: found.get(name, {}).get(key) for name, key in PRIMARIES.items()}
-    headline = {name: task for name, task in TASKS.items() if task.headline}
+    shown = {TASKS[name].benchmark for name in tasks}
+    headline = [
+        task.name
+        for task in TASKS.values()
+        if task.headline and task.benchmark in shown
+    ]
     there = [tasks[name] for name in headline if name in tasks]
     return {
         "leaderboard": {

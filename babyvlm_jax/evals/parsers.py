@@ -8,7 +8,7 @@ in the docstring of the function that has it.
 import re
 from collections.abc import Callable, Mapping
 
-from babyvlm_jax.evals.tasks import DIRECTION, LETTER, NUMBER, RING
+from babyvlm_jax.evals.tasks import CAPTION, DIRECTION, LETTER, NUMBER, RING
 
 OFFICIAL = "official"
 STRICT = "strict"
@@ -107,11 +107,22 @@ def direction(text: str) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
+def caption(text: str) -> str | None:
+    """The whole text in lower case; nothing where there is none."""
+    return text.strip().lower() or None
+
+
 READERS: Mapping[str, Mapping[str, Reader]] = {
     OFFICIAL: {
         LETTER: letter_article_counts,
         NUMBER: number_words_to_ten,
         DIRECTION: direction_unstripped,
+        CAPTION: caption,
     },
-    STRICT: {LETTER: letter, NUMBER: number, DIRECTION: direction},
+    STRICT: {
+        LETTER: letter,
+        NUMBER: number,
+        DIRECTION: direction,
+        CAPTION: caption,
+    },
 }

@@ -55,12 +55,16 @@ class CheckpointPredictor(Predictor):
         reader: the checkpoint and the way it reads records.
         max_new_tokens: where a written answer is cut off.
         normalize: likelihoods are per token, as BabyVLM V1's.
+        score_eos: the <eos> behind an answer counts; V1's does not.
+        score_unknown: so do its words that the tokenizer does not know, as in V1.
         progress: is told the number of items that are newly answered.
     """
 
     reader: Reader
     max_new_tokens: int = MAX_NEW_TOKENS
     normalize: bool = False
+    score_eos: bool = True
+    score_unknown: bool = False
     progress: Callable[[int], object] = lambda number: None
 
     def __post_init__(self):
@@ -90,6 +94,8 @@ class CheckpointPredictor(Predictor):
                 choices and [choices[i] for i in batch],
                 max_new_tokens,
                 self.normalize,
+                self.score_eos,
+                self.score_unknown,
             )
             played |= zip(batch, found, strict=True)
             self.progress(len(batch))

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from babyvlm_jax.evals.controls import CONSTANT
-from babyvlm_jax.evals.lines import CHOICE, metrics_of, parsers_of
+from babyvlm_jax.evals.lines import metrics_of, parsers_of
 from babyvlm_jax.evals.parsers import STRICT
 from babyvlm_jax.evals.stats import bootstrap_interval, calibration, p_above_chance
-from babyvlm_jax.evals.tasks import ROUND, Task
+from babyvlm_jax.evals.tasks import CHOICE, ROUND, Task
 
 Line = Mapping[str, Any]
 
@@ -63,10 +63,14 @@ def summarize(task: Task, protocol: str, lines: Sequence[Line], seed: int) -> di
 
 
 def make_row(task, control, protocol, parser, lines, seed) -> dict[str, Any]:
-    """Metrics of one answerer, and for `choice` how well calibrated it is."""
+    """Metrics of one answerer, and for `choice` how well calibrated it is.
+
+    A metric that some line lacks, for want of a library, is left out.
+    """
     clusters = [line["cluster"] for line in lines]
     metrics = {}
-    for metric in task.metrics:
+    there = set.intersection(*(set(metrics_of(line, parser)) for line in lines))
+    for metric in filter(there.__contains__, task.metrics):
         values = [metrics_of(line, parser)[metric] for line in lines]
         chance = sum(line["chance"][metric] for line in lines) / len(lines)
         metrics[metric] = {
@@ -106,7 +110,7 @@ def find_row(rows: Iterable[Mapping], control: str, protocol: str, parser: str) 
 
 
 def breakdown(task: Task, lines: Sequence[Line]) -> dict[str, Any]:
-    """The primary metric by number, word, direction, quadrant or round.
+    """The primary metric by number, word, direction, quadrant, round or difference.
 
     Returns:
         {"by": what, "values": {name: {"value", "n"}}}, {} for a task without; rounds

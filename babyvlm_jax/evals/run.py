@@ -5,7 +5,7 @@ from typing import Any
 
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.errors import UserError
-from babyvlm_jax.evals import controls
+from babyvlm_jax.evals import captions, controls
 from babyvlm_jax.evals.asking import ask, ask_no_model
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.lines import Said, make_line, score_replies
@@ -14,7 +14,7 @@ from babyvlm_jax.evals.predictors import Predictor
 from babyvlm_jax.evals.results import summarize
 from babyvlm_jax.evals.sets import ItemSet, Problem, read_items
 from babyvlm_jax.evals.store import Folder
-from babyvlm_jax.evals.tasks import Task
+from babyvlm_jax.evals.tasks import CAPTION, Task
 
 Lines = list[dict[str, Any]]
 Done = tuple[dict[str, dict], Lines, list[Problem]]
@@ -74,9 +74,10 @@ def usable_items(
     Raises:
         UserError: there are none, or there is a problem and the settings are strict.
     """
-    records, problems = read_items(item_set, cfg.limit, cfg.needs_options)
+    needs_options = cfg.needs_options(item_set.task)
+    records, problems = read_items(item_set, cfg.limit, needs_options)
     if isinstance(predictor, PredictionsFile):
-        lacks = {r.id: predictor.problem(r, cfg.needs_options) for r in records}
+        lacks = {r.id: predictor.problem(r, needs_options) for r in records}
         problems += [
             Problem(item_set.key, name, what) for name, what in lacks.items() if what
         ]
@@ -124,19 +125,21 @@ def run_set(
     tell(item_set.key, len(done))
     todo = sorted((r for r in records if r.id not in done), key=_size)
     variants = controls.make_variants(cfg.controls, records)
+    chances = captions.chances(records) if task.answer == CAPTION else {}
+    how = cfg.how(task)
     for start in range(0, len(todo), cfg.shard_items):
         some = todo[start : start + cfg.shard_items]
-        said = ask(predictor, task, some, cfg.how, variants)
+        said = ask(predictor, task, some, how, variants)
         fresh = [
-            make_line(task, item_set.source, record, one)
+            make_line(task, item_set.source, record, one, chances.get(record.id))
             for record, several in zip(some, said, strict=True)
             for one in several
         ]
         folder.keep_lines(item_set.key, mark, fresh)
         lines += fresh
         tell(item_set.key, len(some))
-    lines += control_lines(item_set, records)
-    return summarize(task, cfg.protocols[0], lines, cfg.seed), lines
+    lines += control_lines(item_set, records, chances)
+    return summarize(task, how.protocols[0], lines, cfg.seed), lines
 
 
 def _size(record: Record):
@@ -144,14 +147,20 @@ def _size(record: Record):
     return len(record.images), sum(len(text) for _, text in record.turns), record.id
 
 
-def control_lines(item_set: ItemSet, records: Sequence[Record]) -> Lines:
-    """Lines of the controls that need no model."""
-    task = item_set.task
+def control_lines(
+    item_set: ItemSet,
+    records: Sequence[Record],
+    chances: Mapping[str, Mapping[str, float]] | None = None,
+) -> Lines:
+    """Lines of the controls that need no model; `chances` as for `make_line`, by id."""
+    task, chances = item_set.task, chances or {}
     replies = ask_no_model(task, records, item_set.trained_on())
     answer = best_constant(task, records)
     replies[controls.CONSTANT] = [controls.constant(answer, r) for r in records]
     return [
-        make_line(task, item_set.source, record, Said("", name, said))
+        make_line(
+            task, item_set.source, record, Said("", name, said), chances.get(record.id)
+        )
         for name, of_all in replies.items()
         for record, said in zip(records, of_all, strict=True)
     ]

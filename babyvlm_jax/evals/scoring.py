@@ -8,15 +8,16 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from babyvlm_jax.evals import captions
 from babyvlm_jax.evals.parsers import READERS
-from babyvlm_jax.evals.tasks import LETTER, RING, Task
+from babyvlm_jax.evals.tasks import CAPTION, LETTER, RING, Task
 
 
 def gold_answer(kind: str, text: str) -> str:
     """What the right answer's text stands for.
 
-    A gold letter is the last word of the assistant's turn, upper-cased; numbers and
-    directions are the whole turn.
+    A gold letter is the last word of the assistant's turn, upper-cased; numbers,
+    directions and captions are the whole turn.
 
     Source: BabyVLM-V2, DevCV scorer.
     """
@@ -79,6 +80,41 @@ def memory_metrics(
     }
 
 
+def winoground_metrics(correct: Sequence[bool]) -> dict[str, float]:
+    """What four comparisons of two pictures with two phrases add up to.
+
+    With s[i][p] the score of picture i under phrase p, picture 0 and phrase 0 those
+    that belong together in the recording, the positive context:
+
+        image   s[0][0] > s[1][0] and s[1][1] > s[0][1]: each phrase has its picture
+        text    s[0][0] > s[0][1] and s[1][1] > s[1][0]: each picture has its phrase
+        group   both
+        positive_context_group   the two that s[0][0] is in
+        negative_context_group   the two that s[1][1] is in
+        positive_context_text, negative_context_text   picture 0, or 1, has its phrase
+
+    Scores that are drawn independently give 1/4, 1/4, 1/6, 1/3, 1/3, 1/2, 1/2.
+
+    Args:
+        correct: of the rounds of an item: phrase 0 has its picture, phrase 1, picture
+            0 has its phrase, picture 1.
+
+    Source: Winoground, arXiv 2204.03162; the contexts by group: BabyVLM V1's scorer;
+    by text: BabyCL, arXiv 2606.05115.
+    """
+    image0, image1, text0, text1 = map(bool, correct)
+    found = {
+        "image": image0 and image1,
+        "text": text0 and text1,
+        "group": image0 and image1 and text0 and text1,
+        "positive_context_group": image0 and text0,
+        "negative_context_group": image1 and text1,
+        "positive_context_text": text0,
+        "negative_context_text": text1,
+    }
+    return {name: float(value) for name, value in found.items()}
+
+
 @dataclasses.dataclass(frozen=True)
 class Round:
     """One question and its reply, as a parser read it."""
@@ -93,7 +129,7 @@ def score_round(kind: str, gold: str, output: str, parser: str) -> Round:
     """Reads one output and compares it with the gold text.
 
     Args:
-        kind: `letter`, `number` or `direction`.
+        kind: `letter`, `number`, `direction` or `caption`.
         gold: the assistant's turn of the record.
         output: what the model said.
         parser: `official` or `strict`.
@@ -114,9 +150,14 @@ def item_metrics(
         labels: option names per round, for memory.
 
     Returns:
-        A value in [0, 1] for each of `task.metrics`.
+        A value in [0, 1] for each of `task.metrics`, for captions those that can be
+        had.
     """
     correct = [r.correct for r in rounds]
+    if task.answer == CAPTION:
+        return captions.metrics(rounds[0].answer, rounds[0].prediction or "")
+    if "group" in task.metrics:
+        return winoground_metrics(correct)
     if "adjusted" in task.metrics:
         return memory_metrics(correct, labels)
     if "adjacent" in task.metrics:

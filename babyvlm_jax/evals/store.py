@@ -22,7 +22,7 @@ from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.overall import leaderboard, overall
 from babyvlm_jax.evals.sets import ItemSet
 
-SUMMARIES = ("build_summary.json", "devcv_summary.json")
+SUMMARIES = ("build_summary.json", "devcv_summary.json", "v1_summary.json")
 
 
 def fingerprint(cfg: EvalConfig, path: str, item_set: ItemSet) -> str:
@@ -40,7 +40,7 @@ def fingerprint(cfg: EvalConfig, path: str, item_set: ItemSet) -> str:
         "dataset": _list_files(dataset_dir(item_set.shards, item_set.task.dataset)),
         "tokenizer": cfg.tokenizer and _digest(epath.Path(cfg.tokenizer).read_bytes()),
         "task": dataclasses.asdict(item_set.task),
-        "settings": [cfg.suffix, list(cfg.controls), cfg.seed],
+        "settings": [cfg.suffix, list(cfg.controls), cfg.seed, cfg.max_new_tokens],
     }
     return _digest(json.dumps(facts, sort_keys=True).encode())
 

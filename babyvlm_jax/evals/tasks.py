@@ -1,7 +1,8 @@
-"""The twelve DevCV task records: facts only, no code that runs a task.
+"""The task records: facts only, no code that runs a task.
 
-Ten of them are headline tasks, one for each DevCV task; `vdr_open` and `compare_real`
-are the second variants of their group and appear as extra rows.
+Twelve are of DevCV (BabyVLM-V2), ten of them headline tasks, one for each DevCV task;
+`vdr_open` and `compare_real` are the second variants of their group and appear as
+extra rows. Four are of BabyVLM V1, its captions an extra row.
 """
 
 import dataclasses
@@ -12,11 +13,22 @@ from babyvlm_jax.errors import UserError
 LETTER = "letter"
 NUMBER = "number"
 DIRECTION = "direction"
+CAPTION = "caption"
+
+# Ways to ask a model.
+GENERATE = "generate"
+CHOICE = "choice"
+MATCH = "match"
+PROTOCOLS = (GENERATE, CHOICE, MATCH)
 
 # Lines of breakdowns, beside NUMBER and DIRECTION.
 WORD = "word"
 QUADRANT = "quadrant"
 ROUND = "round"
+DIFFERENCE = "difference"
+
+DEVCV = "devcv"
+V1 = "v1"
 
 LETTERS = "ABCD"
 QUADRANTS = ("top left", "top right", "bottom left", "bottom right")
@@ -43,21 +55,24 @@ class Task:
     """One benchmark task.
 
     Attributes:
-        name: code name; the dataset is `devcv_NAME`.
+        name: code name; the dataset is `BENCHMARK_NAME`.
         title: name for people.
         group: the DevCV task it belongs to.
         ages: youngest and oldest, in months, that the adapted measure is for.
         domain: Language, Executive Function/Memory or Math.
-        answer: kind of answer: `letter`, `number` or `direction`.
+        answer: kind of answer: `letter`, `number`, `direction` or `caption`.
         chance: metric -> expected value of guessing; its keys are the task's metrics.
         primary: the metric that is the task's score.
         headline: whether the row stands for its group.
         held_out: whether the task has no training set.
         largest_number: highest number that may be the answer (`number` only).
         breakdown: what its score is broken down by; "" for nothing.
+        benchmark: `devcv` or `v1`.
+        protocols: the ways in which it can be asked.
+        ties_fail: `match` counts options of equal score as wrong, always.
 
     Source: BabyVLM-V2 and the DevCV Toolbox; chance from uniform guessing; ages from
-    the NIH Baby Toolbox.
+    the NIH Baby Toolbox. BabyVLM (V1), whose recordings show a child of 6 to 25 months.
     """
 
     name: str
@@ -72,11 +87,14 @@ class Task:
     held_out: bool = False
     largest_number: int = 0
     breakdown: str = ""
+    benchmark: str = DEVCV
+    protocols: tuple[str, ...] = PROTOCOLS
+    ties_fail: bool = False
 
     @property
     def dataset(self) -> str:
         """Name of the dataset that holds the items."""
-        return f"devcv_{self.name}"
+        return f"{self.benchmark}_{self.name}"
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -217,22 +235,95 @@ TASKS = {
             largest_number=12,
             breakdown=NUMBER,
         ),
+        Task(
+            name="labeled_s",
+            title="Labeled-S",
+            group="Labeled-S",
+            domain=LANGUAGE,
+            ages=(6, 25),
+            answer=LETTER,
+            chance=_accuracy(1 / 4),
+            held_out=True,
+            breakdown=WORD,
+            benchmark=V1,
+            protocols=(MATCH,),
+        ),
+        Task(
+            name="vtwt",
+            title="Visual Two-Word Test",
+            group="Visual Two-Word Test",
+            domain=LANGUAGE,
+            ages=(18, 24),  # the two-word stage
+            answer=LETTER,
+            chance=_accuracy(1 / 2),
+            held_out=True,
+            breakdown=DIFFERENCE,
+            benchmark=V1,
+            protocols=(MATCH,),
+        ),
+        Task(
+            name="winoground",
+            title="Baby Winoground",
+            group="Baby Winoground",
+            domain=LANGUAGE,
+            ages=(18, 24),
+            answer=LETTER,
+            # of four independent scores; see `scoring.winoground_metrics`
+            chance={
+                "image": 1 / 4,
+                "text": 1 / 4,
+                "group": 1 / 6,
+                "positive_context_group": 1 / 3,
+                "negative_context_group": 1 / 3,
+                "positive_context_text": 1 / 2,
+                "negative_context_text": 1 / 2,
+            },
+            primary="group",
+            held_out=True,
+            breakdown=DIFFERENCE,
+            benchmark=V1,
+            protocols=(MATCH,),
+            ties_fail=True,
+        ),
+        Task(
+            name="caption",
+            title="SAYCam Caption",
+            group="SAYCam Caption",
+            domain=LANGUAGE,
+            ages=(6, 25),
+            answer=CAPTION,
+            # replaced by what the references of other items score
+            chance=dict.fromkeys(
+                ("meteor_exact", "meteor", "meteor_wordnet", "bleu"), 0.0
+            ),
+            primary="meteor_exact",
+            headline=False,  # not a share of right answers
+            held_out=True,
+            benchmark=V1,
+            protocols=(GENERATE,),
+        ),
     )
 }
 
 
 def select_tasks(names: Sequence[str]) -> tuple[Task, ...]:
-    """Looks tasks up by name, in the order of the table; `all` means every task.
+    """Looks tasks up by name, in the order of the table.
+
+    `devcv` and `v1` mean every task of that benchmark, `all` those of both.
 
     Raises:
         UserError: a name is unknown, or there is none.
     """
-    unknown = sorted(set(names) - set(TASKS) - {"all"})
+    unknown = sorted(set(names) - set(TASKS) - {"all", DEVCV, V1})
     if unknown or not names:
         raise UserError(
-            f"tasks {unknown or list(names)}: give 'all' or some of {', '.join(TASKS)}"
+            f"tasks {unknown or list(names)}: give 'devcv', 'v1', 'all' or some of "
+            f"{', '.join(TASKS)}"
         )
-    return tuple(t for t in TASKS.values() if "all" in names or t.name in names)
+    wanted = set(names)
+    return tuple(
+        task for task in TASKS.values() if wanted & {"all", task.benchmark, task.name}
+    )
 
 
 def offered_answers(task: Task, prompt: str) -> tuple[str, ...]:
@@ -255,8 +346,10 @@ def offered_answers(task: Task, prompt: str) -> tuple[str, ...]:
         return tuple(str(number) for number in range(1, task.largest_number + 1))
     if task.answer == LETTER:
         offered = tuple(letter for letter in LETTERS if f"({letter})" in prompt)
-    else:
+    elif task.answer == DIRECTION:
         offered = tuple(side for side in RING if f"'{side}'" in prompt)
+    else:
+        offered = ()
     if not offered:
         raise UserError(
             f"task {task.name!r}: the prompt {prompt!r} offers no {task.answer}; "

@@ -29,6 +29,7 @@ class TransformersPredictor(Predictor):
         folder: what `from_pretrained` opens.
         max_new_tokens: where a written answer is cut off.
         normalize: likelihoods are per token.
+        score_eos: the <eos> behind an answer counts.
 
     Raises:
         UserError: the extra is not installed, or the folder holds no such model.
@@ -39,6 +40,7 @@ class TransformersPredictor(Predictor):
         folder: str,
         max_new_tokens: int = MAX_NEW_TOKENS,
         normalize: bool = False,
+        score_eos: bool = True,
     ):
         try:
             import torch
@@ -63,6 +65,7 @@ class TransformersPredictor(Predictor):
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = model.to(device).eval()
         self._max_new_tokens, self._normalize = max_new_tokens, normalize
+        self._score_eos = score_eos
 
     def generate(self, items: Sequence[Record]) -> Replies:
         replies: Replies = []
@@ -99,7 +102,8 @@ class TransformersPredictor(Predictor):
     def _likelihood(self, inputs, text: str) -> float:
         torch, tokenizer = self._torch, self._processor.tokenizer
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        ids = torch.tensor([[*ids, tokenizer.eos_token_id]]).to(self._model.device)
+        ids += [tokenizer.eos_token_id] if self._score_eos else []
+        ids = torch.tensor([ids]).to(self._model.device)
         whole = dict(inputs)
         whole["input_ids"] = torch.cat([inputs["input_ids"], ids], 1)
         whole["attention_mask"] = torch.ones_like(whole["input_ids"])

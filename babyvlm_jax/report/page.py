@@ -56,7 +56,9 @@ def write_page(
         read_phases(workdir),
         items,
         read_growth(workdir),
-        read_published() if published else None,
+        read_published(task.plain_name for task in results.tasks)
+        if published
+        else None,
     )
     part = out.with_name(out.name + ".part")
     part.write_text(html, encoding="utf-8")

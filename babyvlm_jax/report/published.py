@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
+
+from babyvlm_jax.evals.tasks import DEVCV, TASKS
 
 FILE = "published.json"
 
@@ -29,6 +31,11 @@ class Number:
     sources: tuple[str, ...]
     note: str
 
+    @property
+    def benchmark(self) -> str:
+        """The benchmark it belongs to; means are of DevCV."""
+        return TASKS[self.task].benchmark if self.task else DEVCV
+
 
 @dataclasses.dataclass(frozen=True)
 class Published:
@@ -46,11 +53,19 @@ class Published:
         )
 
 
-def read_published() -> Published:
-    """Reads the data file of the package."""
+def read_published(tasks: Iterable[str] = TASKS) -> Published:
+    """Reads the data file of the package.
+
+    Args:
+        tasks: names of ours; their benchmarks' numbers are read.
+    """
     raw = json.loads((resources.files(__package__) / FILE).read_text("utf-8"))
+    wanted = {TASKS[name].benchmark for name in tasks if name in TASKS}
     made = [_number(one, raw["sources"]) for one in raw["numbers"] + raw["overall"]]
-    return Published(raw["about"], tuple(made))
+    about = [text for name, text in raw["about"].items() if name in wanted]
+    return Published(
+        " ".join(about), tuple(one for one in made if one.benchmark in wanted)
+    )
 
 
 def _number(one: Mapping, sources: Mapping[str, str]) -> Number:

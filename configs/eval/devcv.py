@@ -34,11 +34,15 @@ def get_config(arg=""):
     c.predictions = ""  # or: a JSONL file of answers
     c.shards = ""  # folder of the devcv_* datasets, or NAME=FOLDER,NAME=FOLDER
     c.tokenizer = ""  # empty: the one the checkpoint was trained with
-    c.tasks = ("all",)  # all: those that are there
+    c.tasks = ("devcv",)  # those of DevCV that are there
     c.split = "test"
     c.protocols = ("generate", "choice")  # also match; the first is the score
     c.permute = False  # choice: mean over the orders of the options
     c.normalize = False  # choice and match: likelihood per token, as BabyVLM V1
+    c.score_eos = True  # choice and match: the end of the answer is part of it
+    c.score_unknown = False  # so are words that the tokenizer does not know
+    c.ties = "random"  # match: options of equal score; also wrong, right
+    c.max_new_tokens = 16  # generate: no allowed answer is longer
     c.controls = ()  # no_image, shuffled_image, no_text: the model is asked again
     c.trajectory = False  # all checkpoints of the run, in order
     c.limit = 8 if arg["smoke"] else 0  # items of each task; 0: all

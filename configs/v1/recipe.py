@@ -12,6 +12,7 @@ The encoder is not trained here: V1 takes Orhan's (V1 2.4). Arguments:
     data=DIR     folder of `shards/` and `tokenizer.model`; else the work directory
     size=NAME    v1, v1-llama (the large variant)
     smoke        three steps of each phase with a tiny model, the encoder a drawn one
+    nursery      the synthetic nursery's: see `configs/v1/nursery.py`
 
 A phase's own arguments are given when it is run by itself; single values by
 `--config.phases.joint.optim.lr_peak=2e-4`.
@@ -20,11 +21,15 @@ A phase's own arguments are given when it is run by itself; single values by
 import ml_collections
 
 from configs import official
-from configs.v1 import SIZES, connector, joint, language
+from configs.v1 import SIZES, connector, joint, language, nursery
 
 PHASES = (language, connector, joint)
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """The recipe."""
+    given = arg.split(",")
+    if "nursery" in given:
+        given.remove("nursery")
+        return nursery.get_config(",".join(given))
     return official.recipe(arg, SIZES, PHASES)

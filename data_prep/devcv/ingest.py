@@ -148,6 +148,11 @@ def decode(
     return {split: Bank(found) for split, found in frames.items()}, problems
 
 
+def instances(job: Job) -> set[str]:
+    """The things that a recording's annotations show."""
+    return {_thing(job.recording, box).instance for f in job.frames for box in f.boxes}
+
+
 def _without(frames, trained):
     """Frames that show none of these instances, and the instances met."""
     leaked = sorted({t.instance for f in frames for t in f.things} & trained)

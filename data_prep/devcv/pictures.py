@@ -100,15 +100,24 @@ def paste(
 
 
 def cut_out(image: np.ndarray) -> np.ndarray:
-    """The object on black: what looks like a corner and hangs on the border goes.
-
-    On a plain background the object's outline is left; on a busy one most stays.
+    """The object on black: what `background` finds goes.
 
     Args:
         image: u8[H, W, 3] crop with some background around the object.
 
     Returns:
         u8[H, W, 3].
+    """
+    return np.where(background(image)[..., None], np.uint8(0), image)
+
+
+def background(image: np.ndarray) -> np.ndarray:
+    """bool[H, W]: what looks like a corner and hangs on the border.
+
+    On a plain background all but the object's outline and inside; on a busy one little.
+
+    Args:
+        image: u8[H, W, 3] crop with some background around an object.
     """
     corners = image[[0, 0, -1, -1], [0, -1, 0, -1]].astype(np.int16)
     planes = np.moveaxis(image, -1, 0).astype(np.int16)  # [3, H, W]: fast to reduce
@@ -124,4 +133,4 @@ def cut_out(image: np.ndarray) -> np.ndarray:
         grown = outside[:-2, 1:-1] | outside[2:, 1:-1]
         grown |= outside[1:-1, :-2] | outside[1:-1, 2:]
         inner |= grown & alike
-    return np.where(inner[..., None], np.uint8(0), image)
+    return inner

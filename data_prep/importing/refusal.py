@@ -19,6 +19,9 @@ REASONS = {
     "no_choices": "the prompt offers no answers in a form that is known",
     "not_offered": "the answer is none of those that the prompt offers",
     "identical_options": "the right picture is also a wrong one",
+    "bad_row": "a row without a value in each column",
+    "bad_trial": "rows that are not one item of the test",
+    "same_phrases": "both phrases are the same",
 }
 
 

@@ -46,6 +46,22 @@ def test_tokens_of_an_answer_and_its_end():
     assert ids(memory(6), "A") is rounds
 
 
+def test_the_end_of_an_answer_may_not_count():
+    found = AnswerIds(make_reader(), score_eos=False)(ITEMS["localize"], "top left")
+    assert found.ids[-1] == EOS
+    assert found.counted.tolist() == [True, True, False]
+
+
+def test_unknown_words_may_count():
+    reader = make_reader()
+    reader.tokenizer._ids["blorp"] = reader.tokenizer.unk_id
+    known = AnswerIds(reader)(ITEMS["localize"], "top blorp")
+    assert known.counted.tolist() == [True, False, True]
+    every = AnswerIds(reader, score_unknown=True)(ITEMS["localize"], "top blorp")
+    assert every.counted.tolist() == [True, True, True]
+
+
 def test_shares_are_among_the_offered():
+    assert shares(np.array([-np.inf, -np.inf])) == pytest.approx([0.5, 0.5])
     assert shares(np.log([0.2, 0.6])) == pytest.approx([0.25, 0.75])
     assert shares(np.array([-1e4, -1e4])) == pytest.approx([0.5, 0.5])

@@ -5,7 +5,8 @@ import pytest
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.asking import How
 from babyvlm_jax.evals.config import EvalConfig, expand
-from configs.eval import devcv
+from babyvlm_jax.evals.tasks import TASKS
+from configs.eval import devcv, v1
 
 
 @pytest.fixture
@@ -37,6 +38,10 @@ def cfg(tmp_path):
         ({"buckets": ()}, "config.buckets"),
         ({"buckets": (64, 0)}, "config.buckets"),
         ({"tasks": ("counting",)}, "counting"),
+        ({"ties": "often"}, "config.ties"),
+        ({"max_new_tokens": 0}, "config.max_new_tokens"),
+        ({"tasks": ("winoground",)}, "config.protocols.*'winoground'.*match"),
+        ({"tasks": ("caption",), "protocols": ("choice",)}, "'caption'.*generate"),
     ],
 )
 def test_impossible_settings_are_named(cfg, change, named):
@@ -71,10 +76,32 @@ def test_suffix_says_what_differs_from_the_norm(cfg):
 
 
 def test_what_is_asked(cfg):
-    assert cfg.how == How(("generate", "choice"))
-    assert cfg.needs_options
-    assert not dataclasses.replace(cfg, protocols=("generate",)).needs_options
+    count = TASKS["count"]
+    assert cfg.how(count) == How(("generate", "choice"))
+    assert cfg.needs_options(count)
+    assert not dataclasses.replace(cfg, protocols=("generate",)).needs_options(count)
     assert len(cfg.selected_tasks) == 12
+
+
+def test_each_task_is_asked_by_the_protocols_that_serve_it(cfg):
+    values = v1.get_config().to_dict()
+    values |= {"checkpoint": cfg.checkpoint, "shards": cfg.shards}
+    ours = EvalConfig(**values)
+    assert [ours.protocols_of(task) for task in ours.selected_tasks] == [
+        *[("match",)] * 3,
+        ("generate",),
+    ]
+    assert ours.how(TASKS["vtwt"]) == How(("match",), ("no_image",))
+    assert ours.needs_options(TASKS["vtwt"])
+    assert not ours.needs_options(TASKS["caption"])
+    assert ours.suffix == ""
+    assert dataclasses.replace(ours, normalize=False).suffix == "-summed"
+    changes = {"score_eos": True, "ties": "wrong"}
+    assert dataclasses.replace(ours, **changes).suffix == "-eos-ties-wrong"
+    matched = dataclasses.replace(ours, protocols=("match",)).selected_tasks
+    assert [task.name for task in matched] == ["labeled_s", "vtwt", "winoground"]
+    every = dataclasses.replace(ours, tasks=("all",), protocols=("choice",))
+    assert {task.benchmark for task in every.selected_tasks} == {"devcv"}
 
 
 def test_paths_and_patterns(tmp_path):

@@ -42,7 +42,7 @@ def keys(sources, *names):
 def test_all_takes_what_is_there(shards):
     there, missing = keys({"": shards}, "all")
     assert there == ["leftright", "count"]
-    assert len(missing) == 10
+    assert len(missing) == 14
     assert "memory" in missing
 
 

@@ -1,0 +1,1 @@
+"""The benchmarks of BabyVLM V1 as data: imported, or built from annotated frames."""

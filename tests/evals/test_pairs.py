@@ -1,0 +1,75 @@
+"""An image-text model as one who answers."""
+
+import numpy as np
+import pytest
+
+from babyvlm_jax.data.schema import Record
+from babyvlm_jax.errors import UserError
+from babyvlm_jax.evals import pairs
+from babyvlm_jax.evals.matching import match
+from babyvlm_jax.evals.pairs import SimilarityPredictor, similarity
+from babyvlm_jax.evals.tasks import TASKS
+from tests.evals import v1_samples
+from tests.evals.fakes import picture
+from tests.evals.samples import ITEMS
+
+
+class Towers:
+    """Embeds a grey value and a number word as angles."""
+
+    def __init__(self):
+        self.batches = []
+
+    def image_embeddings(self, images):
+        assert images.dtype == np.uint8
+        assert images.shape[1:] == (8, 8, 3)
+        self.batches.append(len(images))
+        return self._on_circle(images[:, 0, 0, 0].astype(np.float32))
+
+    def text_embeddings(self, texts):
+        assert isinstance(texts, list)
+        return self._on_circle(np.array([float(len(text)) for text in texts]))
+
+    def _on_circle(self, angles):
+        return np.stack([np.cos(angles / 50), np.sin(angles / 50)], 1, dtype=np.float32)
+
+
+def test_similarity_is_the_cosine_of_all_pairs():
+    images = np.stack([np.full((8, 8, 3), grey, np.uint8) for grey in (3, 9)])
+    found = similarity(Towers(), images, ["abc", "abcdefghi", "x"])
+    assert found.shape == (2, 3)
+    assert found[0, 0] == pytest.approx(1)
+    assert found[1, 0] == pytest.approx(np.cos(6 / 50))
+
+
+def test_each_text_under_its_picture(monkeypatch):
+    monkeypatch.setattr(pairs, "BATCH", 2)
+    items = [
+        Record(f"i{k}", "eval/x", (picture(g),), (("human", "<image>"),))
+        for k, g in enumerate((3, 9, 3, 5))
+    ]
+    choices = [[("abc", "abcde")]] * 4
+    towers = Towers()
+    done = []
+    predictor = SimilarityPredictor(towers, 8, progress=done.append)
+    scores = predictor.score(items, choices)
+    assert [int(np.argmax(one[0])) for one in scores] == [0, 1, 0, 1]
+    assert scores[1][0] == pytest.approx(np.cos([6 / 50, 4 / 50]))
+    assert towers.batches == [2, 1]  # a picture that comes twice is embedded once
+    assert done == [4]
+
+
+def test_it_answers_the_choice_tests():
+    item = v1_samples.labeled_s(0)  # greys 0, 9, 18, 27 in some order; "ball" is 4
+    predictor = SimilarityPredictor(Towers(), 8)
+    (said,) = match(predictor, TASKS["labeled_s"], [item], [item], "random")
+    nearest = item.images.index(picture(0))
+    assert said.replies == ["ABCD"[nearest]]
+
+
+def test_it_says_what_it_cannot_do():
+    predictor = SimilarityPredictor(Towers(), 8, "CVCL")
+    with pytest.raises(UserError, match=r"CVCL compares.*writes nothing.*caption"):
+        predictor.generate([v1_samples.caption()])
+    with pytest.raises(UserError, match=r"4 pictures and 1 questions.*'match'"):
+        predictor.score([ITEMS["leftright"]], [[("A",)]])
