@@ -34,7 +34,8 @@ from configs.v1 import PAIRS
 SIZES = ("v1", "nursery")
 VOCABULARY = {"v1": 2350, "nursery": 1024}  # V1 1.1; the demo's tokenizer
 WIDTH = {"v1": 512, "nursery": 64}  # V1 2.6: Linear(2048 -> 512); ours
-LAYERS = {"v1": 2, "nursery": 2}  # ours: "a small transformer"
+SPREAD = {"v1": 1.0, "nursery": 0.1}  # torch's default; ours
+NUM_LAYERS = 2  # ours: of the small transformer
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -75,11 +76,13 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 def towers(arg) -> dict:
     """The section of the text tower and the shared space."""
     width = WIDTH[arg["size"]]
-    text = {"family": "words", "vocab_size": VOCABULARY[arg["size"]], "width": width}
-    if arg["text"] == "transformer":
+    text = {"vocab_size": VOCABULARY[arg["size"]], "width": width}
+    if arg["text"] == "words":
+        text |= {"family": "words", "embed_std": SPREAD[arg["size"]]}
+    else:
         text |= {
             "family": "gpt2",
-            "num_layers": LAYERS[arg["size"]],
+            "num_layers": NUM_LAYERS,
             "num_heads": width // 64 or 1,
             "mlp_dim": 4 * width,
             "max_len": 32,
@@ -150,7 +153,6 @@ def nursery(c: ml_collections.ConfigDict, arg) -> None:
         "patience": 1,
         "stop_patience": 2,
     }
-    c.contrastive.text.embed_std = 0.1
     c.warm_start = {"vision": arg["vision"] or f"{arg['root']}/vision:teacher/vision"}
 
 
