@@ -16,7 +16,7 @@ from babyvlm_jax.data.pipeline import DataConfig
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.models.config import VLMConfig, from_dict
 from babyvlm_jax.models.dino import DinoConfig
-from babyvlm_jax.models.pair_config import PAIR_PARTS, ContrastiveConfig
+from babyvlm_jax.models.pair_config import PAIR_PARTS, ContrastiveConfig, WordsConfig
 from babyvlm_jax.models.vlm import PARTS
 from babyvlm_jax.optim import OptimConfig
 from babyvlm_jax.plateau import ValidationConfig
@@ -162,6 +162,12 @@ class TrainSettings:
                 f"config.accumulate is {self.accumulate}: each pair of a contrastive "
                 "batch is compared with all others, so it cannot be split; set it to "
                 "1, and use more devices or config.model.vision.remat='full'"
+            )
+        text, length = self.contrastive.text, self.data.seq_len
+        if not isinstance(text, WordsConfig) and length > text.max_len:
+            raise UserError(
+                f"config.data.seq_len is {length}, but config.contrastive.text.max_len "
+                f"{text.max_len}; lower the one or raise the other"
             )
         if self.data.features:
             raise UserError(

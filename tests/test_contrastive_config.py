@@ -90,6 +90,13 @@ def test_the_cost_of_a_step_is_that_of_two_towers_and_the_square():
     assert trained.model - found.model == 2 * 8 * image.total
 
 
+def test_texts_are_no_longer_than_the_tower_s_positions():
+    c = contrastive.get_config("text=transformer")
+    c.data.seq_len = 33
+    with pytest.raises(UserError, match=r"config\.contrastive\.text\.max_len 32"):
+        settings.from_config(json.loads(c.to_json()))
+
+
 def test_only_the_step_of_a_contrastive_phase_can_be_compiled():
     run, mesh = run_of("smoke"), tiny.mesh_of(data=8)
     with jax.set_mesh(mesh), pytest.raises(UserError, match="a contrastive one train"):

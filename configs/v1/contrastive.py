@@ -61,7 +61,10 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     c.data.template = "plain"
     c.data.max_images = 1
     c.data.seq_len = 25  # V1 1.1: longer utterances are cut, specials included
-    published(c, arg) if arg["size"] == "v1" else nursery(c, arg)
+    if arg["size"] == "v1":
+        published(c, arg)
+    else:
+        nursery(c, arg)
     # ours: pictures of another corpus are trained on, never what a run is judged by
     c.validation.datasets = names if arg["pairs"] == "built" else ("filtered",)
     if arg["text"] == "transformer":
@@ -99,6 +102,7 @@ def towers(arg) -> dict:
         # V1 2.6: 1 / 0.07, fixed; SigLIP's own: 10, learned
         "temperature": 0.1 if siglip else 0.07,
         "chunk": 1024,
+        "augmented": False,
     }
 
 
@@ -158,10 +162,9 @@ def nursery(c: ml_collections.ConfigDict, arg) -> None:
 
 def shrink(c: ml_collections.ConfigDict) -> None:
     """A few steps of a tiny model of the same kind, from nothing."""
-    side = c.contrastive.to_dict()
     official.shrink(c)
     c.data.seq_len = 25
-    c.contrastive = {**side, "augmented": False}
+    c.contrastive.augmented = False
     c.validation.every = 2
     c.save_every = 2
     c.warm_start = ml_collections.ConfigDict()
