@@ -95,6 +95,7 @@ def test_a_run_tells_its_validations_and_lowers_the_rate(undisturbed):
     assert done["stopped_early"] is False
 
 
+@pytest.mark.slow
 def test_sigterm_between_validations_and_the_resumed_run_is_the_same(
     world, undisturbed, tmp_path, monkeypatch
 ):
@@ -121,6 +122,7 @@ def test_sigterm_between_validations_and_the_resumed_run_is_the_same(
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_run_that_gets_no_better_stops_with_its_best_parameters(world, tmp_path):
     # a rate that only makes things worse after the first steps
     c = config(world, every=1, stop_patience=2)
@@ -158,6 +160,7 @@ def test_the_checkpoint_serves_pictures_and_texts(undisturbed):
     np.testing.assert_allclose(cosines, (x * y).sum(1), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_checkpoint_answers_picture_vocabulary(undisturbed, tmp_path):
     item = ITEMS["picture_vocabulary"]
     items = [dataclasses.replace(item, id=f"v{i}") for i in range(3)]
