@@ -2,10 +2,11 @@
 
     python -m babyvlm_jax.convert import --from=babyllava_v2_phase2 --out=runs/v2
     python -m babyvlm_jax.convert import --from=dino_vitl16.pth --out=runs/eyes
+    python -m babyvlm_jax.convert import --from=clip-vit-large-patch14 --out=runs/clip
     python -m babyvlm_jax.convert export --checkpoint=runs/demo/instruct --to=babyvlm
     python -m babyvlm_jax.convert export --checkpoint=runs/v2 --to=v2 --format=llava
 
-`import` takes a folder in LLaVA's naming, one of transformers' LLaVA, one that
+`import` takes a folder in LLaVA's naming, one of transformers' LLaVA or CLIP, one that
 `export` wrote, or a file with a vision encoder or a projector alone. It writes a work
 directory, for `evaluate`, `chat` and the warm start of training.
 """

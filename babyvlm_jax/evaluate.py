@@ -29,10 +29,12 @@ import tqdm
 from babyvlm_jax import checkpoint, settings
 from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.tokenizer import Tokenizer
+from babyvlm_jax.embedding import load_pair_model
 from babyvlm_jax.errors import run_main
 from babyvlm_jax.evals import run, sets, store, tables, targets
 from babyvlm_jax.evals.compare import compare
 from babyvlm_jax.evals.config import EvalConfig
+from babyvlm_jax.evals.pairs import SimilarityPredictor
 from babyvlm_jax.evals.parsers import PARSERS
 from babyvlm_jax.evals.predictions_file import PredictionsFile
 from babyvlm_jax.evals.predictors import CheckpointPredictor, Predictor
@@ -124,6 +126,10 @@ def load_predictor(
             target.path, cfg.max_new_tokens, cfg.normalize, cfg.score_eos
         )
         return model, None, 0
+    if checkpoint.is_contrastive(target.path):
+        model = load_pair_model(target.path, mesh, cfg.batch_size, cfg.tokenizer)
+        predictor = SimilarityPredictor(model, model.image_size, target.path)
+        return predictor, model.info["step"], model.info["config"]["seed"]
     reader, info = load_reader(cfg, target.path, mesh)
     predictor = CheckpointPredictor(
         reader, cfg.max_new_tokens, cfg.normalize, cfg.score_eos, cfg.score_unknown

@@ -12,6 +12,7 @@ from babyvlm_jax.models.config import (
     ViTConfig,
     VLMConfig,
 )
+from babyvlm_jax.models.pair_config import ContrastiveConfig, WordsConfig
 
 
 def param_counts(cfg: VLMConfig) -> dict[str, int]:
@@ -21,6 +22,20 @@ def param_counts(cfg: VLMConfig) -> dict[str, int]:
         "connector": connector_params(cfg),
         "decoder": decoder_params(cfg.decoder),
     }
+
+
+def pair_params(
+    vision: ViTConfig | ResNeXtConfig, cfg: ContrastiveConfig
+) -> dict[str, int]:
+    """Parameters of each part of a contrastive model: vision, text, head."""
+    head = vision.width * cfg.embed_dim + cfg.image_bias * cfg.embed_dim
+    head += 1 + (cfg.loss == "siglip")  # scale, bias
+    if isinstance(cfg.text, WordsConfig):
+        text = cfg.text.vocab_size * cfg.text.width
+    else:
+        text = decoder_params(cfg.text)
+        head += cfg.text.width * cfg.embed_dim
+    return {"vision": vision_params(vision), "text": text, "head": head}
 
 
 def vision_params(cfg: ViTConfig | ResNeXtConfig) -> int:
@@ -39,7 +54,7 @@ def linear_params(fan_in: int, fan_out: int) -> int:
 
 
 def vit_params(cfg: ViTConfig) -> int:
-    """Stem, CLS, registers and positions; the layers; the last norm."""
+    """Stem, CLS, registers and positions; the layers; the norms around them."""
     d, pixels = cfg.width, 3 * cfg.patch_size**2
     stem = linear_params(pixels, d)
     if cfg.stem == "conv":
@@ -50,7 +65,9 @@ def vit_params(cfg: ViTConfig) -> int:
     scales = 2 * d if cfg.layer_scale else 0
     layer = attention + mlp + 2 * (2 * d) + scales
     tokens = 1 + cfg.num_registers + cfg.num_tokens
-    return stem + tokens * d + cfg.num_layers * layer + 2 * d
+    norms = 2 * d * (1 + cfg.pre_norm)
+    stem -= 0 if cfg.patch_bias else d
+    return stem + tokens * d + cfg.num_layers * layer + norms
 
 
 def resnext_params(cfg: ResNeXtConfig) -> int:

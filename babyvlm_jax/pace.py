@@ -84,12 +84,13 @@ class Pace:
 
     @contextlib.contextmanager
     def waiting(self, what: str) -> Iterator[None]:
-        """Counts the time of a block as waiting for `input` or `checkpoint`."""
+        """Counts the time of a block as waiting: `input`, `checkpoint`, another."""
         begin = time.perf_counter()
         try:
             yield
         finally:
-            self._waited[what] += time.perf_counter() - begin
+            so_far = self._waited.get(what, 0.0)
+            self._waited[what] = so_far + time.perf_counter() - begin
 
     def timed(self, batches: Iterator) -> Iterator:
         """The same items; how long each was waited for is counted."""
@@ -114,7 +115,7 @@ class Pace:
 
         Returns:
             step_s: seconds a step, all waiting included.
-            input_wait, checkpoint_wait: share of the time.
+            input_wait, checkpoint_wait, and others that there were: share of the time.
             RATES: of all processes; process 0's, times their number.
             mfu: share of the devices' peak that the model's own FLOPs take, where it is
                 known.

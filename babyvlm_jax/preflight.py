@@ -15,6 +15,7 @@ from babyvlm_jax import checkpoint, sharding
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.models.attention_kernels import choose_kernel
 from babyvlm_jax.models.config import VLMConfig
+from babyvlm_jax.models.pair_config import ContrastiveConfig
 from babyvlm_jax.optim import OptimConfig, check_patterns
 from babyvlm_jax.phase import make_phase
 from babyvlm_jax.settings import TrainSettings
@@ -30,6 +31,8 @@ def check_run(run: TrainSettings, mesh: Mesh) -> None:
     """
     sharding.check_batch(run.data.batch_size // run.accumulate, mesh)
     check_heads(run.model, run.parts, mesh)
+    if run.loss == "contrastive":
+        check_text_heads(run.contrastive, mesh)
     with jax.set_mesh(mesh):
         if run.loss == "tokens":
             decoder = run.model.decoder
@@ -94,6 +97,20 @@ def check_heads(model: VLMConfig, parts: Sequence[str], mesh: Mesh) -> None:
             raise UserError(
                 f"config.mesh.tensor {ways} does not divide config.model.{field} "
                 f"{count}; set it to a divisor of {fits} and config.mesh.fsdp to more"
+            )
+
+
+def check_text_heads(cfg: ContrastiveConfig, mesh: Mesh) -> None:
+    """`check_heads` for the text tower of a contrastive model; words have none."""
+    fields = {"words": (), "gpt2": ("num_heads",)}.get(
+        cfg.text.family, ("num_heads", "num_kv_heads")
+    )
+    for field in fields:
+        count = getattr(cfg.text, field)
+        if count % mesh.shape["tensor"]:
+            raise UserError(
+                f"config.mesh.tensor {mesh.shape['tensor']} does not divide "
+                f"config.contrastive.text.{field} {count}; set it to a divisor"
             )
 
 

@@ -16,10 +16,12 @@ from babyvlm_jax.data.pipeline import DataConfig
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.models.config import VLMConfig, from_dict
 from babyvlm_jax.models.dino import DinoConfig
+from babyvlm_jax.models.pair_config import PAIR_PARTS, ContrastiveConfig, WordsConfig
 from babyvlm_jax.models.vlm import PARTS
 from babyvlm_jax.optim import OptimConfig
+from babyvlm_jax.plateau import ValidationConfig
 
-KINDS = ("tokens", "dino")
+KINDS = ("tokens", "dino", "contrastive")
 ON_NONFINITE = ("stop", "rollback")
 
 # field -> least value that makes sense
@@ -57,7 +59,11 @@ class TrainSettings:
 
     Attributes:
         name: the phase's name, for logs.
-        loss: `tokens` (next token on packed rows) or `dino` (self-distillation).
+        loss: `tokens` (next token on packed rows), `dino` (self-distillation) or
+            `contrastive` (pictures and their utterances).
+        contrastive: the text tower, and what belongs to both; the image tower is
+            `model.vision`.
+        validation: of a contrastive phase, with what it decides.
         seed: of initialisation and of every draw inside the step; the data has its own.
         num_steps: length of the run.
         parts: top-level parts of the model that exist in this phase.
@@ -80,6 +86,10 @@ class TrainSettings:
     dino: DinoConfig
     mesh: Mapping[str, int]
     warm_start: Mapping[str, str]
+    contrastive: ContrastiveConfig = dataclasses.field(
+        default_factory=ContrastiveConfig
+    )
+    validation: ValidationConfig = dataclasses.field(default_factory=ValidationConfig)
     loss: str = "tokens"
     seed: int = 0
     num_steps: int = 1000
@@ -107,6 +117,7 @@ class TrainSettings:
                 "config.data.features are of a frozen encoder, which config.loss "
                 "'dino' trains; set config.data.features=''"
             )
+        self._check_pairs()
         for field, least in _LEAST.items():
             if getattr(self, field) < least:
                 raise UserError(
@@ -128,9 +139,40 @@ class TrainSettings:
                 f"config.data.batch_size {self.data.batch_size} is not divisible by "
                 f"config.accumulate {self.accumulate}"
             )
-        unknown = sorted(set(self.warm_start) - set(PARTS))
+        parts = PAIR_PARTS if self.loss == "contrastive" else PARTS
+        unknown = sorted(set(self.warm_start) - set(parts))
         if unknown:
-            raise UserError(f"config.warm_start names {unknown}; parts are {PARTS}")
+            raise UserError(f"config.warm_start names {unknown}; parts are {parts}")
+
+    def _check_pairs(self) -> None:
+        if self.loss != "contrastive":
+            if self.validation.every:
+                raise UserError(
+                    "config.validation serves config.loss 'contrastive' only; set "
+                    "config.validation.every=0"
+                )
+            return
+        if tuple(self.parts) != PAIR_PARTS:
+            raise UserError(
+                f"config.parts is {self.parts}; config.loss 'contrastive' has "
+                f"{PAIR_PARTS}"
+            )
+        if self.accumulate != 1:
+            raise UserError(
+                f"config.accumulate is {self.accumulate}: each pair of a contrastive "
+                "batch is compared with all others, so it cannot be split; set it to "
+                "1, and use more devices or config.model.vision.remat='full'"
+            )
+        text, length = self.contrastive.text, self.data.seq_len
+        if not isinstance(text, WordsConfig) and length > text.max_len:
+            raise UserError(
+                f"config.data.seq_len is {length}, but config.contrastive.text.max_len "
+                f"{text.max_len}; lower the one or raise the other"
+            )
+        if self.data.features:
+            raise UserError(
+                "config.loss 'contrastive' reads pictures; set config.data.features=''"
+            )
 
     @property
     def feature_facts(self) -> dict[str, Any]:
@@ -156,15 +198,25 @@ def from_config(values: Mapping[str, Any]) -> TrainSettings:
         "data": DataConfig,
         "optim": OptimConfig,
         "dino": DinoConfig,
+        "contrastive": ContrastiveConfig,
+        "validation": ValidationConfig,
     }
     fields = {field.name: field for field in dataclasses.fields(TrainSettings)}
-    needed = {n for n, field in fields.items() if field.default is dataclasses.MISSING}
+    needed = {
+        name
+        for name, field in fields.items()
+        if field.default is field.default_factory is dataclasses.MISSING
+    }
     wrong = sorted(set(values) - set(fields) | needed - set(values))
     if wrong:
         raise UserError(
             f"config keys {wrong} are missing or unknown; expected {sorted(fields)}"
         )
-    typed = {name: from_dict(cls, values[name]) for name, cls in sections.items()}
+    typed = {
+        name: from_dict(cls, values[name])
+        for name, cls in sections.items()
+        if name in values
+    }
     return TrainSettings(
         **{
             **values,

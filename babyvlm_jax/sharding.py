@@ -94,9 +94,14 @@ def count_slices(devices: Sequence[Any]) -> int:
     return max(1, len({d.slice_index for d in tpus}))
 
 
+def batch_ways(mesh) -> int:
+    """Devices, or groups of them, that each have rows of their own."""
+    return int(np.prod([mesh.shape[axis] for axis in AXIS_RULES["batch"]]))
+
+
 def check_batch(batch_size: int, mesh: Mesh) -> None:
     """Raises UserError unless the batch divides over the mesh's batch axes."""
-    ways = int(np.prod([mesh.shape[axis] for axis in AXIS_RULES["batch"]]))
+    ways = batch_ways(mesh)
     if batch_size % ways:
         raise UserError(
             f"batch of {batch_size} rows is not divisible by data x fsdp = {ways}; "

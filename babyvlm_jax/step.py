@@ -62,12 +62,13 @@ def make_train_step(
     key: jax.Array,
     accumulate: int = 1,
     after_update: Callable[[Any], Any] | None = None,
+    rate_scale: Callable[[Any], jax.Array] | None = None,
 ):
     """Returns step(state, batch) -> (state, metrics); metrics are f32[] scalars.
 
     They are loss, count, grad_norm; z_loss, where there is one, which loss includes;
     and for each dataset that the loss keeps apart, loss/NAME: nan in a batch that has
-    nothing of it.
+    nothing of it; and rate_scale, where there is one.
 
     Gradients and counts are summed over `accumulate` microbatches and divided once,
     so unequal numbers of supervised tokens weigh every token the same.
@@ -78,6 +79,7 @@ def make_train_step(
         key: folded with the step, so step s draws the same whenever it runs.
         accumulate: microbatches; divides the batch's first dimension.
         after_update: params -> params, applied last (DINO: the teacher follows).
+        rate_scale: extra -> f32[], a factor of the learning rate.
     """
 
     def grads_of(trainable, frozen, extra, batch, step_key):
@@ -122,6 +124,9 @@ def make_train_step(
         divisor = jnp.maximum(sums["count"], 1)
         grads = jax.tree.map(lambda g: g / divisor, grads)
         updates, opt_state = tx.update(grads, state.opt_state, trainable)
+        if rate_scale:
+            scale = rate_scale(state.extra)
+            updates = jax.tree.map(lambda update: scale * update, updates)
         trainable = optax.apply_updates(trainable, updates)
         params = join_params(trainable, frozen)
         if after_update:
@@ -136,6 +141,8 @@ def make_train_step(
         }
         if "z" in sums:
             metrics["z_loss"] = sums["z"] / divisor
+        if rate_scale:
+            metrics["rate_scale"] = scale
         sources = [k.removeprefix("nll/") for k in sums if k.startswith("nll/")]
         for name in sources:
             metrics[f"loss/{name}"] = sums[f"nll/{name}"] / sums[f"count/{name}"]

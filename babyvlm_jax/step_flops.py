@@ -18,6 +18,7 @@ from babyvlm_jax.models.config import (
     VLMConfig,
 )
 from babyvlm_jax.models.dino import DinoConfig
+from babyvlm_jax.models.pair_config import ContrastiveConfig, WordsConfig
 
 
 class Forward(NamedTuple):
@@ -157,6 +158,35 @@ def dino_flops(vit: ViTConfig, cfg: DinoConfig, num_images: int) -> StepFlops:
     heads = 3 * head.total * (2 + crops.num_local)
     return StepFlops(
         num_images * (teacher + trunk.model + heads), num_images * trunk.again
+    )
+
+
+def pair_flops(
+    vision: ViTConfig | ResNeXtConfig,
+    cfg: ContrastiveConfig,
+    num_pairs: int,
+    num_tokens: int,
+    trained: Collection[str],
+    remat: Mapping[str, str],
+) -> StepFlops:
+    """Two towers side by side, their projections, and similarities both ways."""
+    towers = {"vision": vision_forward(vision)}
+    head = vision.width * cfg.embed_dim
+    if not isinstance(cfg.text, WordsConfig):
+        whole = decoder_forward(cfg.text, num_tokens)
+        logits = 2 * num_tokens * cfg.text.width * cfg.text.vocab_size
+        towers["text"] = Forward(whole.weights - logits, whole.attention)
+        head += cfg.text.width * cfg.embed_dim
+    each = [
+        train_flops({part: cost.times(num_pairs)}, trained, remat)
+        for part, cost in towers.items()
+    ]
+    ways = 1 if cfg.loss == "siglip" else 2
+    square = 2 * ways * num_pairs**2 * cfg.embed_dim
+    head = 2 * num_pairs * head * 3
+    return StepFlops(
+        sum(one.model for one in each) + head + 3 * square,
+        sum(one.again for one in each) + square,
     )
 
 

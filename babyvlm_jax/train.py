@@ -41,14 +41,24 @@ from babyvlm_jax import (
 from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data import features, pipeline
 from babyvlm_jax.data.files import write_atomically
-from babyvlm_jax.data.synthetic import synthetic_frames, synthetic_rows
+from babyvlm_jax.data.synthetic import (
+    synthetic_frames,
+    synthetic_pairs,
+    synthetic_rows,
+)
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.errors import Preempted, UserError
 from babyvlm_jax.models.fingerprint import fingerprint
-from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.pace import Pace
-from babyvlm_jax.phase import make_phase, make_step, step_flops, trained_parts
+from babyvlm_jax.phase import (
+    make_phase,
+    make_step,
+    model_of,
+    step_flops,
+    trained_parts,
+)
 from babyvlm_jax.state import make_state
+from babyvlm_jax.validation import Validator
 from babyvlm_jax.watchdog import Watchdog
 
 
@@ -56,7 +66,8 @@ class Job(NamedTuple):
     """What a run needs beside its state.
 
     Attributes:
-        source: rows or frames by step.
+        source: rows, frames or pairs by step.
+        validator: of a contrastive phase with validations, else None.
     """
 
     run: settings.TrainSettings
@@ -66,6 +77,7 @@ class Job(NamedTuple):
     checkpoints: checkpoint.Checkpoints
     source: Any
     stop: processes.StopSignal
+    validator: Validator | None
 
 
 def main(config, workdir: str) -> None:
@@ -90,9 +102,12 @@ def main(config, workdir: str) -> None:
         state, step_fn = make_state_and_step(run, mesh)
         source = processes.together(lambda: open_data(run))
         check_features(run, source, state.params)
+        validator = None
+        if run.validation.every:
+            validator = processes.together(lambda: Validator(run, mesh, state))
         with checkpoint.Checkpoints(workdir, run.keep, run.keep_every) as checkpoints:
             state = checkpoints.restore_latest(state, source.facts)
-            job = Job(run, workdir, mesh, step_fn, checkpoints, source, stop)
+            job = Job(run, workdir, mesh, step_fn, checkpoints, source, stop, validator)
             train(job, state)
 
 
@@ -106,9 +121,9 @@ def claim(workdir: epath.Path, run: settings.TrainSettings, values) -> bool:
 
 
 def open_data(run: settings.TrainSettings):
-    """The phase's rows, or frames, by step."""
-    make = pipeline.make_frames if run.loss == "dino" else pipeline.make_rows
-    return make(run.data)
+    """The phase's rows, frames or pairs, by step."""
+    make = {"dino": pipeline.make_frames, "contrastive": pipeline.make_pairs}
+    return make.get(run.loss, pipeline.make_rows)(run.data)
 
 
 def check_features(run: settings.TrainSettings, source, params) -> None:
@@ -145,6 +160,8 @@ def measure_step(run: settings.TrainSettings, mesh) -> throughput.Rate:
     rows = run.data.batch_size // jax.process_count()
     if run.loss == "dino":
         batch = synthetic_frames(run.data, rows)
+    elif run.loss == "contrastive":
+        batch = synthetic_pairs(run.data, rows, run.contrastive.text.vocab_size)
     else:
         batch = synthetic_rows(run.data, rows, run.model.decoder.vocab_size)
     with jax.set_mesh(mesh):
@@ -170,7 +187,8 @@ def make_state_and_step(run: settings.TrainSettings, mesh):
     else:
         if not run.data.synthetic:
             check_vocabulary(run)
-        params, extra = begin(run, make_model(run.model), mesh, init_key), {}
+        params = begin(run, model_of(run), mesh, init_key)
+        extra = jax.jit(phase.extra)(params)
     trains = run.optim.trains
     state = make_state(params, extra, phase.tx, trains, mesh, phase.specs)
     step = make_step(run, phase, step_key)
@@ -195,12 +213,15 @@ def begin(run: settings.TrainSettings, model, mesh, key):
 
 
 def check_vocabulary(run: settings.TrainSettings) -> None:
-    """The decoder must have a row for every piece of the tokenizer."""
+    """What reads words must have a row for every piece of the tokenizer."""
     pieces = Tokenizer.load(run.data.tokenizer).vocab_size
-    if pieces > run.model.decoder.vocab_size:
+    where, part = "model.decoder", run.model.decoder
+    if run.loss == "contrastive":
+        where, part = "contrastive.text", run.contrastive.text
+    if pieces > part.vocab_size:
         raise UserError(
             f"{run.data.tokenizer} has {pieces} pieces, but "
-            f"config.model.decoder.vocab_size is {run.model.decoder.vocab_size}; "
+            f"config.{where}.vocab_size is {part.vocab_size}; "
             f"set it to {pieces} or more"
         )
 
@@ -214,24 +235,37 @@ def train(job: Job, state) -> None:
             run, job.workdir, state, job.checkpoints, job.source
         )
         state = make_steps(job, state)
-    done = int(state.step)
+    done, facts = int(state.step), {}
+    finished = done >= run.num_steps or is_over(job, state)
+    if finished and job.validator:
+        state, facts = job.validator.with_best(state), job.validator.facts(state)
     job.checkpoints.save(done, state, job.source.facts, wait=True)
-    if done < run.num_steps and not job.stop.is_set:
+    if not finished and not job.stop.is_set:
         raise UserError(
             f"the data ended after step {done} of config.num_steps {run.num_steps}; "
             f"set config.data.repeats {run.data.repeats} to more epochs, or to None"
         )
-    if done < run.num_steps:
+    if not finished:
         raise Preempted(f"{run.name} at step {done} of {run.num_steps}, saved")
     if processes.is_first():
         seconds = round(time.perf_counter() - began, 1)
-        facts = {"step": done, "seconds": seconds, "start_step": start}
+        facts = {"step": done, "seconds": seconds, "start_step": start, **facts}
         write_atomically(job.workdir / "done.json", json.dumps(facts).encode())
 
 
+def is_over(job: Job, state) -> bool:
+    """Has validation ended the run?"""
+    return job.validator is not None and job.validator.is_over(state)
+
+
 def make_steps(job: Job, state):
-    """Steps until the last, the stop signal, or too many without a finite loss."""
+    """Steps until the last, the stop signal, or too many without a finite loss.
+
+    Validations come before the checkpoint of their step, which so holds their account.
+    """
     run, start = job.run, int(state.step)
+    if is_over(job, state):
+        return state
     with contextlib.ExitStack() as stack:
 
         def closed_at_the_end(thing):
@@ -257,12 +291,20 @@ def make_steps(job: Job, state):
             watchdog.step()
             writer.tick()
             done = step + 1
-            if done % run.log_every == 0 or done == run.num_steps:
+            held_out = {}
+            if job.validator and job.validator.is_due(done):
+                with pace.waiting("validation"):
+                    state, loss = job.validator(state, watchdog.step)
+                held_out = {"val/loss": loss}
+            if done % run.log_every == 0 or done == run.num_steps or held_out:
                 rate = optim.learning_rate(run.optim, run.num_steps, step)
                 told = values | {"learning_rate": rate} | pace.row()
-                late = writer.push(done, {f"train/{k}": v for k, v in told.items()})
+                told = {f"train/{k}": v for k, v in told.items()}
+                late = writer.push(done, told | held_out)
                 if guard.is_hopeless(late.get("train/skipped_in_a_row", 0)):
                     break
+            if held_out and is_over(job, state):
+                break
             if done % run.save_every == 0 and done < run.num_steps:
                 with pace.waiting("checkpoint"):
                     # what is saved amid bad steps would be no place to go back to

@@ -8,7 +8,8 @@ v1        BabyVLM V1: ResNeXt-50 32x4d, connector 2048-256-256, GPT-2 of 256
 v1-llama  BabyVLM V1, large: ViT-L/16 before TinyLlama
 v1-nursery  a GPT-2 of 0.9 M parameters behind the eyes of `nursery`; ours
 
-`VISION` names encoders by themselves, to be put in a model's `vision` section.
+`VISION` names encoders by themselves, to be put in a model's `vision` section; `CLIP`
+holds the two sections of a contrastive phase, `vision` and `contrastive`.
 """
 
 NURSERY = {
@@ -136,6 +137,41 @@ for _model in MODELS.values():
     _model["vision"] = {"remat": "full", **_model["vision"]}
     _how = {"attention": "auto", "remat": "full", "logits_chunk": 0}
     _model["decoder"] = {**_how, **_model["decoder"]}
+
+# name -> patch, width, layers, heads and MLP of the pictures' tower; width, heads and
+# MLP of the texts', which has 12 layers and 77 positions; the shared space. Source: the
+# models' table in arXiv 2103.00020.
+_CLIP_SIZES = {
+    "clip-b32": ((32, 768, 12, 12, 3072), (512, 8, 2048), 512),
+    "clip-b16": ((16, 768, 12, 12, 3072), (512, 8, 2048), 512),
+    "clip-l14": ((14, 1024, 24, 16, 4096), (768, 12, 3072), 768),
+}
+CLIP = {
+    name: {
+        "vision": {
+            **dict(zip(VIT_FIELDS, eyes, strict=True)),
+            "activation": "quick_gelu",
+            "pre_norm": True,
+            "patch_bias": False,
+            "pixels": "clip",
+            "norm_eps": 1e-5,
+        },
+        "contrastive": {
+            "embed_dim": space,
+            "pool": "cls",
+            "image_bias": False,
+            "text": {
+                "family": "gpt2",
+                "vocab_size": 49408,
+                **dict(zip(("width", "num_heads", "mlp_dim"), words, strict=True)),
+                "num_layers": 12,
+                "max_len": 77,
+                "activation": "quick_gelu",
+            },
+        },
+    }
+    for name, (eyes, words, space) in _CLIP_SIZES.items()
+}
 
 # What the pictures and rows must be for a model: (image side, tokens an image takes,
 # row length and image slots). Those of V2 hold a memory dialogue of 29 pictures;

@@ -17,7 +17,7 @@ ENTRY_POINTS = (
 # A module may import its own layer and those further right (below).
 LAYERS = (
     ENTRY_POINTS,
-    ("recovery",),
+    ("recovery", "validation"),
     (
         "settings",
         "evals",
@@ -29,10 +29,14 @@ LAYERS = (
         "preflight",
         "checkpoint",
         "interchange",
+        "embedding",
         "aot",
     ),
     ("data", "metrics", "pace", "throughput"),
-    ("losses", "optim", "muon", "models", "flops", "step_flops"),
+    (
+        *("losses", "pair_losses", "optim", "plateau", "muon"),
+        *("models", "flops", "step_flops"),
+    ),
     ("sharding", "command", "lock", "processes", "watchdog"),
     ("errors",),
 )

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from babyvlm_jax import sharding
 from babyvlm_jax.checkpoint import abstract_params
 from babyvlm_jax.data.rows import collate
+from babyvlm_jax.data.synthetic import synthetic_pairs
 from babyvlm_jax.data.tokenizer import EOS_ID
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.choice import make_scores
@@ -26,6 +27,11 @@ from babyvlm_jax.settings import TrainSettings
 from babyvlm_jax.state import abstract_state
 
 WHATS = ("train", "eval", "decode", "dino")
+OFFERED = {
+    "tokens": ("train", "eval", "decode"),
+    "dino": ("train", "dino"),
+    "contrastive": ("train",),
+}
 NEW_TOKENS = 32  # ours: the longest answer of a benchmark is a few words
 NUM_ANSWERS, ANSWER_TOKENS = 4, 8  # ours: four letters, and what follows each
 
@@ -44,10 +50,11 @@ def make_program(run: TrainSettings, mesh: Mesh, what: str) -> tuple[Any, tuple]
     """
     if what not in WHATS:
         raise UserError(f"--what={what!r} is not one of {WHATS}")
-    if (run.loss == "dino") != (what == "dino") and what != "train":
+    if what not in OFFERED[run.loss]:
         raise UserError(
             f"--what={what} does not go with config.loss {run.loss!r}; a vision phase "
-            "has dino (or train), the others train, eval and decode"
+            "has dino (or train), a contrastive one train, the others train, eval and "
+            "decode"
         )
     check_run(run, mesh)
     batch = abstract_batch(run, mesh)
@@ -89,6 +96,9 @@ def state_shapes(run: TrainSettings, phase: Phase, mesh: Mesh):
 
 def abstract_batch(run: TrainSettings, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
     """A global batch as shapes with shardings."""
+    if run.loss == "contrastive":
+        row = synthetic_pairs(run.data, 1, run.contrastive.text.vocab_size)
+        return _abstract_rows(row, run, mesh)
     row = collate([()], run.data.row_shape)
     if run.loss == "dino":
         side = run.data.image_size

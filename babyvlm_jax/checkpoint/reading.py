@@ -13,7 +13,10 @@ from jax.sharding import Mesh
 from babyvlm_jax import settings
 from babyvlm_jax.checkpoint import whole
 from babyvlm_jax.errors import UserError
-from babyvlm_jax.models.vlm import PARTS, Model, make_model
+from babyvlm_jax.models.config import from_dict
+from babyvlm_jax.models.contrastive import PairModel, make_pair_model
+from babyvlm_jax.models.pair_config import ContrastiveConfig
+from babyvlm_jax.models.vlm import Model, make_model
 from babyvlm_jax.sharding import tree_shardings
 
 FOLDER = "checkpoints"
@@ -144,15 +147,20 @@ def check_leaves(path, prefix: str, there: Any, abstract: Any) -> None:
             )
 
 
-def abstract_params(model: Model, mesh: Mesh, parts=PARTS) -> Any:
-    """Parameters as shapes with shardings; nothing is allocated."""
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), parts))
+def abstract_params(model: Model | PairModel, mesh: Mesh, parts=None) -> Any:
+    """Parameters as shapes with shardings; nothing is allocated.
+
+    Args:
+        parts: top-level parts; None for all.
+    """
+    parts = (parts,) if parts else ()
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), *parts))
     return jax.tree.map(
         lambda leaf, sharding: jax.ShapeDtypeStruct(
             leaf.shape, leaf.dtype, sharding=sharding
         ),
         shapes,
-        tree_shardings(mesh, model.param_specs(parts)),
+        tree_shardings(mesh, model.param_specs(*parts)),
     )
 
 
@@ -181,17 +189,58 @@ def load_model(path, mesh: Mesh) -> tuple[Model, Any, dict[str, Any]]:
         model, params, info {workdir, step, config (resolved), fingerprint}.
 
     Raises:
-        UserError: no config.json or no checkpoint there, it is not whole, or a part is
-            missing.
+        UserError: no config.json or no checkpoint there, it is not whole, a part is
+            missing, or its model is a contrastive one.
     """
+    if is_contrastive(path):
+        raise UserError(
+            f"{path} holds a contrastive model, which reads no dialogues and writes "
+            "nothing; give a checkpoint of a phase with a decoder"
+        )
+    return _load(path, mesh, lambda config: make_model(settings.model_of(config)))
+
+
+def load_pair_model(path, mesh: Mesh) -> tuple[PairModel, Any, dict[str, Any]]:
+    """`load_model` for a contrastive phase, or an imported CLIP.
+
+    Raises:
+        UserError: as `load_model`, or its model is no contrastive one.
+    """
+    if not is_contrastive(path):
+        raise UserError(
+            f"{path} holds no contrastive model; give the work directory of a phase "
+            "with config.loss 'contrastive', or of an imported CLIP"
+        )
+    return _load(path, mesh, lambda config: make_pair_model(*_pair_configs(config)))
+
+
+def is_contrastive(path) -> bool:
+    """Whether a work directory, or the one of a `checkpoints/STEP`, holds towers."""
+    workdir = _workdir_of(path)
+    if not (workdir / "config.json").exists():
+        return False
+    return settings.read_config(workdir).get("loss") == "contrastive"
+
+
+def _pair_configs(config):
+    contrastive = from_dict(ContrastiveConfig, config["contrastive"])
+    return settings.model_of(config).vision, contrastive
+
+
+def _workdir_of(path) -> epath.Path:
     path = epath.Path(path)
-    workdir = path.parent.parent if path.parent.name == FOLDER else path
+    return path.parent.parent if path.parent.name == FOLDER else path
+
+
+def _load(path, mesh: Mesh, make) -> tuple[Any, Any, dict[str, Any]]:
+    path = epath.Path(path)
+    workdir = _workdir_of(path)
     step = int(path.name) if path.parent.name == FOLDER else newest_step(workdir)
     why = whole.fault(workdir / FOLDER / str(step))
     if why:
         raise UserError(f"checkpoint {path} is not whole: {why}; give another one")
     config = settings.read_config(workdir)
-    model = make_model(settings.model_of(config))
+    model = make(config)
     abstract = abstract_params(model, mesh)
     params = {
         part: restore_params(workdir, step, part, leaves)

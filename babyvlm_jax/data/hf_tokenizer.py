@@ -17,12 +17,12 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from babyvlm_jax.data.schema import IMAGE_MARK
 from babyvlm_jax.errors import UserError
 
-# The names that a special token goes by, the published models' first.
+# The names that a special token goes by, the published models' first, CLIP's last.
 NAMES = {
-    "pad": ("<pad>", "[PAD]", "<unk>", "</s>"),
-    "unk": ("<unk>", "[UNK]"),
-    "sos": ("<sos>", "<s>", "<bos>"),
-    "eos": ("<eos>", "</s>"),
+    "pad": ("<pad>", "[PAD]", "<unk>", "</s>", "<|endoftext|>"),
+    "unk": ("<unk>", "[UNK]", "<|endoftext|>"),
+    "sos": ("<sos>", "<s>", "<bos>", "<|startoftext|>"),
+    "eos": ("<eos>", "</s>", "<|endoftext|>"),
 }
 _BLANK = "\u2581"  # sentencepiece's mark of a word's beginning
 _BREAK = "\u0001"  # a control character: sentencepiece's normaliser drops it

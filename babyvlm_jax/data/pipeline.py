@@ -13,6 +13,7 @@ from babyvlm_jax.data.config import Batch, DataConfig, process_places
 from babyvlm_jax.data.frames import Frames
 from babyvlm_jax.data.lessons import Lessons
 from babyvlm_jax.data.packed import Rows
+from babyvlm_jax.data.pairs import Pairs
 from babyvlm_jax.data.rows import collate_prompts
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "collate_prompts",
     "frame_batches",
     "make_frames",
+    "make_pairs",
     "make_rows",
     "prefetched",
 ]
@@ -48,6 +50,16 @@ def make_frames(cfg: DataConfig) -> Frames:
     return Frames(cfg)
 
 
+def make_pairs(cfg: DataConfig) -> Pairs:
+    """Opens the datasets of pairs: a picture and an utterance each.
+
+    Raises:
+        UserError: a dataset, split or tokenizer is missing or damaged, or a record is
+            no pair.
+    """
+    return Pairs(cfg)
+
+
 def batches(
     cfg: DataConfig, start_step: int, process_index: int = 0, process_count: int = 1
 ) -> Iterator[tuple[int, Batch]]:
@@ -67,7 +79,7 @@ def frame_batches(
 
 
 def prefetched(
-    rows: Rows | Lessons | Frames,
+    rows: Rows | Lessons | Frames | Pairs,
     cfg: DataConfig,
     start_step: int,
     process_index: int = 0,

@@ -4,6 +4,7 @@ import numpy as np
 
 from babyvlm_jax.data.config import Batch, DataConfig
 from babyvlm_jax.data.conversation import Encoded
+from babyvlm_jax.data.pairs import lay_texts
 from babyvlm_jax.data.rows import Example, collate
 from babyvlm_jax.data.seeds import generator
 from babyvlm_jax.data.tokenizer import EOS_ID, SOS_ID
@@ -43,6 +44,19 @@ def synthetic_frames(cfg: DataConfig, num_rows: int) -> Batch:
     """{"images": u8[num_rows, H, W, 3]} of noise."""
     rng = generator(cfg.seed, 0, "synthetic")
     return {"images": _noise(rng, num_rows, cfg.image_size)}
+
+
+def synthetic_pairs(cfg: DataConfig, num_rows: int, vocab_size: int) -> Batch:
+    """Pictures of noise with texts of random words that fill their rows."""
+    rng = generator(cfg.seed, 0, "synthetic")
+    words = rng.integers(EOS_ID + 1, vocab_size, (num_rows, cfg.seq_len))
+    tokens, mask = lay_texts(words.tolist(), cfg.seq_len)
+    return {
+        "images": _noise(rng, num_rows, cfg.image_size),
+        "tokens": tokens,
+        "text_mask": mask,
+        "valid": np.ones(num_rows, bool),
+    }
 
 
 def _noise(rng, count, side):

@@ -94,6 +94,7 @@ def export(cfg: ExportConfig) -> str:
     if cfg.format != "safetensors":  # errors come before gigabytes are written
         _as_hf(loaded)
         hf_config.form_of(loaded.template)
+        hf_config.check_known(loaded.model)
     with appearing(out) as folder:
         how = _WRITERS[cfg.format](folder, loaded)
         (folder / "README.md").write_text(card.make_card(cfg, loaded, how))

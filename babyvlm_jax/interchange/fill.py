@@ -13,6 +13,7 @@ import numpy as np
 
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.interchange.weights import FLOATS, Leaf
+from babyvlm_jax.models.contrastive import PairModel
 from babyvlm_jax.models.interop.table import Rule, Table, their_shapes
 from babyvlm_jax.models.vlm import Model
 from babyvlm_jax.sharding import make_mesh
@@ -20,7 +21,9 @@ from babyvlm_jax.sharding import make_mesh
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def our_shapes(model: Model, parts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+def our_shapes(
+    model: Model | PairModel, parts: Sequence[str]
+) -> dict[str, tuple[int, ...]]:
     """Path -> shape of our leaves, such as `vision/blocks/attn/q/w`."""
     mesh = make_mesh({"data": 1, "fsdp": 1, "tensor": 1}, jax.devices()[:1])
     with jax.set_mesh(mesh):
@@ -129,7 +132,9 @@ def fill(
 
 def _piece(rule: Rule, leaf: np.ndarray) -> np.ndarray:
     part, count = rule.part
-    return rule.transform.to_ours(np.split(leaf, count, rule.axis)[part])
+    if count > 1:
+        leaf = np.split(leaf, count, rule.axis)[part]
+    return rule.transform.to_ours(leaf)
 
 
 def _mapped(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:

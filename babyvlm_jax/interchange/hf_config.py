@@ -63,6 +63,7 @@ def is_stock(model: VLMConfig) -> bool:
         and not vision.num_registers
         # transformers' Dinov2 inside LLaVA gives what is before its final norm.
         and not vision.layer_scale
+        and not vision.is_clip
         and not connector.tokens_per_image
         and not connector.num_ordinals
         and isinstance(decoder, DecoderConfig)
@@ -70,6 +71,21 @@ def is_stock(model: VLMConfig) -> bool:
         and not decoder.qk_norm
         and decoder.rope_fraction == 1.0
     )
+
+
+def check_known(model: VLMConfig) -> None:
+    """Raises UserError unless other code can compute this architecture."""
+    vision, decoder = model.vision, model.decoder
+    if isinstance(vision, ViTConfig) and vision.is_clip:
+        raise UserError(
+            "a vision encoder of CLIP's kind has no place in LLaVA's formats here; use "
+            "--format=safetensors"
+        )
+    if isinstance(decoder, GPT2Config) and decoder.activation != "gelu_tanh":
+        raise UserError(
+            f"decoder.activation {decoder.activation!r} is not GPT-2's; use "
+            "--format=safetensors"
+        )
 
 
 def llava_config(model: VLMConfig, rows: int, image_id: int) -> dict[str, Any]:

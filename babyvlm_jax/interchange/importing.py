@@ -15,6 +15,7 @@ from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.interchange.fill import check, fill, our_shapes
 from babyvlm_jax.interchange.sources import Source, find
+from babyvlm_jax.models.contrastive import make_pair_model
 from babyvlm_jax.models.vlm import PARTS, make_model
 
 TOKENIZERS = ("tokenizer.model", "tokenizer.json")
@@ -56,7 +57,8 @@ def import_source(cfg: ImportConfig) -> str:
     source = find(path, cfg.dtype)
     template = cfg.template or source.template
     check_template(template)
-    model = make_model(source.model)
+    pair, vision = source.pair, source.model.vision
+    model = make_pair_model(vision, pair) if pair else make_model(source.model)
     shapes = our_shapes(model, source.parts)
     unused = check(str(path), source.tables, shapes, source.leaves)
     tokenizer = _tokenizer(cfg, path, source)
@@ -81,6 +83,9 @@ def import_source(cfg: ImportConfig) -> str:
             },
             "imported": {"kind": source.kind, "unused": unused},
         }
+        if pair:
+            config |= {"loss": "contrastive", "contrastive": dataclasses.asdict(pair)}
+            config["data"]["seq_len"] = pair.text.max_len
         (folder / "config.json").write_text(json.dumps(config, indent=2))
     lines = f"{out}: {source.kind}, {len(source.leaves) - len(unused)} weights"
     return f"{lines}\nleft out: {', '.join(unused)}" if unused else lines
@@ -88,7 +93,7 @@ def import_source(cfg: ImportConfig) -> str:
 
 def _tokenizer(cfg, path, source: Source) -> tuple[str, bytes] | None:
     """Name and content of the tokenizer, which is known to fit."""
-    if source.parts != PARTS:
+    if source.parts != PARTS and not source.pair:
         return None
     chosen = [pathlib.Path(cfg.tokenizer)] if cfg.tokenizer else []
     chosen = chosen or [path / name for name in TOKENIZERS if (path / name).exists()]
@@ -101,7 +106,8 @@ def _tokenizer(cfg, path, source: Source) -> tuple[str, bytes] | None:
     if chosen[0].suffix == ".json":
         content = without_image_token(content)
         tokenizer = Tokenizer.parse(content, str(chosen[0]))
-    known = source.model.decoder.vocab_size
+    reads = source.pair.text if source.pair else source.model.decoder
+    known = reads.vocab_size
     if tokenizer.vocab_size > known:
         raise UserError(
             f"{chosen[0]} has {tokenizer.vocab_size} ids, but the model's embedding "

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from babyvlm_jax.errors import UserError
+from babyvlm_jax.interchange.clip import clip_configs
 from babyvlm_jax.interchange.decoders import LLAMA_DEFAULTS, decoder_config
 from babyvlm_jax.interchange.towers import find_tower
 from babyvlm_jax.interchange.weights import Leaf, open_weights
@@ -22,7 +23,9 @@ from babyvlm_jax.models.config import (
     from_dict,
 )
 from babyvlm_jax.models.interop import llava
+from babyvlm_jax.models.interop.clip import clip
 from babyvlm_jax.models.interop.table import Rule, Table, prefixed
+from babyvlm_jax.models.pair_config import PAIR_PARTS, ContrastiveConfig
 from babyvlm_jax.models.vlm import PARTS
 
 PROJECTOR = "mm_projector.0.weight"  # LLaVA's connector, wherever it stands
@@ -38,11 +41,12 @@ class Source:
     Attributes:
         kind: what it is, for people.
         model: the architecture; only `parts` of it are there.
-        parts: of `vlm.PARTS`.
+        parts: of `vlm.PARTS`, or `pair_config.PAIR_PARTS`.
         tables: how their leaves fill ours.
         leaves: theirs.
         template: how the model is talked to, blanks and all: byte-level tokenizers
             make tokens of them.
+        pair: of a contrastive model, whose image tower is `model.vision`.
     """
 
     kind: str
@@ -51,6 +55,7 @@ class Source:
     tables: tuple[Table, ...]
     leaves: Mapping[str, Leaf]
     template: str = "baby_v1_verbatim"
+    pair: ContrastiveConfig | None = None
 
 
 def find(path: pathlib.Path, dtype: str) -> Source:
@@ -69,6 +74,10 @@ def find(path: pathlib.Path, dtype: str) -> Source:
         return _ours(path, config, leaves, dtype)
     if config.get("model_type") == "llava":
         return _transformers(path, config, leaves, dtype)
+    if config.get("model_type") == "clip":
+        vision, pair = clip_configs(path, config, dtype)
+        tables, model = clip(vision, pair.text), VLMConfig(vision=vision)
+        return Source("CLIPModel", model, PAIR_PARTS, tables, leaves, "plain", pair)
     projector = [name for name in leaves if name.endswith(PROJECTOR)]
     if projector and len(leaves) <= 4:
         return _projector(projector[0].removesuffix("0.weight"), leaves)
@@ -78,7 +87,7 @@ def find(path: pathlib.Path, dtype: str) -> Source:
         raise UserError(
             f"{path}: the architecture {config.get('architectures')} of model type "
             f"{config.get('model_type')!r} is not known here; expected LLaVA with a "
-            "ViT or ResNeXt before a Llama or GPT-2 decoder"
+            "ViT or ResNeXt before a Llama or GPT-2 decoder, or CLIP"
         )
     return _vision(path, leaves, dtype)
 

@@ -42,6 +42,10 @@ class AugmentConfig:
     blur_probs: tuple[float, float, float] = (1.0, 0.1, 0.5)
     solarize_prob: float = 0.2
 
+    def __post_init__(self):
+        for field in ("global_scale", "local_scale", "blur_probs"):
+            object.__setattr__(self, field, tuple(self.__dict__[field]))
+
 
 def random_crop(key, image, side: int, scale, flip: float):
     """One random resized crop, perhaps mirrored.
@@ -133,6 +137,26 @@ def augment(key, image, cfg: AugmentConfig, blur_prob: float, solarize_prob: flo
     image = maybe(keys[3], blur_prob, _blur(keys[4], image), image)
     solarized = jnp.where(image >= 0.5, 1.0 - image, image)
     return maybe(keys[5], solarize_prob, solarized, image)
+
+
+def single_crop(key, images, cfg: AugmentConfig) -> jax.Array:
+    """One view of each picture, in the manner of the first global crop.
+
+    Args:
+        images: u8[B, S, S, 3].
+
+    Returns:
+        f32[B, S, S, 3] in 0..1.
+    """
+
+    def view(key, image):
+        crop_key, augment_key = jax.random.split(key)
+        side = image.shape[0]
+        crop = random_crop(crop_key, image, side, cfg.global_scale, cfg.flip)
+        return augment(augment_key, crop, cfg, cfg.blur_probs[0], 0.0)
+
+    keys = jax.random.split(key, images.shape[0])
+    return jax.vmap(view)(keys, images / 255.0)
 
 
 def multi_crop(key, images, cfg: AugmentConfig):

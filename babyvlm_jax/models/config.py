@@ -14,6 +14,8 @@ REMAT = ("none", "full", "dots", "attention")
 ATTENTION = ("auto", "xla", "splash", "cudnn")
 RESIZES = ("antialias", "torch")
 POSITIONS = ("learned", "sinusoidal")
+ACTIVATIONS = ("gelu", "gelu_tanh", "quick_gelu")
+PIXELS = ("imagenet", "clip")
 VOCAB_MULTIPLE = 128
 
 
@@ -41,6 +43,10 @@ class ViTConfig:
         num_registers: tokens that attend and are not handed on (DINOv2: 4).
         position_resize: how positions are brought to another grid: `antialias` (timm,
             DINOv2 with registers) or `torch` (transformers' ViT and DINOv2).
+        activation: of the MLPs: `gelu` (exact), `gelu_tanh` or `quick_gelu` (CLIP).
+        pre_norm: a LayerNorm before the first layer (CLIP).
+        patch_bias: whether the patches' linear map has one (CLIP's has none).
+        pixels: whose mean and deviation pixels are normalised by: `imagenet`, `clip`.
         remat: what the backward pass keeps: `none` recomputes nothing, `dots` keeps
             products with weights and what attention gives, `attention` only the
             latter, `full` nothing.
@@ -58,6 +64,10 @@ class ViTConfig:
     layer_scale: float = 0.0
     num_registers: int = 0
     position_resize: str = "antialias"
+    activation: str = "gelu"
+    pre_norm: bool = False
+    patch_bias: bool = True
+    pixels: str = "imagenet"
     norm_eps: float = 1e-6
     dtype: str = "bfloat16"
     remat: str = "full"
@@ -70,6 +80,11 @@ class ViTConfig:
             f"vision.position_resize {self.position_resize!r} is not one of {RESIZES}",
         )
         _need(self.stem in ("patch", "conv"), f"vision.stem {self.stem!r}: patch|conv")
+        _need(
+            self.activation in ACTIVATIONS,
+            f"vision.activation {self.activation!r} is not one of {ACTIVATIONS}",
+        )
+        _need(self.pixels in PIXELS, f"vision.pixels {self.pixels!r}: one of {PIXELS}")
         _need(self.remat in REMAT, f"vision.remat {self.remat!r} is not one of {REMAT}")
         _need(
             self.image_size % self.patch_size == 0,
@@ -80,6 +95,12 @@ class ViTConfig:
             self.width % self.num_heads == 0,
             f"vision.width {self.width} is not a multiple of num_heads",
         )
+
+    @property
+    def is_clip(self) -> bool:
+        """Whether it has a part that only CLIP's encoders have."""
+        plain = self.activation == "gelu" and self.pixels == "imagenet"
+        return self.pre_norm or not self.patch_bias or not plain
 
     @property
     def num_tokens(self) -> int:
@@ -237,6 +258,8 @@ class GPT2Config:
         vocab_size, tied, remat, unroll, attention, logits_chunk: as in
             `DecoderConfig`.
         positions: `learned` (a table of `max_len`) or `sinusoidal` (no parameters).
+        activation: as in `ViTConfig`; with `quick_gelu` or `gelu` the layers are those
+            of CLIP's text encoder.
     """
 
     vocab_size: int = 2350
@@ -246,6 +269,7 @@ class GPT2Config:
     mlp_dim: int = 1024
     max_len: int = 1024
     positions: str = "learned"
+    activation: str = "gelu_tanh"
     norm_eps: float = 1e-5
     tied: bool = True
     dtype: str = "bfloat16"
@@ -260,6 +284,10 @@ class GPT2Config:
         _need(
             self.positions in POSITIONS,
             f"decoder.positions {self.positions!r} is not one of {POSITIONS}",
+        )
+        _need(
+            self.activation in ACTIVATIONS,
+            f"decoder.activation {self.activation!r} is not one of {ACTIVATIONS}",
         )
         _need(
             self.width % self.num_heads == 0,

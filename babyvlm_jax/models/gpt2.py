@@ -4,7 +4,8 @@ Axes: B batch, T query, S key, D width, N heads, H head width, F mlp, V padded
 vocabulary, L layers. It has the interface of `decoder.Decoder`. The original trains
 with dropout .15; ours has none.
 
-Source: GPT-2 as transformers has it; sizes of BabyLLaVA (spec V1, 2.1).
+Source: GPT-2 as transformers has it; sizes of BabyLLaVA (spec V1, 2.1). The layers of
+CLIP's text encoder are the same but for the activation (`models/contrastive.py`).
 """
 
 import flax.linen as nn
@@ -17,6 +18,7 @@ from babyvlm_jax.models.decoder import Context, extend_cache, scan_blocks
 from babyvlm_jax.models.layers import (
     LayerNorm,
     Linear,
+    activate,
     embed_init,
     embed_tokens,
     fan_in_init,
@@ -54,7 +56,7 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Linear, GELU in its tanh form, Linear."""
+    """Linear, activation, Linear."""
 
     cfg: GPT2Config
 
@@ -62,7 +64,7 @@ class Mlp(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, T, D] -> [B, T, D]."""
         x = Linear(self.cfg.mlp_dim, ("embed", "mlp"), bias=True, name="up")(x)
-        x = nn.gelu(x, approximate=True)
+        x = activate(x, self.cfg.activation)
         return Linear(self.cfg.width, ("mlp", "embed"), bias=True, name="down")(x)
 
 

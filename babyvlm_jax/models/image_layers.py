@@ -15,12 +15,23 @@ from babyvlm_jax.sharding import partitioned
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+STATISTICS = {
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
+    "clip": (CLIP_MEAN, CLIP_STD),
+}
 
 
-def normalize(images: jax.Array, dtype: str) -> jax.Array:
-    """u8[..., 3] or f32 in 0..1 -> ImageNet-normalised [..., 3] of `dtype`."""
+def normalize(images: jax.Array, dtype: str, pixels: str = "imagenet") -> jax.Array:
+    """u8[..., 3] or f32 in 0..1 -> normalised [..., 3] of `dtype`.
+
+    Args:
+        pixels: whose mean and deviation, one of `STATISTICS`.
+    """
     unit = images / 255.0 if images.dtype == jnp.uint8 else images
-    return ((unit - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)).astype(dtype)
+    mean, std = STATISTICS[pixels]
+    return ((unit - jnp.array(mean)) / jnp.array(std)).astype(dtype)
 
 
 class Conv(nn.Module):

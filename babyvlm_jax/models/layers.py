@@ -19,6 +19,13 @@ NEVER = -1e9  # logit of a padded vocabulary entry
 SAVED_NAME = "attention"  # what attention gives, to the remat policies
 
 
+def activate(x: jax.Array, name: str) -> jax.Array:
+    """One of `config.ACTIVATIONS`; `quick_gelu` is x sigmoid(1.702 x)."""
+    if name == "quick_gelu":
+        return x * nn.sigmoid(1.702 * x)
+    return nn.gelu(x, approximate=name == "gelu_tanh")
+
+
 class Linear(nn.Module):
     """x W (+ b): weights f32[in, out], computed in the dtype of x."""
 

@@ -1,5 +1,8 @@
 """Vision transformer with a CLS token, pre-norm blocks and a final LayerNorm.
 
+With `pre_norm`, `quick_gelu`, no `patch_bias` and `pixels` of CLIP it is CLIP's image
+encoder, whose norm of the pooled CLS is the final norm here.
+
 Axes: B images, P tokens (CLS first), D width, N heads, H head width, F mlp.
 """
 
@@ -10,7 +13,7 @@ import jax.numpy as jnp
 from babyvlm_jax.models.attention import attend
 from babyvlm_jax.models.config import ViTConfig
 from babyvlm_jax.models.image_layers import Conv, normalize
-from babyvlm_jax.models.layers import LayerNorm, Linear, embed_init, remat
+from babyvlm_jax.models.layers import LayerNorm, Linear, activate, embed_init, remat
 from babyvlm_jax.models.positions import resize_grid
 from babyvlm_jax.sharding import constrain, partitioned
 
@@ -32,7 +35,7 @@ class Stem(nn.Module):
         x = x.transpose(0, 1, 3, 2, 4, 5).reshape(
             batch, height // patch, width // patch, patch * patch * channels
         )
-        return Linear(cfg.width, ("patch", "embed"), bias=True, name="patch")(x)
+        return Linear(cfg.width, ("patch", "embed"), cfg.patch_bias, name="patch")(x)
 
 
 class Attention(nn.Module):
@@ -55,7 +58,7 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Linear, exact GELU, Linear."""
+    """Linear, activation, Linear."""
 
     cfg: ViTConfig
 
@@ -63,7 +66,7 @@ class Mlp(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, P, D] -> [B, P, D]."""
         x = Linear(self.cfg.mlp_dim, ("embed", "mlp"), bias=True, name="up")(x)
-        x = nn.gelu(x, approximate=False)
+        x = activate(x, self.cfg.activation)
         return Linear(self.cfg.width, ("mlp", "embed"), bias=True, name="down")(x)
 
 
@@ -106,7 +109,7 @@ class ViT(nn.Module):
             images: u8 in 0..255 or f32 in 0..1, sides a multiple of the patch size.
         """
         cfg = self.cfg
-        x = Stem(cfg, name="stem")(normalize(images, cfg.dtype))
+        x = Stem(cfg, name="stem")(normalize(images, cfg.dtype, cfg.pixels))
         grid = x.shape[1:3]
         x = x.reshape(x.shape[0], -1, cfg.width)
         cls = self.param("cls", partitioned(embed_init, None, "norm"), (1, cfg.width))
@@ -115,6 +118,8 @@ class ViT(nn.Module):
         )
         x += self.positions(grid).astype(x.dtype)
         x = self.with_registers(x)
+        if cfg.pre_norm:
+            x = LayerNorm(cfg.norm_eps, name="pre_norm")(x)
         x = constrain(x, "batch", "length", "act_embed")
         blocks = nn.scan(
             remat(Block, cfg.remat),

@@ -20,7 +20,10 @@ from babyvlm_jax.data.images import preprocess
 from babyvlm_jax.errors import UserError
 
 # name -> "module:attribute"; imported only when it is asked for
-EMBEDDERS: dict[str, str] = {}
+EMBEDDERS = {
+    "clip": "babyvlm_jax.embedding:load_pair_model",  # imported by `convert`
+    "pairs": "babyvlm_jax.embedding:load_pair_model",  # trained by `loss="contrastive"`
+}
 NORM_ERROR = 0.01  # ours: what bfloat16 makes of a unit norm, and some more
 
 

@@ -174,6 +174,7 @@ def _check(cfg: ViTConfig, names: Names, library: str) -> None:
         (cfg.stem != "patch", False, f"vision.stem {cfg.stem!r}"),
         (cfg.layer_scale, names.scales, f"vision.layer_scale {cfg.layer_scale}"),
         (cfg.num_registers, names.registers, f"{cfg.num_registers} register tokens"),
+        (cfg.is_clip, False, "an encoder of CLIP's kind"),
     ):
         if present and not known:
             raise UserError(

@@ -1,0 +1,209 @@
+"""Contrastive models: a tower for pictures, one for texts, one space for both.
+
+CVCL (a ResNeXt and the mean of word embeddings) and CLIP are two settings of the same
+modules.
+
+Axes: B pictures or texts, P visual tokens an image, T tokens, D width of a tower, E
+width of the shared space.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from babyvlm_jax.models.augment import single_crop
+from babyvlm_jax.models.config import ResNeXtConfig, ViTConfig
+from babyvlm_jax.models.decoder import Context
+from babyvlm_jax.models.layers import Linear, embed_tokens
+from babyvlm_jax.models.pair_config import PAIR_PARTS, ContrastiveConfig, WordsConfig
+from babyvlm_jax.models.vlm import DECODERS, ENCODERS
+from babyvlm_jax.pair_losses import infonce, siglip
+from babyvlm_jax.sharding import constrain, partitioned
+
+
+class Words(nn.Module):
+    """Mean of the embeddings of a text's tokens, <sos> and <eos> among them."""
+
+    cfg: WordsConfig
+
+    @nn.compact
+    def __call__(self, tokens: jax.Array, text_mask: jax.Array) -> jax.Array:
+        """i32[B, T], bool[B, T] -> f32[B, D]."""
+        cfg = self.cfg
+        init = partitioned(nn.initializers.normal(cfg.embed_std), "vocab", None)
+        table = self.param("embed", init, (cfg.padded_vocab_size, cfg.width))
+        kept = embed_tokens(table, tokens) * text_mask[..., None]
+        count = jnp.sum(text_mask, axis=1, keepdims=True)
+        return jnp.sum(kept, axis=1) / jnp.maximum(count, 1)
+
+
+class Head(nn.Module):
+    """Both projections and the scale of similarities."""
+
+    cfg: ContrastiveConfig
+
+    def setup(self):
+        cfg = self.cfg
+        self.image = Linear(cfg.embed_dim, ("embed", None), cfg.image_bias)
+        if not isinstance(cfg.text, WordsConfig):
+            self.text = Linear(cfg.embed_dim, ("embed", None))
+        self.log_scale = self._number("log_scale", -math.log(cfg.temperature))
+        if cfg.loss == "siglip":
+            self.bias = self._number("bias", cfg.bias)
+
+    def _number(self, name, value):
+        return self.param(name, partitioned(nn.initializers.constant(value)), ())
+
+    def project_image(self, x: jax.Array) -> jax.Array:
+        """[B, D] -> f32[B, E] of unit length."""
+        return unit(self.image(x.astype(jnp.float32)))
+
+    def project_text(self, x: jax.Array) -> jax.Array:
+        """[B, D] -> f32[B, E] of unit length."""
+        x = x.astype(jnp.float32)
+        return unit(x if isinstance(self.cfg.text, WordsConfig) else self.text(x))
+
+    def scales(self) -> tuple[jax.Array, jax.Array]:
+        """f32[] factor of cosines, and what is added to them."""
+        most = -math.log(self.cfg.least_temperature)
+        bias = self.bias if self.cfg.loss == "siglip" else jnp.zeros(())
+        return jnp.exp(jnp.minimum(self.log_scale, most)), bias
+
+
+def unit(x: jax.Array) -> jax.Array:
+    """Rows brought to length 1."""
+    return x * jax.lax.rsqrt(jnp.sum(x**2, axis=-1, keepdims=True) + 1e-24)
+
+
+class Towers(nn.Module):
+    """Pictures and texts in, points of one space out."""
+
+    vision_cfg: ViTConfig | ResNeXtConfig
+    cfg: ContrastiveConfig
+
+    def setup(self):
+        text = self.cfg.text
+        self.vision = ENCODERS[type(self.vision_cfg)](self.vision_cfg)
+        self.text = (DECODERS | {WordsConfig: Words})[type(text)](text)
+        self.head = Head(self.cfg)
+
+    def embed_images(self, images: jax.Array) -> jax.Array:
+        """u8 or f32[B, H, W, 3] -> f32[B, E] of unit length."""
+        tokens = self.vision(constrain(images, "batch"))
+        if self.cfg.pool == "cls":
+            pooled = tokens[:, 0]
+        else:
+            pooled = jnp.mean(tokens.astype(jnp.float32), axis=1)
+        return constrain(self.head.project_image(pooled), "batch", None)
+
+    def embed_texts(self, tokens: jax.Array, text_mask: jax.Array) -> jax.Array:
+        """i32[B, T], bool[B, T] True on tokens -> f32[B, E] of unit length."""
+        if isinstance(self.cfg.text, WordsConfig):
+            pooled = self.text(tokens, text_mask)
+        else:
+            positions = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
+            context = Context(positions, text_mask.astype(jnp.int32))
+            x, _ = self.text.layers(self.text.embed(tokens), context)
+            last = jnp.maximum(jnp.sum(text_mask, axis=1) - 1, 0)
+            pooled = jnp.take_along_axis(x, last[:, None, None], axis=1)[:, 0]
+        return constrain(self.head.project_text(pooled), "batch", None)
+
+    def __call__(self, batch):
+        """All parts at once, for initialisation."""
+        return (
+            self.embed_images(batch["images"]),
+            self.embed_texts(batch["tokens"], batch["text_mask"]),
+            self.head.scales(),
+        )
+
+
+class PairModel(NamedTuple):
+    """The functions that the rest of the system knows; parameters are plain dicts.
+
+    Attributes:
+        vision, config: the architecture.
+        init: (key, parts=PAIR_PARTS) -> params; only the named top-level parts.
+        embed_images: (params, u8 or f32[B, H, W, 3]) -> f32[B, E] of unit length.
+        embed_texts: (params, tokens i32[B, T], mask bool[B, T]) -> f32[B, E], the same.
+        scales: (params) -> f32[] factor of cosines, f32[] added to them.
+        param_specs: (parts=PAIR_PARTS) -> tree of logical axis names.
+    """
+
+    vision: ViTConfig | ResNeXtConfig
+    config: ContrastiveConfig
+    init: Callable[..., Any]
+    embed_images: Callable[..., jax.Array]
+    embed_texts: Callable[..., jax.Array]
+    scales: Callable[..., tuple[jax.Array, jax.Array]]
+    param_specs: Callable[..., Any]
+
+
+@functools.lru_cache(maxsize=8)
+def make_pair_model(
+    vision: ViTConfig | ResNeXtConfig, cfg: ContrastiveConfig
+) -> PairModel:
+    """Binds the functions to an architecture (cached: jit caches stay warm)."""
+    module = Towers(vision, cfg)
+
+    def boxed(key, parts):
+        side = vision.image_size
+        batch = {
+            "images": jnp.zeros((1, side, side, 3), jnp.uint8),
+            "tokens": jnp.zeros((1, 2), jnp.int32),
+            "text_mask": jnp.ones((1, 2), bool),
+        }
+        params = module.init(key, batch)["params"]
+        return {name: params[name] for name in parts}
+
+    def init(key, parts=PAIR_PARTS):
+        return nn.meta.unbox(boxed(key, parts))
+
+    def embed_images(params, images):
+        return module.apply({"params": params}, images, method="embed_images")
+
+    def embed_texts(params, tokens, text_mask):
+        given = {"params": params}
+        return module.apply(given, tokens, text_mask, method="embed_texts")
+
+    def scales(params):
+        return module.apply({"params": params}, method=lambda m: m.head.scales())
+
+    @functools.lru_cache
+    def param_specs(parts=PAIR_PARTS):
+        abstract = jax.eval_shape(lambda: boxed(jax.random.key(0), parts))
+        return jax.tree.map(
+            lambda leaf: tuple(leaf.names),
+            abstract,
+            is_leaf=lambda leaf: isinstance(leaf, nn.Partitioned),
+        )
+
+    return PairModel(vision, cfg, init, embed_images, embed_texts, scales, param_specs)
+
+
+def make_pair_loss(model: PairModel, augmented: bool):
+    """Returns the loss function that `step.make_train_step` takes.
+
+    Args:
+        augmented: whether pictures are changed at random, with the key.
+    """
+    cfg = model.config
+
+    def loss(params, extra, batch, key):
+        images = batch["images"]
+        if augmented:
+            images = single_crop(key, images, cfg.augment)
+        x = model.embed_images(params, images)
+        y = model.embed_texts(params, batch["tokens"], batch["text_mask"])
+        scale, bias = model.scales(params)
+        if cfg.loss == "siglip":
+            total, count = siglip(x, y, batch["valid"], scale, bias, cfg.chunk)
+        else:
+            total, count = infonce(x, y, batch["valid"], scale, cfg.chunk)
+        return total, ({"count": count}, extra)
+
+    return loss
