@@ -77,6 +77,8 @@ trap stop TERM INT HUP
 supervise() {
   "$@" &
   child=$!
+  # a signal that came between the two lines above has found nobody to go to
+  [[ -z "$stopped" ]] || kill -TERM "$child" 2>/dev/null || true
   while :; do
     interrupted='' code=0
     wait "$child" || code=$?

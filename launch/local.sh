@@ -64,7 +64,8 @@ signal_all() {
   local pid
   for pid in "${pids[@]}"; do kill -"$1" "$pid" 2>/dev/null || true; done
 }
-trap 'signal_all TERM' TERM INT HUP
+stopped=
+trap 'stopped=1; signal_all TERM' TERM INT HUP
 
 for ((i = 0; i < count; i++)); do
   if ((i == 0)); then
@@ -74,6 +75,8 @@ for ((i = 0; i < count; i++)); do
   fi
   pids+=($!)
 done
+# a signal that came before all were there has not reached the last
+[[ -z "$stopped" ]] || signal_all TERM
 
 # The first failure decides. 75 needs no help: all agreed to stop, and are saving.
 code=0

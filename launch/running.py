@@ -65,7 +65,7 @@ def add_slice_options(parser: Parser) -> None:
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise UserError(f"--env={text!r}: expected NAME=VALUE")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=VALUE")
     return name, value
 
 

@@ -53,8 +53,9 @@ Rents TPU slices: asks for them, waits, gives them back.
   launch/queued_resource.sh delete slice1 --zone=us-west4-a
 
 A spot slice costs less and can be taken away at any time; it is then SUSPENDED for
-good, and `ensure` deletes it and asks for another. A command behind -- is checked first, as
-launch/tpu_vm.sh would, so that no slice is made for a config that cannot run on it:
+good, and `ensure` deletes it and asks for another. A command behind -- is checked
+first, as launch/tpu_vm.sh would, so that no slice is made for a config that cannot run
+on it:
 
   launch/queued_resource.sh create ... -- python -m babyvlm_jax.train --config=...
 """
