@@ -11,7 +11,7 @@ Starts COMMAND, and by its exit code
   0           ends: it is done
   75          starts it again at once: it has stopped before the end, and saved
   128 + n     starts it again, a few times in a row: a signal ended it, or another
-              process of its run is gone
+              process of its run is gone; so does 255, ssh's when it was cut off
   any other   ends with that code, unless --ensure says that the machine was lost
 
 A start that ends within a minute is followed by a pause, which doubles from start to
@@ -27,7 +27,7 @@ options:
   --ensure=COMMAND  is run before the first start, and after each code but 0, 75 and 78.
                     Exit code 0: the machine is there; 75: it is there again; another one
                     ends it all
-  --crashes=N       how often in a row 128 + n starts it again (3)
+  --crashes=N       how often in a row 128 + n and 255 start it again (3)
   --short=S         seconds within which an end counts as early (60)
   --pause=S         the first pause (10); the longest is 600
   --dry-run         print the commands instead of running them
@@ -119,7 +119,7 @@ while :; do
       esac
     fi
     if [[ -z "$lost" ]]; then
-      ((ended > 128 && ended < 193)) || exit "$ended"
+      ((ended > 128 && ended < 193 || ended == 255)) || exit "$ended"
       ((++crashes <= limit)) || { say "that was crash $crashes in a row"; exit "$ended"; }
     fi
   fi

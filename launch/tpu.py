@@ -23,6 +23,7 @@ from launch.running import (
 ACTIVE, NONE = "ACTIVE", "NONE"
 LOST = ("SUSPENDING", "SUSPENDED", "FAILED", "DELETING")
 POLL_S = 30  # ours: Cloud takes minutes to make a slice
+TRIES = 5  # ours: a spot slice may be lost again before it is ready
 
 TPU_VM = """\
 Runs COMMAND on every worker of the slice NAME, as one run: a process each, which find
@@ -148,26 +149,34 @@ def _wait(job, zone, options) -> int:
 
 
 def _ensure(job, zone, options) -> int:
-    command = jobs.queued_state(job, zone)
-    state = NONE
-    if options.dry_run:
-        call(command, True)
+    if not options.dry_run and state_of(jobs.queued_state(job, zone)) == ACTIVE:
+        return 0
+    for _ in range(TRIES):
+        code = _make(job, zone, options)
+        if code != EXIT_PREEMPTED:
+            break
     else:
-        state = state_of(command)
-        if state == ACTIVE:
-            return 0
-        print(f"{job.name}: {state}", file=sys.stderr, flush=True)
-    if options.dry_run or state in LOST:
-        code = _delete(job, zone, options)
-        if code:
-            return code
-    if options.dry_run or state in (*LOST, NONE):
-        code = _create(job, zone, options)
-        if code:
-            return code
-    code = _wait(job, zone, options)
+        raise UserError(
+            f"{job.name} was refused or lost {TRIES} times while it was waited for; "
+            "look at it with gcloud compute tpus queued-resources describe"
+        )
     code = code or call_all(jobs.tpu_vm_setup(job, zone), options.dry_run)
     return code or (0 if options.dry_run else EXIT_PREEMPTED)
+
+
+def _make(job, zone, options) -> int:
+    """Makes what is not there, or waits for what is on its way."""
+    state = NONE
+    if options.dry_run:
+        _wait(job, zone, options)
+    else:
+        state = state_of(jobs.queued_state(job, zone))
+    code = 0
+    if options.dry_run or state in LOST:
+        code = _delete(job, zone, options)
+    if not code and (options.dry_run or state in (*LOST, NONE)):
+        code = _create(job, zone, options)
+    return code or _wait(job, zone, options)
 
 
 def state_of(command: Sequence[str]) -> str:

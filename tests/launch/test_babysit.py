@@ -32,7 +32,8 @@ def babysit(folder, lines, *options, **changes):
         ("((n == 2)) && exit 0; kill -9 $$", 0, 3),
         ("kill -9 $$", 137, 3),
         ("exit 134", 134, 3),
-        ("exit 255", 255, 1),
+        ("exit 255", 255, 3),
+        ("exit 200", 200, 1),
     ],
 )
 def test_the_exit_code_decides(tmp_path, lines, code, starts):

@@ -1,4 +1,4 @@
-"""A pod rehearsed: the nursery's recipe as two processes, one killed, all started again.
+"""A pod rehearsed: the nursery's recipe as two processes, one killed, started again.
 
 The same commands as on a slice: babysit.sh, a launcher, `python -m babyvlm_jax.recipe`.
 """

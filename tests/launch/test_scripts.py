@@ -261,11 +261,17 @@ def test_a_slice_that_is_there_is_left_alone(programs):
     assert ensure(programs, "ACTIVE") == (0, ["describe"])
 
 
+def test_a_slice_that_is_lost_again_and_again_is_given_up(programs):
+    code, done = ensure(programs, " ".join(["FAILED"] * 20))
+    assert code == 78
+    assert done.count("create") == 5
+
+
 def test_a_slice_that_was_taken_away_is_made_again_and_installed(programs):
-    code, done = ensure(programs, "SUSPENDED ACTIVE")
+    code, done = ensure(programs, "SUSPENDED SUSPENDED ACTIVE")
     assert code == 75
     assert done == [
-        *("describe", "delete", "create", "describe"),
+        *("describe", "describe", "delete", "create", "describe"),
         *("ssh", "scp", "ssh"),
     ]
 
@@ -279,8 +285,8 @@ def test_a_slice_that_never_was_is_made(programs):
     programs("gcloud", lines)
     args = ("ensure", "s1", "--zone=z", "--type=v5litepod-16")
     assert call("queued_resource.sh", *args).returncode == 75
-    assert [line.split()[3] for line in programs.calls()][:3] == [
-        *("describe", "create", "describe"),
+    assert [line.split()[3] for line in programs.calls()][:4] == [
+        *("describe", "describe", "create", "describe"),
     ]
 
 
