@@ -172,28 +172,32 @@ def _terminate(number, frame):
 
 
 class Child:
-    """Runs one command after the other, and hands the signals to stop on to them."""
+    """Runs one command after the other, and hands the signals to stop on to them.
+
+    Attributes:
+        stopped: the number of such a signal, None before the first.
+    """
 
     def __init__(self):
         self._process = None
-        self._stopped = None
+        self.stopped: int | None = None
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._forward)
 
     def _forward(self, number, frame):
         del frame
-        self._stopped = number
+        self.stopped = number
         if self._process is not None:
             self._process.send_signal(number)
 
     def run(self, command: list[str]) -> int:
         """Its exit code; 75 where a signal ended it, or came before it."""
-        if self._stopped:
+        if self.stopped:
             return EXIT_PREEMPTED
         self._process = subprocess.Popen(command)
-        if self._stopped:  # between the two lines above
-            self._process.send_signal(self._stopped)
+        if self.stopped:  # between the two lines above
+            self._process.send_signal(self.stopped)
         code = self._process.wait()
         if code < 0:
-            return EXIT_PREEMPTED if self._stopped else 128 - code
+            return EXIT_PREEMPTED if self.stopped else 128 - code
         return code

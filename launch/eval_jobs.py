@@ -141,6 +141,18 @@ class Runner:
             elif self._options.backend not in WAITS:
                 self._submitted.add(piece.workdir)
 
+    def rest(self) -> None:
+        """Waits until it is time to look again.
+
+        Raises:
+            SystemExit: asked to stop, with code 75.
+        """
+        end = time.monotonic() + self._options.every
+        while time.monotonic() < end:
+            if self._child.stopped:
+                raise SystemExit(EXIT_PREEMPTED)
+            time.sleep(min(1.0, self._options.every))
+
 
 def missing(plans: Sequence[Plan]) -> list[Piece]:
     """The jobs without results."""
@@ -205,7 +217,7 @@ def main(argv: Sequence[str]) -> int:
         left = [folder for folder in there if folder not in runner.failed]
         if not options.watch or not (left or goes_on):
             break
-        time.sleep(options.every)
+        runner.rest()
     if rows:
         print(tables.layout(rows))
     if left:

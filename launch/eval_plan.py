@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.targets import Target
 
 PIECES = "pieces"  # WORKDIR/pieces/CHECKPOINT/GROUP holds a job's own evaluation
+LONGEST_NAME = 62  # what `Job` allows
 GROUPINGS = ("domain", "task", "all")
 
 
@@ -108,7 +110,11 @@ class Piece:
         """The same each time, so that a cluster knows the job again."""
         folder = self.plan.folder(self.target)
         run = epath.Path(targets.run_of(self.target.path)).name
-        return _plain(f"eval-{run}-{folder}-{self.group}")[:62].strip("-")
+        name = _plain(f"eval-{run}-{folder}-{self.group}")
+        if len(name) > LONGEST_NAME:
+            digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+            name = f"{name[: LONGEST_NAME - 9]}-{digest}"
+        return name
 
     @property
     def workdir(self) -> str:

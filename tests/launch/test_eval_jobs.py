@@ -1,5 +1,6 @@
 """Many checkpoints, in many jobs, stopped and started again: nothing is done twice."""
 
+import dataclasses
 import json
 import signal
 import sys
@@ -14,6 +15,7 @@ from babyvlm_jax.evals import store
 from babyvlm_jax.evals.predictors import CheckpointPredictor
 from babyvlm_jax.report.collect import read_growth
 from launch import eval_jobs
+from launch.jobs import Job
 from tests import tiny_run
 from tests.evals.samples import SAME, THREE, record
 
@@ -54,6 +56,7 @@ class Here:
 
     def __init__(self):
         self.commands, self.asked, self.limit = [], [], None
+        self.stopped = None
 
     def run(self, command):
         self.commands.append(command)
@@ -175,24 +178,24 @@ def test_a_dry_run_prints_the_jobs_of_each_back_end(trained, here, tmp_path, cap
 def test_a_cluster_is_asked_once_and_merged_when_it_has_written(
     trained, here, tmp_path, monkeypatch, capsys
 ):
-    waits = []
     (trained / "run" / "done.json").rename(trained / "run" / "not_done")
+    waits = []
 
-    def sleep(seconds):
-        waits.append(seconds)
+    def rest(self):
+        waits.append(len(here.commands))
         if len(waits) == 2:  # the cluster's jobs end, and so does the training
             for line in here.commands.copy():
                 at = line.index("--")
                 Here.run(Here(), line[at + 1 :])
             (trained / "run" / "not_done").rename(trained / "run" / "done.json")
 
-    monkeypatch.setattr(eval_jobs.time, "sleep", sleep)
+    monkeypatch.setattr(eval_jobs.Runner, "rest", rest)
     monkeypatch.setattr(here, "run", lambda line: here.commands.append(line) or 0)
-    given = words(trained, tmp_path, "--watch", "--backend=slurm", "--every=5")
+    given = words(trained, tmp_path, "--watch", "--backend=slurm")
     given[0] = f"--checkpoints={trained}/run"
     assert eval_jobs.main([*given, "--with=--gpus=1", "--group-by=all"]) == 0
     assert len(here.commands) == len(STEPS)
-    assert waits == [5, 5]
+    assert waits == [len(STEPS)] * 2
     assert "4" in capsys.readouterr().out.splitlines()[-1]
 
 
@@ -218,6 +221,27 @@ def test_who_is_asked_to_stop_stops(trained, here, tmp_path, monkeypatch):
     with pytest.raises(SystemExit) as stop:
         eval_jobs.main(words(trained, tmp_path))
     assert (stop.value.code, len(here.commands)) == (75, 1)
+
+
+def test_who_watches_and_is_asked_to_stop_stops(trained, here, tmp_path, capsys):
+    options = eval_jobs.read_options(words(trained, tmp_path, "--every=600"))
+    runner = eval_jobs.Runner(options)
+    here.stopped = signal.SIGTERM
+    with pytest.raises(SystemExit) as stop:
+        runner.rest()
+    assert stop.value.code == 75
+
+
+def test_names_that_are_too_long_stay_apart(trained, tmp_path):
+    options = eval_jobs.read_options(words(trained, tmp_path))
+    (plan,) = eval_jobs.make_plans(options)
+    piece = plan.pieces(plan.targets()[0])[0]
+    names = [
+        dataclasses.replace(piece, group=f"{'long-' * 15}{end}").name for end in "ab"
+    ]
+    assert names[0] != names[1]
+    for name in (piece.name, *names):
+        Job(name, ("true",))  # which every back-end accepts
 
 
 def test_what_is_wrong_is_named(trained, tmp_path):
