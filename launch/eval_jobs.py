@@ -138,7 +138,9 @@ class Runner:
                 raise SystemExit(code)
             if code:
                 self.failed[piece.workdir] = code
-            elif self._options.backend not in WAITS:
+            elif self._options.backend in WAITS:
+                merge(piece.plan, piece.target)  # its run may remove it any time
+            else:
                 self._submitted.add(piece.workdir)
 
     def rest(self) -> None:
@@ -169,16 +171,16 @@ def missing(plans: Sequence[Plan]) -> list[Piece]:
 def gather(plans: Sequence[Plan], workdir: str) -> list[tuple[str, ...]]:
     """Merges what is whole, writes the table and the runs' curves.
 
+    Checkpoints that their run has removed since they were evaluated are shown too.
+
     Returns:
         The rows of the table; none if there is nothing yet.
     """
     contents, runs = {}, {}
     for plan in plans:
         for target in plan.targets():
-            content = merge(plan, target)
-            if content:
-                contents[plan.folder(target)] = content
-                runs.setdefault(run_of(target.path), []).append(content)
+            merge(plan, target)
+        contents |= plan.evaluated()
     if not contents:
         return []
     found = eval_curves.rows(contents)
@@ -186,8 +188,11 @@ def gather(plans: Sequence[Plan], workdir: str) -> list[tuple[str, ...]]:
     path = epath.Path(workdir) / "checkpoints.md"
     if not path.exists() or path.read_text() != text:
         write_atomically(path, text.encode())
+    for content in contents.values():
+        runs.setdefault(run_of(content["checkpoint"]), []).append(content)
     for run, several in runs.items():
-        eval_curves.write_back(run, several)
+        if epath.Path(run).exists():
+            eval_curves.write_back(run, several)
     return found
 
 

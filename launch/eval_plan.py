@@ -83,6 +83,22 @@ class Plan:
         marks = self.marks(target, self.item_sets)
         return store.find_whole(self.workdir, marks) is not None
 
+    def evaluated(self) -> dict[str, Mapping[str, Any]]:
+        """Name of a folder of whole results -> their content, in order."""
+        paths = epath.Path(self.workdir).glob("eval/*/results.json")
+        found = {path.parent.name: store.read_json(path) for path in paths}
+        ours = {
+            name: one
+            for name, one in found.items()
+            if one.get("kind") == "checkpoint"
+            and name.endswith(f"{one['step']}{self.cfg.suffix}")
+        }
+
+        def place(name):
+            return targets.run_of(ours[name]["checkpoint"]), ours[name]["step"]
+
+        return {name: ours[name] for name in sorted(ours, key=place)}
+
     def pieces(self, target: Target) -> list["Piece"]:
         """The jobs of a checkpoint, done ones too."""
         return [

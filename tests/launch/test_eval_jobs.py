@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import signal
 import sys
 
@@ -113,7 +114,7 @@ def test_killed_and_started_again_nothing_is_asked_twice(
     with pytest.raises(KeyboardInterrupt):
         eval_jobs.main(given)
     assert (tmp_path / "out/pieces/2/count/eval/2/results.json").exists()
-    assert not (tmp_path / "out/eval").exists()
+    assert not (tmp_path / "out/eval/4").exists()
     here.limit = None
     assert eval_jobs.main(given) == 0
     assert len(here.asked) == len(STEPS) * 4
@@ -197,6 +198,23 @@ def test_a_cluster_is_asked_once_and_merged_when_it_has_written(
     assert len(here.commands) == len(STEPS)
     assert waits == [len(STEPS)] * 2
     assert "4" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_what_was_evaluated_is_shown_when_its_checkpoint_is_gone(
+    trained, here, tmp_path
+):
+    shutil.copytree(trained / "run", tmp_path / "run")
+    given = words(trained, tmp_path / "out")
+    given[0] = f"--checkpoints={tmp_path}/run"
+    assert eval_jobs.main(given) == 0
+    shutil.rmtree(tmp_path / "run/checkpoints/2")
+    (tmp_path / "run/eval_metrics.jsonl").unlink()
+    asked = len(here.asked)
+    assert eval_jobs.main(given) == 0
+    assert len(here.asked) == asked
+    assert (tmp_path / "out/checkpoints.md").read_text().count("\n| ") == 3
+    lines = (tmp_path / "run/eval_metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(STEPS)
 
 
 def test_a_job_that_fails_does_not_stop_the_others(
