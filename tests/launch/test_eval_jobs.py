@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+import shlex
 import shutil
 import signal
 import sys
 
+import jax
 import pytest
 
-from babyvlm_jax import evaluate, train
+from babyvlm_jax import evaluate
+from babyvlm_jax.checkpoint import whole
 from babyvlm_jax.command import make_flags, parse
 from babyvlm_jax.data.schema import write_dataset
 from babyvlm_jax.errors import UserError
@@ -17,7 +20,7 @@ from babyvlm_jax.evals.predictors import CheckpointPredictor
 from babyvlm_jax.report.collect import read_growth
 from launch import eval_jobs
 from launch.jobs import Job
-from tests import tiny_run
+from tests.evals.fakes import MODEL, WordTokenizer
 from tests.evals.samples import SAME, THREE, record
 
 COUNT = "<image> How many of cup do you see?"
@@ -33,22 +36,51 @@ def items(task, text, answers, images=1):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Folder of data, and of a run of a tiny model with three checkpoints."""
-    kept = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
-    root = tmp_path_factory.mktemp("root")
-    world = tiny_run.make_world(root)
-    config = tiny_run.config(world, num_steps=4, save_every=2)
-    config.keep = 5
-    train.main(config, str(root / "run"))
-    for number, handler in kept.items():
-        signal.signal(number, handler)
+def data(tmp_path_factory):
+    """Folder of shards with two small tasks, and of a tokenizer."""
+    root = tmp_path_factory.mktemp("data")
     for task, text, answers, images in (
         ("leftright", SAME + THREE, "ABC", 4),
         ("count", COUNT, "123", 1),
     ):
         records = items(task, text, answers, images)
         write_dataset(root / "shards", f"devcv_{task}", {"test": records}, "tests")
+    (root / "tokenizer.model").touch()
+    return root
+
+
+def write_checkpoint(folder):
+    """A folder that looks like a whole checkpoint."""
+    folder.mkdir(parents=True)
+    (folder / whole.LIST).write_text('{"sizes": {}}')
+    (folder / whole.STAMP).write_text('{"commit_timestamp_nsecs": 1}')
+    (folder / whole.COMMITTED).write_text(f"/checkpoints/{folder.name}")
+    assert whole.fault(folder) is None
+
+
+@pytest.fixture
+def trained(data, tmp_path, monkeypatch):
+    """The same folder, and a finished run of a fake model with two checkpoints.
+
+    Its answers depend on the step.
+    """
+    root = tmp_path / "root"
+    root.mkdir()
+    for name in ("shards", "tokenizer.model"):
+        (root / name).symlink_to(data / name)
+    for step in STEPS:
+        write_checkpoint(root / "run" / "checkpoints" / str(step))
+    (root / "run" / "done.json").touch()
+    facts = {"template": "baby_v1", "tokens_per_image": 1, "image_size": 8}
+
+    def load_model(path, mesh):
+        step = int(path.rpartition("/")[2])
+        config = {"seed": 7, "data": {**facts, "tokenizer": "words.model"}}
+        info = {"step": step, "config": config, "workdir": str(root / "run")}
+        return MODEL, {"shift": jax.numpy.int32(step)}, info
+
+    monkeypatch.setattr(evaluate.checkpoint, "load_model", load_model)
+    monkeypatch.setattr(evaluate.Tokenizer, "load", lambda path: WordTokenizer())
     return root
 
 
@@ -125,13 +157,13 @@ def test_killed_and_started_again_nothing_is_asked_twice(
     assert (len(here.commands), len(here.asked)) == (started, len(STEPS) * 4)
 
     # as one evaluation of all tasks would have written it
-    whole = Here()
+    again = Here()
     for step in STEPS[1:]:
         path = f"{trained}/run/checkpoints/{step}"
         flags = [f"--config.checkpoint={path}", f"--config.shards={trained}/shards"]
         flags += [f"--config.tokenizer={trained}/tokenizer.model"]
         flags += [*CHEAP, "--config=configs/eval/devcv.py"]
-        whole.run(["babyvlm_jax.evaluate", *flags, f"--workdir={tmp_path}/whole"])
+        again.run(["babyvlm_jax.evaluate", *flags, f"--workdir={tmp_path}/whole"])
         ours, theirs = (tmp_path / f / "eval" / str(step) for f in ("out", "whole"))
         assert content_of(ours) == content_of(theirs)
         assert store.read_lines(ours) == store.read_lines(theirs)
@@ -158,21 +190,23 @@ def test_a_dry_run_prints_the_jobs_of_each_back_end(trained, here, tmp_path, cap
 
     def printed(*more):
         assert eval_jobs.main([*given, *more]) == 0
-        return capsys.readouterr().out.splitlines()
+        return list(map(shlex.split, capsys.readouterr().out.splitlines()))
 
     lines = printed()
     assert len(lines) == len(STEPS) * 2
-    assert f"-m babyvlm_jax.lock {tmp_path}/pieces/2/leftright" in lines[0]
+    locked = ["-m", "babyvlm_jax.lock", f"{tmp_path}/pieces/2/leftright"]
+    assert lines[0][1:4] == locked
     assert "--config.limit=3" in printed("--config.limit=3")[0]
-    slurm = printed("--backend=slurm", "--with=--gpus=1 --time=2:00")[0].split()
+    slurm = printed("--backend=slurm", "--with=--gpus=1 --time=2:00")[0]
     assert slurm[0].endswith("launch/slurm/submit.sh")
     assert slurm[1:5] == ["eval-run-2-leftright", "--gpus=1", "--time=2:00", "--"]
     assert slurm[5:8] == ["python", "-m", "babyvlm_jax.evaluate"]
-    slice_ = printed("--backend=tpu_vm", "--with=s1 --zone=z")[0].split()
+    slice_ = printed("--backend=tpu_vm", "--with=s1 --zone=z")[0]
     assert slice_[0].endswith("launch/tpu_vm.sh")
     assert slice_[1:4] == ["s1", "--zone=z", "--"]
-    assert len(printed("--group-by=all")) == len(STEPS)
-    assert "'leftright', 'count'" in printed("--group-by=all")[0]
+    together = printed("--group-by=all")
+    assert len(together) == len(STEPS)
+    assert "--config.tasks=('leftright', 'count')" in together[0]
     assert not here.commands
 
 
@@ -265,7 +299,7 @@ def test_names_that_are_too_long_stay_apart(trained, tmp_path):
 def test_what_is_wrong_is_named(trained, tmp_path):
     with pytest.raises(UserError, match="unknown option '--limit=3'"):
         eval_jobs.main(words(trained, tmp_path, "--limit=3"))
-    with pytest.raises(UserError, match=r"config\.limitt"):
+    with pytest.raises(UserError, match="limitt"):
         eval_jobs.main(words(trained, tmp_path, "--config.limitt=3"))
     twice = "--configs=configs/eval/devcv.py,configs/eval/devcv.py"
     with pytest.raises(UserError, match="same folder"):
