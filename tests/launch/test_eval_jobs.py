@@ -160,10 +160,11 @@ def test_killed_and_started_again_nothing_is_asked_twice(
     again = Here()
     for step in STEPS[1:]:
         path = f"{trained}/run/checkpoints/{step}"
-        flags = [f"--config.checkpoint={path}", f"--config.shards={trained}/shards"]
+        flags = ["--config=configs/eval/devcv.py", f"--config.checkpoint={path}"]
+        flags += [f"--config.shards={trained}/shards"]
         flags += [f"--config.tokenizer={trained}/tokenizer.model"]
-        flags += [*CHEAP, "--config=configs/eval/devcv.py"]
-        again.run(["babyvlm_jax.evaluate", *flags, f"--workdir={tmp_path}/whole"])
+        flags += [*CHEAP, f"--workdir={tmp_path}/whole"]
+        again.run(["babyvlm_jax.evaluate", *flags])
         ours, theirs = (tmp_path / f / "eval" / str(step) for f in ("out", "whole"))
         assert content_of(ours) == content_of(theirs)
         assert store.read_lines(ours) == store.read_lines(theirs)
