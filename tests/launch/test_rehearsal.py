@@ -66,19 +66,22 @@ def test_a_killed_process_is_made_good_and_the_curve_is_that_of_one(workdirs):
     two, one = workdirs
     environment = {**os.environ, "DEVICES": "4", "GRACE_S": "20"}
     local = [ROOT / "launch" / "local.sh", "2", "--", *command(two)]
-    sitter = subprocess.Popen(
-        [ROOT / "launch" / "babysit.sh", "--pause=0", "--", *local],
-        env=environment,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    while faults.last_step(two / "vision") < 6 and sitter.poll() is None:
+    log = two.with_suffix(".log")
+    with log.open("w") as file:
+        sitter = subprocess.Popen(
+            [ROOT / "launch" / "babysit.sh", "--pause=0", "--", *local],
+            env=environment,
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    while faults.last_step(two / "vision") < 6:
+        assert sitter.poll() is None, log.read_text()
         time.sleep(0.02)
     os.kill(training(two / "vision")[1], signal.SIGKILL)
-    out, _ = sitter.communicate(timeout=1200)
-    assert sitter.returncode == 0, out
+    code = sitter.wait(timeout=1200)
+    out = log.read_text()
+    assert code == 0, out
     assert out.count("babysit: it ended with ") == 1, out
     assert "language: already finished" in out
     done = json.loads((two / "vision" / "done.json").read_text())
