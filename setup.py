@@ -47,6 +47,8 @@ setup(
         "tpu": ["jax[tpu]>=0.10.2,<0.11"],
         "cuda": ["jax[cuda12]>=0.10.2,<0.11"],
         "captions": ["nltk>=3.9"],
+        # epath opens gs:// with gcsfs, tensorboardX with what gcsfs needs
+        "gcs": ["gcsfs>=2026.8.2"],
         "torch": ["torch==2.13.0", "transformers>=5,<6"],
         "test": ["av>=18.1", "hypothesis>=6.100", "pytest>=8.3", "ruff>=0.9"],
     },

@@ -13,13 +13,13 @@ and `/quit` ends, as does the end of the input.
 import argparse
 import dataclasses
 import json
-import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 from absl import logging
+from etils import epath
 
 from babyvlm_jax import checkpoint, settings
 from babyvlm_jax.data.images import preprocess
@@ -88,7 +88,7 @@ def read_image(path: str, size: int) -> bytes:
     Raises:
         UserError: no such file, or not a picture.
     """
-    file = pathlib.Path(path)
+    file = epath.Path(path)
     if not file.is_file():
         raise UserError(f"no picture {path}; give a JPEG, PNG or WebP file")
     data = file.read_bytes()

@@ -37,6 +37,24 @@ def run_config_command(
         SystemExit: always.
     """
     argv = list(sys.argv if argv is None else argv)
+    values = make_flags(workdir, extra)
+    if {"--help", "-h", "-help"} & set(argv[1:]):
+        print(f"{doc.strip()}\n\nFlags:\n{values.main_module_help() or values}")
+        raise SystemExit(0)
+    logging.set_verbosity(logging.ERROR)  # Orbax tells each of its steps
+
+    def command():
+        config = parse(argv, values, ["config", "workdir"] if workdir else ["config"])
+        more = {name: values[name].value for name in extra or {}}
+        main(*([config, values.workdir] if workdir else [config]), **more)
+
+    run_main(command, debug="--debug" in argv)
+
+
+def make_flags(
+    workdir: bool = True, extra: Mapping[str, tuple[Any, str]] | None = None
+) -> flags.FlagValues:
+    """The flags of a command; see `run_config_command`."""
     values = flags.FlagValues()
     config_flags.DEFINE_config_file(
         "config", None, "FILE.py or FILE.py:ARGUMENTS.", flag_values=values
@@ -51,17 +69,7 @@ def run_config_command(
             type(default), flags.DEFINE_string
         )
         define(name, default, text, flag_values=values)
-    if {"--help", "-h", "-help"} & set(argv[1:]):
-        print(f"{doc.strip()}\n\nFlags:\n{values.main_module_help() or values}")
-        raise SystemExit(0)
-    logging.set_verbosity(logging.ERROR)  # Orbax tells each of its steps
-
-    def command():
-        config = parse(argv, values, ["config", "workdir"] if workdir else ["config"])
-        more = {name: values[name].value for name in extra or {}}
-        main(*([config, values.workdir] if workdir else [config]), **more)
-
-    run_main(command, debug="--debug" in argv)
+    return values
 
 
 def parse(

@@ -46,6 +46,8 @@ def main(config, topology: str, slices: int, what: str, sweep: bool, out: str) -
         return
     result = compile_one(run, where, what)
     print(printing.describe(result))
+    if what in ("train", "dino") and result.fits:
+        print(f"  {printing.chip_hours(result, run.num_steps)}")
     if out:
         write_json(pathlib.Path(out), result)
     if not result.fits:

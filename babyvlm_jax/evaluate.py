@@ -26,7 +26,7 @@ from collections.abc import Sequence
 import jax
 import tqdm
 
-from babyvlm_jax import checkpoint, settings
+from babyvlm_jax import checkpoint, processes, settings
 from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.embedding import load_pair_model
@@ -159,6 +159,7 @@ def load_reader(cfg: EvalConfig, path: str, mesh) -> tuple[Reader, dict]:
 def main(config, workdir: str) -> None:
     """Evaluates and prints the tables."""
     cfg = EvalConfig(**config.to_dict())
+    processes.start()
     for content in evaluate(cfg, workdir):
         print(f"\n{content['checkpoint']}\n\n{tables.text(content)}")
 

@@ -7,6 +7,8 @@ is running.
 import contextlib
 import json
 import math
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,6 +20,8 @@ from tensorboardX import SummaryWriter
 
 from babyvlm_jax.data.files import write_atomically
 
+BUCKET_LOG_S = 10  # ours: each time the whole file is sent
+
 
 class Trace:
     """Profiles some steps for XProf: `xprof WORKDIR/trace`."""
@@ -27,7 +31,9 @@ class Trace:
         Args:
             steps: (first, last), counted from 0; empty for none.
         """
-        self._folder = str(epath.Path(workdir) / "trace")
+        self._folder = epath.Path(workdir) / "trace"
+        # the profiler writes to disks only
+        self._disk = tempfile.mkdtemp() if "://" in str(self._folder) else ""
         self._first, self._last = steps or (-1, -1)
         self._is_on = False
 
@@ -35,7 +41,7 @@ class Trace:
     def step(self, step: int) -> Iterator[None]:
         """Goes around the dispatch of a step."""
         if step == self._first:
-            jax.profiler.start_trace(self._folder)
+            jax.profiler.start_trace(self._disk or str(self._folder))
             self._is_on = True
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
             yield
@@ -51,6 +57,19 @@ class Trace:
         if self._is_on:
             jax.profiler.stop_trace()
             self._is_on = False
+            if self._disk:
+                copy_files(self._disk, self._folder)
+                shutil.rmtree(self._disk)
+
+
+def copy_files(source, target) -> None:
+    """Copies the files below a folder, to a disk or a bucket."""
+    source, target = epath.Path(source), epath.Path(target)
+    for path in source.iterdir():
+        if path.is_dir():
+            copy_files(path, target / path.name)
+        else:
+            write_atomically(target / path.name, path.read_bytes())
 
 
 class Writer:
@@ -70,7 +89,7 @@ class Writer:
         folder = epath.Path(workdir)
         self._path = folder / "metrics.jsonl"
         kept = self._kept_lines(start_step)
-        write_atomically(self._path, "".join(line + "\n" for line in kept).encode())
+        self._log = Log(self._path, "".join(line + "\n" for line in kept))
         if kept:
             self._before = _before(json.loads(kept[0]), json.loads(kept[-1]))
         self._events = SummaryWriter(str(folder / "tensorboard"))
@@ -135,8 +154,7 @@ class Writer:
         if not self._lead:
             return row
         line = {"step": step} | {key: round(value, 3) for key, value in clock.items()}
-        with self._path.open("a") as file:
-            file.write(json.dumps({**line, **row}) + "\n")
+        self._log.add(json.dumps({**line, **row}) + "\n")
         for key, value in row.items():
             self._events.add_scalar(key, value, step)
         self._bar.set_postfix(loss=f"{row['train/loss']:.3f}", refresh=False)
@@ -154,8 +172,39 @@ class Writer:
         """Writes what is late and closes the files."""
         self._write()
         if self._lead:
+            self._log.close()
             self._events.close()
             self._bar.close()
+
+
+class Log:
+    """A file of lines that grows.
+
+    What lies in a bucket cannot be added to, so there the file is written anew, now and
+    then and at the end; a run that is killed loses the lines since.
+    """
+
+    def __init__(self, path: epath.Path, text: str):
+        self._path, self._is_fixed = path, "://" in str(path)
+        self._text = text if self._is_fixed else ""
+        self._written = time.monotonic()
+        write_atomically(path, text.encode())
+
+    def add(self, line: str) -> None:
+        """Adds a line."""
+        if not self._is_fixed:
+            with self._path.open("a") as file:
+                file.write(line)
+            return
+        self._text += line
+        if time.monotonic() - self._written > BUCKET_LOG_S:
+            self.close()
+
+    def close(self) -> None:
+        """Writes what is not written yet."""
+        if self._is_fixed:
+            write_atomically(self._path, self._text.encode())
+            self._written = time.monotonic()
 
 
 class _Before(NamedTuple):

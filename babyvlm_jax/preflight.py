@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 from flax.traverse_util import flatten_dict
-from jax.sharding import Mesh
+from jax.sharding import AbstractMesh, Mesh
 
 from babyvlm_jax import checkpoint, sharding
 from babyvlm_jax.errors import UserError
@@ -21,8 +21,8 @@ from babyvlm_jax.phase import make_phase
 from babyvlm_jax.settings import TrainSettings
 
 
-def check_run(run: TrainSettings, mesh: Mesh) -> None:
-    """Whether this run can go on this mesh.
+def check_run(run: TrainSettings, mesh: Mesh | AbstractMesh) -> None:
+    """Whether this run can go on this mesh, which need not be here.
 
     Raises:
         UserError: the batch, heads or parameters do not divide over the mesh; the
@@ -33,7 +33,7 @@ def check_run(run: TrainSettings, mesh: Mesh) -> None:
     check_heads(run.model, run.parts, mesh)
     if run.loss == "contrastive":
         check_text_heads(run.contrastive, mesh)
-    with jax.set_mesh(mesh):
+    with sharding.within(mesh):
         if run.loss == "tokens":
             decoder = run.model.decoder
             shape = run.data.seq_len, decoder.head_dim, decoder.dtype

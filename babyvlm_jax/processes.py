@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from babyvlm_jax import lock
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import EXIT_PREEMPTED, UserError
 
 PLACE = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 DETECT = "BABYVLM_DISTRIBUTED"
@@ -168,3 +169,35 @@ class StopSignal:
 def _terminate(number, frame):
     del number, frame
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Child:
+    """Runs one command after the other, and hands the signals to stop on to them.
+
+    Attributes:
+        stopped: the number of such a signal, None before the first.
+    """
+
+    def __init__(self):
+        self._process = None
+        self.stopped: int | None = None
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._forward)
+
+    def _forward(self, number, frame):
+        del frame
+        self.stopped = number
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def run(self, command: list[str]) -> int:
+        """Its exit code; 75 where a signal ended it, or came before it."""
+        if self.stopped:
+            return EXIT_PREEMPTED
+        self._process = subprocess.Popen(command)
+        if self.stopped:  # between the two lines above
+            self._process.send_signal(self.stopped)
+        code = self._process.wait()
+        if code < 0:
+            return EXIT_PREEMPTED if self.stopped else 128 - code
+        return code

@@ -14,8 +14,6 @@ processes of a phase are one run, and they decide together whether it is finishe
 
 import contextlib
 import json
-import signal
-import subprocess
 import sys
 
 from etils import epath
@@ -23,7 +21,7 @@ from etils import epath
 from babyvlm_jax import lock, processes, settings
 from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.files import write_atomically
-from babyvlm_jax.errors import EXIT_DONE, EXIT_PREEMPTED
+from babyvlm_jax.errors import EXIT_DONE
 
 
 def main(config, workdir: str) -> None:
@@ -31,11 +29,11 @@ def main(config, workdir: str) -> None:
     workdir = epath.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     alone = not processes.are_several()
-    child = Child()
+    child = processes.Child()
     # Of several, each phase's first process takes that phase's lock.
     with lock.held(workdir) if alone else contextlib.nullcontext():
         for name in recipe["order"]:
-            phase = place(recipe, name, workdir)
+            phase = settings.place(recipe, name, workdir)
             if alone and (workdir / name / "done.json").exists():
                 settings.claim_workdir(workdir / name, phase)
                 print(f"{name}: already finished in {workdir / name}")
@@ -45,18 +43,7 @@ def main(config, workdir: str) -> None:
                 raise SystemExit(code)
 
 
-def place(recipe, name: str, workdir) -> dict:
-    """The phase's config with the recipe's seed and real paths put in.
-
-    `{workdir}` in a string stands for the recipe's work directory.
-    """
-    phase = {**recipe["phases"][name], "seed": recipe["seed"]}
-    phase["data"] = {**phase["data"], "seed": recipe["seed"]}
-    real = json.dumps(str(workdir))[1:-1]
-    return json.loads(json.dumps(phase).replace("{workdir}", real))
-
-
-def run_phase(name: str, phase: dict, workdir, child: "Child") -> int:
+def run_phase(name: str, phase: dict, workdir, child: processes.Child) -> int:
     """Runs `train` on the resolved phase and hands its exit code on."""
     resolved = workdir / f"{name}.config.json"
     write_atomically(resolved, json.dumps(phase, indent=2, sort_keys=True).encode())
@@ -69,34 +56,6 @@ def run_phase(name: str, phase: dict, workdir, child: "Child") -> int:
             f"--workdir={workdir / name}",
         ]
     )
-
-
-class Child:
-    """Runs one command after the other, and hands the signals to stop on to them."""
-
-    def __init__(self):
-        self._process = None
-        self._stopped = None
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._forward)
-
-    def _forward(self, number, frame):
-        del frame
-        self._stopped = number
-        if self._process is not None:
-            self._process.send_signal(number)
-
-    def run(self, command: list[str]) -> int:
-        """Its exit code; 75 where a signal ended it, or came before it."""
-        if self._stopped:
-            return EXIT_PREEMPTED
-        self._process = subprocess.Popen(command)
-        if self._stopped:  # between the two lines above
-            self._process.send_signal(self._stopped)
-        code = self._process.wait()
-        if code < 0:
-            return EXIT_PREEMPTED if self._stopped else 128 - code
-        return code
 
 
 if __name__ == "__main__":

@@ -227,6 +227,17 @@ def from_config(values: Mapping[str, Any]) -> TrainSettings:
     )
 
 
+def place(recipe: Mapping[str, Any], name: str, workdir) -> dict[str, Any]:
+    """A phase of a resolved recipe, with its seed and real paths put in.
+
+    `{workdir}` in a string stands for the recipe's work directory.
+    """
+    phase = {**recipe["phases"][name], "seed": recipe["seed"]}
+    phase["data"] = {**phase["data"], "seed": recipe["seed"]}
+    real = json.dumps(str(workdir))[1:-1]
+    return json.loads(json.dumps(phase).replace("{workdir}", real))
+
+
 def model_of(run_config: Mapping[str, Any]) -> VLMConfig:
     """The architecture in a work directory's config.json.
 

@@ -11,7 +11,15 @@ import flax.linen as nn
 import jax
 import numpy as np
 from jax.experimental import mesh_utils
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import (
+    AbstractDevice,
+    AbstractMesh,
+    AxisType,
+    Mesh,
+    NamedSharding,
+    PartitionSpec,
+    use_abstract_mesh,
+)
 
 from babyvlm_jax.errors import UserError
 
@@ -54,26 +62,10 @@ def make_mesh(sizes: Mapping[str, int], devices: Sequence[Any] | None = None) ->
         UserError: unknown axes, sizes that do not multiply to the device count, or a
             `data` axis that is not divisible by the slices.
     """
-    if set(sizes) != set(MESH_AXES):
-        raise UserError(f"config.mesh has axes {sorted(sizes)}, expected {MESH_AXES}")
     devices = jax.devices() if devices is None else devices
-    num_devices = len(devices)
-    shape = [sizes[axis] for axis in MESH_AXES]
-    if shape.count(-1) == 1:
-        fixed = int(np.prod([n for n in shape if n != -1]))
-        shape[shape.index(-1)] = num_devices // fixed if fixed else 0
-    if int(np.prod(shape)) != num_devices or min(shape) < 1:
-        raise UserError(
-            f"config.mesh {dict(sizes)} does not fit {num_devices} devices; make the "
-            "product of its sizes equal to that, or set one of them to -1"
-        )
-    types = (AxisType.Auto,) * len(MESH_AXES)
     slices = count_slices(devices)
-    if shape[0] % slices:
-        raise UserError(
-            f"config.mesh.data {shape[0]} is not divisible by the {slices} slices that "
-            f"the devices belong to; set config.mesh.data to a multiple of {slices}"
-        )
+    shape = mesh_shape(sizes, len(devices), slices)
+    types = (AxisType.Auto,) * len(MESH_AXES)
     if slices == 1:
         grid = mesh_utils.create_device_mesh(
             shape, devices, allow_split_physical_axes=True
@@ -86,6 +78,57 @@ def make_mesh(sizes: Mapping[str, int], devices: Sequence[Any] | None = None) ->
             allow_split_physical_axes=True,
         )
     return Mesh(grid, MESH_AXES, axis_types=types)
+
+
+def mesh_shape(
+    sizes: Mapping[str, int], num_devices: int, slices: int = 1
+) -> tuple[int, ...]:
+    """Devices along each of `MESH_AXES`, the one that is -1 filled in.
+
+    Args:
+        sizes: as in `make_mesh`, and so are the errors.
+        num_devices: of all slices.
+        slices: to which the devices belong.
+    """
+    if set(sizes) != set(MESH_AXES):
+        raise UserError(f"config.mesh has axes {sorted(sizes)}, expected {MESH_AXES}")
+    shape = [sizes[axis] for axis in MESH_AXES]
+    if shape.count(-1) == 1:
+        fixed = int(np.prod([n for n in shape if n != -1]))
+        shape[shape.index(-1)] = num_devices // fixed if fixed else 0
+    if int(np.prod(shape)) != num_devices or min(shape) < 1:
+        raise UserError(
+            f"config.mesh {dict(sizes)} does not fit {num_devices} devices; make the "
+            "product of its sizes equal to that, or set one of them to -1"
+        )
+    if shape[0] % slices:
+        raise UserError(
+            f"config.mesh.data {shape[0]} is not divisible by the {slices} slices that "
+            f"the devices belong to; set config.mesh.data to a multiple of {slices}"
+        )
+    return tuple(shape)
+
+
+def make_abstract_mesh(
+    sizes: Mapping[str, int], num_devices: int, platform: str, slices: int = 1
+) -> AbstractMesh:
+    """The mesh of devices that are not here: enough for shapes, not for arrays.
+
+    Args:
+        sizes, num_devices, slices: as in `mesh_shape`, and so are the errors.
+        platform: `cpu`, `gpu` or `tpu`.
+    """
+    types = (AxisType.Auto,) * len(MESH_AXES)
+    device = AbstractDevice(platform, None, platform)
+    shape = mesh_shape(sizes, num_devices, slices)
+    return AbstractMesh(shape, MESH_AXES, types, abstract_device=device)
+
+
+def within(mesh: Mesh | AbstractMesh):
+    """A context in which the mesh, which may be abstract, is set."""
+    if isinstance(mesh, AbstractMesh):
+        return use_abstract_mesh(mesh)
+    return jax.set_mesh(mesh)
 
 
 def count_slices(devices: Sequence[Any]) -> int:

@@ -7,11 +7,11 @@ Runs exactly what that file says; single values can still be overridden.
 """
 
 import json
-import pathlib
 
 import ml_collections
+from etils import epath
 
 
 def get_config(arg: str) -> ml_collections.ConfigDict:
-    """Reads the resolved config from the file `arg`."""
-    return ml_collections.ConfigDict(json.loads(pathlib.Path(arg).read_text()))
+    """Reads the resolved config from the file `arg`, here or in a bucket."""
+    return ml_collections.ConfigDict(json.loads(epath.Path(arg).read_text()))

@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: launch/local.sh N -- COMMAND...
+usage: launch/local.sh N [--dry-run] -- COMMAND...
 
 Starts COMMAND N times; together the processes are one run. Process 0 prints as usual,
 the lines of the others begin with their number. A signal goes to all of them. When one
@@ -12,6 +12,8 @@ fails the others are stopped, and its exit code becomes that of the group.
 
   launch/local.sh 2 -- python -m babyvlm_jax.train --config=... --workdir=runs/x
   DEVICES=4 launch/local.sh 2 -- python -m babyvlm_jax.recipe --config=... --workdir=...
+
+--dry-run prints the commands instead.
 
 environment:
   DEVICES   CPU devices of each process; unset leaves the devices to JAX
@@ -21,11 +23,15 @@ TEXT
 }
 
 case "${1:-}" in -h | --help) usage; exit 0 ;; esac
-if ! [[ "${1:-}" =~ ^[1-9][0-9]*$ && "${2:-}" == "--" && $# -ge 3 ]]; then
-  echo "error: launch/local.sh got '$*'; see launch/local.sh --help" >&2
+given=$* count=${1:-} dry=
+if [[ "${2:-}" == --dry-run ]]; then
+  dry=1
+  shift
+fi
+if ! [[ "$count" =~ ^[1-9][0-9]*$ && "${2:-}" == "--" && $# -ge 3 ]]; then
+  echo "error: launch/local.sh got '$given'; see launch/local.sh --help" >&2
   exit 78
 fi
-count=$1
 shift 2
 
 free_port() {
@@ -41,12 +47,25 @@ if [[ -n "${DEVICES:-}" ]]; then
   export JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=$DEVICES
 fi
 
+if [[ -n "$dry" ]]; then
+  names=(JAX_COORDINATOR_ADDRESS JAX_NUM_PROCESSES)
+  [[ -z "${DEVICES:-}" ]] || names+=(JAX_PLATFORMS JAX_NUM_CPU_DEVICES)
+  for ((i = 0; i < count; i++)); do
+    printf '%s ' env
+    for name in "${names[@]}"; do printf '%s=%q ' "$name" "${!name}"; done
+    printf '%q ' "JAX_PROCESS_ID=$i" "$@"
+    echo
+  done
+  exit 0
+fi
+
 pids=()
 signal_all() {
   local pid
   for pid in "${pids[@]}"; do kill -"$1" "$pid" 2>/dev/null || true; done
 }
-trap 'signal_all TERM' TERM INT HUP
+stopped=
+trap 'stopped=1; signal_all TERM' TERM INT HUP
 
 for ((i = 0; i < count; i++)); do
   if ((i == 0)); then
@@ -56,6 +75,8 @@ for ((i = 0; i < count; i++)); do
   fi
   pids+=($!)
 done
+# a signal that came before all were there has not reached the last
+[[ -z "$stopped" ]] || signal_all TERM
 
 # The first failure decides. 75 needs no help: all agreed to stop, and are saving.
 code=0

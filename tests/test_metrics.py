@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+from etils import epath
 
 from babyvlm_jax import metrics
 from babyvlm_jax.metrics import Writer
@@ -142,3 +143,26 @@ def test_the_chosen_steps_are_traced_and_only_the_last_is_waited_for(
     assert profiler == []
     trace_over(tmp_path, (2, 4), range(3))
     assert profiler == [started, ("stop_trace",)]
+
+
+def test_in_a_bucket_the_log_is_written_anew_now_and_then_and_at_the_end(monkeypatch):
+    files, now = [], [0.0]
+    monkeypatch.setattr(metrics.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(
+        metrics, "write_atomically", lambda path, data: files.append(data.decode())
+    )
+    log = metrics.Log(epath.Path("gs://b/run/metrics.jsonl"), "1\n")
+    log.add("2\n")
+    assert files == ["1\n"]
+    now[0] = metrics.BUCKET_LOG_S + 1
+    log.add("3\n")
+    log.add("4\n")
+    log.close()
+    assert files == ["1\n", "1\n2\n3\n", "1\n2\n3\n4\n"]
+
+
+def test_a_trace_is_copied_to_where_the_profiler_cannot_write(tmp_path):
+    (tmp_path / "plugins" / "host").mkdir(parents=True)
+    (tmp_path / "plugins" / "host" / "t.pb").write_bytes(b"trace")
+    metrics.copy_files(tmp_path / "plugins", tmp_path / "there")
+    assert (tmp_path / "there" / "host" / "t.pb").read_bytes() == b"trace"

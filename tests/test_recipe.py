@@ -5,7 +5,7 @@ import json
 import ml_collections
 import pytest
 
-from babyvlm_jax import recipe
+from babyvlm_jax import recipe, settings
 from babyvlm_jax.errors import UserError
 from tests import tiny_run
 
@@ -32,7 +32,7 @@ def config(**changes):
 def phases_run(monkeypatch):
     """Names of the phases that were run; each one claims its folder and finishes."""
     names = []
-    monkeypatch.setattr(recipe, "Child", lambda: None)
+    monkeypatch.setattr(recipe.processes, "Child", lambda: None)
 
     def run_phase(name, phase, workdir, child):
         names.append(name)
@@ -51,7 +51,7 @@ def phases_run(monkeypatch):
 
 def test_place_puts_in_the_seed_and_the_real_paths():
     folder = 'runs/a "b"'
-    assert recipe.place(json.loads(config().to_json()), "first", folder) == {
+    assert settings.place(json.loads(config().to_json()), "first", folder) == {
         "seed": 3,
         "data": {"seed": 3, "shards": f"{folder}/shards"},
         "warm_start": {"vision": f"{folder}/vision:teacher/vision"},

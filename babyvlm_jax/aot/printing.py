@@ -84,6 +84,21 @@ def _times(result: Check) -> list[str]:
     ]
 
 
+def chip_hours(result: Check, num_steps: int) -> str:
+    """How long a whole run holds its chips, between the roofline's two bounds."""
+    if not result.roofline:
+        return ""
+    line = result.roofline
+    low, high = (
+        seconds * num_steps * result.chips / 3600
+        for seconds in (line.least, line.apart)
+    )
+    return (
+        f"estimate for {num_steps} steps: {low:.1f} to {high:.1f} chip-hours by these "
+        "bounds, without compiling, saving or interruptions"
+    )
+
+
 def table(results: Iterable[Check]) -> str:
     """One line a check, in Markdown."""
     rows = [HEAD, ["---"] * len(HEAD), *(_row(result) for result in results)]

@@ -38,6 +38,11 @@ def whole_steps(folder) -> tuple[list[int], dict[int, str]]:
     )
 
 
+def absolute(path: epath.Path) -> epath.Path:
+    """The path as Orbax wants it; `resolve` would take gs:// for a folder's name."""
+    return path if "://" in str(path) else path.resolve()
+
+
 def newest_step(workdir) -> int:
     """The newest whole checkpoint of a work directory.
 
@@ -81,7 +86,7 @@ def _split_source(part: str, source: str) -> tuple[str, str]:
 
 
 def _params_path(workdir, step: int) -> epath.Path:
-    return (epath.Path(workdir) / FOLDER / str(step) / "params").resolve()
+    return absolute(epath.Path(workdir) / FOLDER / str(step) / "params")
 
 
 def _leaves_there(reader: ocp.Checkpointer, path: epath.Path, prefix: str) -> Any:

@@ -11,7 +11,12 @@ from etils import epath
 
 from babyvlm_jax import processes
 from babyvlm_jax.checkpoint import whole
-from babyvlm_jax.checkpoint.reading import FOLDER, check_leaves, whole_steps
+from babyvlm_jax.checkpoint.reading import (
+    FOLDER,
+    absolute,
+    check_leaves,
+    whole_steps,
+)
 from babyvlm_jax.data.identity import check_facts
 from babyvlm_jax.errors import Preempted, UserError
 from babyvlm_jax.state import TrainState
@@ -61,7 +66,7 @@ class Checkpoints:
         Raises:
             UserError: there are checkpoints, and none is whole.
         """
-        self._folder = (epath.Path(workdir) / FOLDER).resolve()
+        self._folder = absolute(epath.Path(workdir) / FOLDER)
         policies = ocp.checkpoint_managers.preservation_policy
         kept = [policies.LatestN(keep)]
         if keep_every:

@@ -173,9 +173,20 @@ def _exists(path):
 
 
 def _glob(pattern):
-    return sorted(
-        epath.Path("/" if pattern.startswith("/") else ".").glob(pattern.lstrip("/"))
-    )
+    """Paths on disk or in a bucket, in order; only whole parts of a path are patterns.
+
+    runs/*/joint is looked up from runs/, gs://b/v2/checkpoints/* from
+    gs://b/v2/checkpoints/.
+    """
+    path = epath.Path(pattern)
+    parts = [n for n, part in enumerate(path.parts) if set(part) & set("*?[")]
+    if not parts:
+        return []
+    base, rest = path, []
+    for _ in path.parts[parts[0] :]:
+        rest.insert(0, base.name)
+        base = base.parent
+    return sorted(base.glob("/".join(rest))) if base.exists() else []
 
 
 def expand(pattern: str) -> list[str]:

@@ -79,6 +79,21 @@ def read_json(path: epath.Path) -> dict[str, Any]:
         raise UserError(f"{path} is damaged; delete it and run again") from None
 
 
+def read_lines(folder: epath.Path) -> list[dict[str, Any]]:
+    """Reads predictions.jsonl of an evaluation's folder.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    path = folder / "predictions.jsonl"
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    except (OSError, ValueError):
+        raise UserError(
+            f"{path} is missing or damaged; delete {folder} and run again"
+        ) from None
+
+
 def is_synthetic(shards: str) -> bool:
     """Whether a summary beside the datasets says that they are synthetic."""
     paths = [epath.Path(shards) / name for name in SUMMARIES]

@@ -56,3 +56,9 @@ def test_a_table():
         "| v5litepod-16 (16) | joint | data 1 x fsdp 16 x tensor 1 | "
         "vision full, decoder attention | 32 | 20.00 | 15.75 | does not fit |  |  |",
     ]
+
+
+def test_a_whole_run_in_chip_hours():
+    told = printing.chip_hours(FITS, 9000)  # 16 chips, 0.5 to 0.85 s a step
+    assert told.startswith("estimate for 9000 steps: 20.0 to 34.0 chip-hours")
+    assert printing.chip_hours(TOO_LARGE, 9000) == ""

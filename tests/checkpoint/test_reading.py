@@ -6,6 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from etils import epath
 
 from babyvlm_jax import checkpoint
 from babyvlm_jax.checkpoint import reading
@@ -95,3 +96,9 @@ def test_a_step_that_is_not_whole_is_not_opened(saved, tmp_path):
         checkpoint.load_model(step, tiny.mesh_of())
     with pytest.raises(UserError, match=r"no checkpoint in .*; 3 is not whole: params"):
         checkpoint.load_model(folder, tiny.mesh_of())
+
+
+def test_a_bucket_is_no_folder_of_this_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert str(reading.absolute(epath.Path("gs://b/run/x"))) == "gs://b/run/x"
+    assert reading.absolute(epath.Path("run")) == epath.Path(tmp_path / "run")

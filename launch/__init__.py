@@ -1,0 +1,1 @@
+"""Launching on slices, clusters and this machine; see docs/launch.md."""
