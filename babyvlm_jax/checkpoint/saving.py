@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
@@ -56,12 +57,16 @@ class Checkpoints:
     Use it as a context, so that what is being written is finished at the end.
     """
 
-    def __init__(self, workdir, keep: int = 1, keep_every: int = 0):
+    def __init__(
+        self, workdir, keep: int = 1, keep_every: int = 0, in_place: bool = False
+    ):
         """
         Args:
             workdir: gets `checkpoints/STEP`; what is not whole there is removed.
             keep: how many of the newest stay.
             keep_every: those of multiples of this step stay too; 0 for none.
+            in_place: for `save_params`: numpy's arrays are written from where they
+                are, and must not change; otherwise from copies.
 
         Raises:
             UserError: there are checkpoints, and none is whole.
@@ -73,6 +78,8 @@ class Checkpoints:
             kept.append(policies.EveryNSteps(keep_every))
         self._kept = policies.AnyPreservationPolicy(kept)
         self._saving = 0
+        names = {"item_names": ("params", "train", "data")}
+        self._items = {"item_handlers": _without_copies()} if in_place else names
         processes.on_first(lambda: _clear(self._folder))
         self._open()
 
@@ -94,7 +101,7 @@ class Checkpoints:
                     timeout_secs=SAVE_TIMEOUT_S, post_finalization_callback=self._seal
                 ),
             ),
-            item_names=("params", "train", "data"),
+            **self._items,
         )
 
     def _seal(self):
@@ -224,6 +231,16 @@ class Checkpoints:
         )
 
 
+def _without_copies() -> dict[str, ocp.CheckpointHandler]:
+    """What writes parameters that may be larger than the memory."""
+    handlers = ocp.type_handlers
+    registry = handlers.create_type_handler_registry(
+        (np.ndarray, handlers.NumpyHandler(deepcopy_host_arrays=False)),
+        (jax.Array, handlers.ArrayHandler()),
+    )
+    return {"params": ocp.PyTreeCheckpointHandler(type_handler_registry=registry)}
+
+
 def _told(action: Callable[[], Any]) -> str | None:
     """Why `action` failed, on whichever process; None if it did nowhere."""
 
@@ -256,7 +273,8 @@ def save_params(workdir, step: int, params: Any) -> None:
 
     Args:
         workdir: gets `checkpoints/STEP/params`.
-        params: tree of arrays; numpy's are read as they are written, a piece at a time.
+        params: tree of arrays; numpy's, such as files mapped into memory, are read as
+            they are written, a piece at a time.
     """
-    with Checkpoints(workdir) as checkpoints:
+    with Checkpoints(workdir, in_place=True) as checkpoints:
         checkpoints.save_params(step, params)
