@@ -19,6 +19,7 @@ from data_prep.devcv import (
     wordsource,
 )
 from data_prep.devcv.items import Style
+from data_prep.importing.flags import add_command
 
 EXAMPLES = """examples:
   python -m data_prep.devcv build --raw=runs/demo/raw --out=runs/demo/shards \\
@@ -31,12 +32,13 @@ DEMO_SIDE = 64  # ours: the nursery's models see 32 pixels
 
 def add_parser(commands) -> None:
     """Adds the command to those of `python -m data_prep.devcv`."""
-    one = commands.add_parser(
+    one = add_command(
+        commands,
         "build",
-        help="build items from annotated frames",
-        description="Builds one dataset per task; what is there already is kept.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        run,
+        "build items from annotated frames",
+        "Builds one dataset per task; what is there already is kept.",
+        EXAMPLES,
     )
     source = one.add_mutually_exclusive_group(required=True)
     source.add_argument("--raw", help="raw corpus with annotations")
@@ -124,7 +126,6 @@ def add_parser(commands) -> None:
         action="store_true",
         help="whole frames, one of them the query's own",
     )
-    one.set_defaults(run=run)
 
 
 def _positive(text: str) -> int:

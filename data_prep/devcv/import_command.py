@@ -6,7 +6,7 @@ import os
 from babyvlm_jax.errors import UserError
 from data_prep import raw
 from data_prep.devcv import imports, names, sizes
-from data_prep.importing.flags import check_out, check_workers
+from data_prep.importing.flags import add_command, check_out, check_workers
 from data_prep.importing.tell import tell_summary
 
 EXAMPLES = """examples:
@@ -29,13 +29,14 @@ Exit codes: 0 finished, 78 bad input.
 
 def add_parser(commands) -> None:
     """Adds the command to those of `python -m data_prep.devcv`."""
-    one = commands.add_parser(
+    one = add_command(
+        commands,
         "import",
-        help="import a released set",
-        description="Imports a released DevCV set, a dataset a task; turns and pictures"
+        run,
+        "import a released set",
+        "Imports a released DevCV set, a dataset a task; turns and pictures"
         " stay as they are.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        EXAMPLES,
     )
     one.add_argument("--from", required=True, dest="root", metavar="DIR")
     one.add_argument("--out", required=True, metavar="SHARDS")
@@ -66,7 +67,6 @@ def add_parser(commands) -> None:
     )
     one.add_argument("--workers", type=int, default=os.cpu_count(), metavar="N")
     one.add_argument("--debug", action="store_true", help="traceback of a user error")
-    one.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,11 +1,56 @@
 """Flags that several commands share."""
 
 import argparse
+import functools
 import os
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, run_main
+
+
+def run_commands(
+    module: str, doc: str, commands: Sequence, argv: Sequence[str] | None
+) -> None:
+    """Runs one of a module's commands.
+
+    Args:
+        module: name to run it by.
+        doc: first line, blank line, examples.
+        commands: modules with an `add_parser` that calls `add_command`.
+        argv: the words behind the module's name; None for those of this process.
+    """
+    top = command_parser(module, doc)
+    parsers = top.add_subparsers(dest="command", required=True)
+    for command in commands:
+        command.add_parser(parsers)
+    args = top.parse_args(argv)
+    run_main(functools.partial(args.run, args), args.debug)
+
+
+def add_command(
+    parsers, name: str, run: Callable, about: str, description: str, examples: str
+) -> argparse.ArgumentParser:
+    """One command of `run_commands`; flags are added to what is returned.
+
+    Args:
+        parsers: as `add_parser` gets them.
+        name: of the command.
+        run: gets the parsed flags.
+        about: a line in the list of commands.
+        description: head of its help.
+        examples: foot of its help.
+    """
+    one = parsers.add_parser(
+        name,
+        help=about,
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    one.set_defaults(run=run)
+    return one
 
 
 def command_parser(module: str, doc: str) -> argparse.ArgumentParser:

@@ -12,28 +12,17 @@
 Each command tells its flags and examples with --help.
 """
 
-import argparse
-import functools
 from collections.abc import Sequence
 
-from babyvlm_jax.errors import run_main
-from data_prep.importing.flags import command_parser
+from data_prep.importing.flags import run_commands
 from data_prep.transfer import match_command, rewrite_command, write_command
 
-
-def parser() -> argparse.ArgumentParser:
-    """The commands."""
-    top = command_parser("data_prep.transfer", __doc__)
-    commands = top.add_subparsers(dest="command", required=True)
-    for command in (rewrite_command, match_command, write_command):
-        command.add_parser(commands)
-    return top
+COMMANDS = (rewrite_command, match_command, write_command)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs one command; see `parser` for them."""
-    args = parser().parse_args(argv)
-    run_main(functools.partial(args.run, args), args.debug)
+    """Runs one command."""
+    run_commands("data_prep.transfer", __doc__, COMMANDS, argv)
 
 
 if __name__ == "__main__":

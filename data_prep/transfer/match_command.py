@@ -20,7 +20,11 @@ from typing import Any
 
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.errors import UserError
-from data_prep.importing.flags import add_embedding_flags, check_embedding_flags
+from data_prep.importing.flags import (
+    add_command,
+    add_embedding_flags,
+    check_embedding_flags,
+)
 from data_prep.stages.embedding import Batches, embedder_facts, make_embedder
 from data_prep.transfer import assignment
 from data_prep.transfer.match import METHODS, SUMMARY, TABLE, Settings, match_corpus
@@ -29,14 +33,7 @@ from data_prep.transfer.match import METHODS, SUMMARY, TABLE, Settings, match_co
 def add_parser(commands) -> None:
     """Adds the command and its flags."""
     head, _, examples = __doc__.partition("\n\n")
-    top = commands.add_parser(
-        "match",
-        help=head,
-        description=head,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    top.set_defaults(run=run)
+    top = add_command(commands, "match", run, head, head, examples)
     add = top.add_argument
     add("folder", metavar="DIR", help="of the transfer, with its rewritten captions")
     add("--target", required=True, metavar="SHARDS", help="folder of your corpus")

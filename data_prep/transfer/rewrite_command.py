@@ -27,7 +27,7 @@ from pathlib import Path
 
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.errors import UserError
-from data_prep.importing.flags import check_out
+from data_prep.importing.flags import add_command, check_out
 from data_prep.transfer import cost, rules
 from data_prep.transfer.captions import caption_of, read_captions
 from data_prep.transfer.chat import FORMATS, Endpoint
@@ -46,14 +46,7 @@ from data_prep.transfer.rewrite import (
 def add_parser(commands) -> None:
     """Adds the command and its flags."""
     head, _, examples = __doc__.partition("\n\n")
-    top = commands.add_parser(
-        "rewrite",
-        help=head,
-        description=head,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    top.set_defaults(run=run)
+    top = add_command(commands, "rewrite", run, head, head, examples)
     add = top.add_argument
     add("shards", metavar="SHARDS", help="folder of the general-purpose dataset")
     add("--name", required=True, help="the dataset: a picture and a caption each")

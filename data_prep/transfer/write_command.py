@@ -16,21 +16,14 @@ import argparse
 from pathlib import Path
 
 from babyvlm_jax.errors import UserError
-from data_prep.importing.flags import check_out
+from data_prep.importing.flags import add_command, check_out
 from data_prep.transfer.write import CAPTIONS, write_corpus
 
 
 def add_parser(commands) -> None:
     """Adds the command and its flags."""
     head, _, examples = __doc__.partition("\n\n")
-    top = commands.add_parser(
-        "write",
-        help=head,
-        description=head,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    top.set_defaults(run=run)
+    top = add_command(commands, "write", run, head, head, examples)
     add = top.add_argument
     add("folder", metavar="DIR", help="of the transfer, rewritten and matched")
     add("--out", required=True, metavar="SHARDS", help="folder of the datasets")

@@ -8,7 +8,7 @@ from pathlib import Path
 from babyvlm_jax.errors import UserError
 from data_prep import raw
 from data_prep.devcv import coco, ingest
-from data_prep.importing.flags import check_out, check_workers
+from data_prep.importing.flags import add_command, check_out, check_workers
 from data_prep.v1bench import build, records
 
 EXAMPLES = """examples:
@@ -24,13 +24,14 @@ DEMO_SIDE = 64  # ours: the nursery's models see 32 pixels
 
 def add_parser(commands) -> None:
     """Adds the command to those of `python -m data_prep.v1bench`."""
-    one = commands.add_parser(
+    one = add_command(
+        commands,
         "build",
-        help="build items from annotated frames",
-        description="Builds one dataset per test, of the test split; what is there "
+        run,
+        "build items from annotated frames",
+        "Builds one dataset per test, of the test split; what is there "
         "already is kept.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        EXAMPLES,
     )
     source = one.add_mutually_exclusive_group(required=True)
     source.add_argument("--raw", help="raw corpus with annotations")
@@ -58,7 +59,6 @@ def add_parser(commands) -> None:
     )
     one.add_argument("--workers", type=int, default=2, help="processes")
     one.add_argument("--debug", action="store_true", help="traceback of a user error")
-    one.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from babyvlm_jax.errors import UserError
-from data_prep.importing.flags import check_out
+from data_prep.importing.flags import add_command, check_out
 from data_prep.importing.tell import tell_summary
 from data_prep.v1bench import imports
 
@@ -25,12 +25,13 @@ NAMED = 3  # rows that are printed; all are in the file
 
 def add_parser(commands) -> None:
     """Adds the command to those of `python -m data_prep.v1bench`."""
-    one = commands.add_parser(
+    one = add_command(
+        commands,
         "import",
-        help="import published CSV files",
-        description="Imports the label files of BabyVLM V1 with their pictures.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        run,
+        "import published CSV files",
+        "Imports the label files of BabyVLM V1 with their pictures.",
+        EXAMPLES,
     )
     one.add_argument("--csv", required=True, nargs="+", metavar="FILE")
     one.add_argument(
@@ -52,7 +53,6 @@ def add_parser(commands) -> None:
         "--strict", action="store_true", help="end at the first item that is not usable"
     )
     one.add_argument("--debug", action="store_true", help="traceback of a user error")
-    one.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from babyvlm_jax.errors import UserError
 from data_prep.devcv import names
 from data_prep.devcv.audit import tables
 from data_prep.devcv.audit.audit import audit, datasets
-from data_prep.importing.flags import check_workers
+from data_prep.importing.flags import add_command, check_workers
 from data_prep.stages.store import write_json, write_whole
 
 REPORT = "devcv_audit.json"
@@ -32,12 +32,13 @@ check does. Exit codes: 0 finished, 78 bad input, or with --strict a fault.
 
 def add_parser(commands) -> None:
     """Adds the command to those of `python -m data_prep.devcv`."""
-    one = commands.add_parser(
+    one = add_command(
+        commands,
         "audit",
-        help="look for shortcuts in sets of items",
-        description="Looks for ways to answer DevCV items without understanding them.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        run,
+        "look for shortcuts in sets of items",
+        "Looks for ways to answer DevCV items without understanding them.",
+        EXAMPLES,
     )
     one.add_argument("shards", metavar="SHARDS", help="folder of the datasets")
     one.add_argument(
@@ -54,7 +55,6 @@ def add_parser(commands) -> None:
     )
     one.add_argument("--workers", type=int, default=os.cpu_count(), metavar="N")
     one.add_argument("--debug", action="store_true", help="traceback of a user error")
-    one.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
