@@ -1,14 +1,11 @@
 """Batches of single pictures, for the vision phase."""
 
-import functools
-import threading
-
 import numpy as np
 
 from babyvlm_jax.data.config import Batch, DataConfig, process_places
 from babyvlm_jax.data.identity import digest, plan_facts
 from babyvlm_jax.data.images import blank
-from babyvlm_jax.data.mixture import Mixture, share
+from babyvlm_jax.data.mixture import Mixture, Walk, share
 from babyvlm_jax.data.rows import decode
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.sources import ByteBudget
@@ -34,7 +31,7 @@ class Frames:
             one.name: share(np.arange(len(one)), cfg.fraction, one.name, cfg.seed)
             for one in self._sources
         }
-        self._mixture = Mixture(numbers, cfg.weights, cfg.seed)
+        self._walk = Walk(Mixture(numbers, cfg.weights, cfg.seed))
         self._pictures = PictureSource(
             self._sources,
             cfg.image_size,
@@ -42,15 +39,13 @@ class Frames:
             cfg.cache_images * cfg.cache_images_mb * 2**20,
             cfg.scaled_decode,
         )
-        self._lock = threading.Lock()
-        self._draws = functools.lru_cache(maxsize=2)(self._mixture.draws)
-        self.steps_per_epoch = -(-self._mixture.size // cfg.batch_size)
+        self.steps_per_epoch = self._walk.steps_per_epoch(cfg.batch_size)
         self.num_steps = cfg.repeats and cfg.repeats * self.steps_per_epoch
         self.stats = {
-            "records": self._mixture.size,
+            "records": self._walk.size,
             "steps_per_epoch": self.steps_per_epoch,
         }
-        self.facts = plan_facts(self._sources, "", digest(*self._draws(0)))
+        self.facts = plan_facts(self._sources, "", digest(*self._walk.draws(0)))
 
     def batch_at(
         self, step: int, process_index: int = 0, process_count: int = 1
@@ -63,18 +58,11 @@ class Frames:
     def ids_at(self, step: int) -> list[str]:
         """Ids of the records in the global batch of `step`."""
         size = self._cfg.batch_size
-        records = [self._record(step * size + i) for i in range(size)]
+        records = [self._walk.record(step * size + i) for i in range(size)]
         return [self._sources[source].read([i])[0].id for source, i in records]
 
-    def _record(self, position):
-        """(dataset number, record number)."""
-        epoch, within = divmod(position, self._mixture.size)
-        with self._lock:
-            datasets, numbers = self._draws(epoch)
-        return int(datasets[within]), int(numbers[within])
-
     def _frame(self, position):
-        return self._pictures(*self._record(position))
+        return self._pictures(*self._walk.record(position))
 
 
 class PictureSource:

@@ -1,6 +1,7 @@
 """Which records an epoch draws from several datasets. Pure."""
 
 import functools
+import threading
 from collections.abc import Mapping
 
 import numpy as np
@@ -80,3 +81,31 @@ class Mixture:
         return generator(self._seed, number, f"walk {name}").permutation(
             self._records[name]
         )
+
+
+class Walk:
+    """The records of a run one after the other, an epoch behind an epoch.
+
+    Attributes:
+        size: records of an epoch.
+    """
+
+    def __init__(self, mixture: Mixture):
+        self.size = mixture.size
+        self._draws = functools.lru_cache(maxsize=2)(mixture.draws)
+        self._lock = threading.Lock()  # or each thread would draw a new epoch
+
+    def draws(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """As `Mixture.draws`; the last epochs asked for are kept."""
+        with self._lock:
+            return self._draws(epoch)
+
+    def record(self, position: int) -> tuple[int, int]:
+        """(dataset number, record number) at a place in the run."""
+        epoch, within = divmod(position, self.size)
+        datasets, numbers = self.draws(epoch)
+        return int(datasets[within]), int(numbers[within])
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Batches that show every record once, rounded up."""
+        return -(-self.size // batch_size)

@@ -4,8 +4,6 @@ Axes: B pairs, H and W pixels, T tokens of an utterance.
 """
 
 import dataclasses
-import functools
-import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +11,7 @@ import numpy as np
 from babyvlm_jax.data.config import Batch, DataConfig, process_places
 from babyvlm_jax.data.identity import digest, plan_facts
 from babyvlm_jax.data.lengths import record_stops
-from babyvlm_jax.data.mixture import Mixture, share
+from babyvlm_jax.data.mixture import Mixture, Walk, share
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.sources import ExampleSource
 from babyvlm_jax.data.tokenizer import Tokenizer
@@ -159,16 +157,14 @@ class Pairs:
             name: share(numbers, cfg.fraction, name, cfg.seed)
             for name, numbers in self._source.usable.items()
         }
-        self._mixture = Mixture(kept, cfg.weights, cfg.seed)
-        self._lock = threading.Lock()
-        self._draws = functools.lru_cache(maxsize=2)(self._mixture.draws)
-        self.steps_per_epoch = -(-self._mixture.size // cfg.batch_size)
+        self._walk = Walk(Mixture(kept, cfg.weights, cfg.seed))
+        self.steps_per_epoch = self._walk.steps_per_epoch(cfg.batch_size)
         self.num_steps = cfg.repeats and cfg.repeats * self.steps_per_epoch
         self.stats = {
-            "records": self._mixture.size,
+            "records": self._walk.size,
             "steps_per_epoch": self.steps_per_epoch,
         }
-        order = digest(*self._draws(0))
+        order = digest(*self._walk.draws(0))
         self.facts = plan_facts(self._source.sources, self._source.tokenizer, order)
 
     def batch_at(
@@ -176,19 +172,14 @@ class Pairs:
     ) -> Batch:
         """This process's slice of the batch of `step`; see `PairSource.batch`."""
         places = process_places(self._size, process_index, process_count)
-        records = [self._record(step * self._size + place) for place in places]
+        records = [self._walk.record(step * self._size + place) for place in places]
         return self._source.batch(records, len(records))
 
     def ids_at(self, step: int) -> list[str]:
         """Ids of the records in the global batch of `step`."""
         first = step * self._size
-        return self._source.ids([self._record(first + i) for i in range(self._size)])
-
-    def _record(self, position):
-        epoch, within = divmod(position, self._mixture.size)
-        with self._lock:
-            datasets, numbers = self._draws(epoch)
-        return int(datasets[within]), int(numbers[within])
+        places = range(first, first + self._size)
+        return self._source.ids([self._walk.record(place) for place in places])
 
 
 class HeldOutPairs:
