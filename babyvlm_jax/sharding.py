@@ -4,7 +4,7 @@ Weights name their dimensions next to their shapes (`partitioned`), activations 
 `constrain` at block borders; both look their mesh axes up in `AXIS_RULES`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -187,6 +187,20 @@ def platform_of_mesh() -> str:
 def partitioned(init, *names: str | None):
     """Declares a parameter's logical axis names next to its initialiser."""
     return nn.with_logical_partitioning(init, names)
+
+
+def axis_names(init: Callable[[], Any]) -> Any:
+    """Tree of each parameter's logical axis names.
+
+    Args:
+        init: makes parameters that were declared with `partitioned`; nothing is
+            allocated.
+    """
+    return jax.tree.map(
+        lambda leaf: tuple(leaf.names),
+        jax.eval_shape(init),
+        is_leaf=lambda leaf: isinstance(leaf, nn.Partitioned),
+    )
 
 
 def tree_shardings(mesh: Mesh, names_tree: Any) -> Any:

@@ -68,8 +68,10 @@ def devices(where: Slice):
     os.environ["TPU_SKIP_MDS_QUERY"] = "1"
     os.environ["TPU_WORKER_HOSTNAMES"] = "localhost"
     os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"
+    # A v4 chip is one device to JAX; the compiler alone would make its two cores two.
+    options = {"chip_config_name": "megacore"} if where.chip.name == "v4" else {}
     found = topologies.get_topology_desc(
-        platform="tpu", topology_name=where.topology, num_slices=where.count
+        platform="tpu", topology_name=where.topology, num_slices=where.count, **options
     )
     return found.devices
 

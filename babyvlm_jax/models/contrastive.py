@@ -23,7 +23,7 @@ from babyvlm_jax.models.layers import Linear, embed_tokens
 from babyvlm_jax.models.pair_config import PAIR_PARTS, ContrastiveConfig, WordsConfig
 from babyvlm_jax.models.vlm import DECODERS, ENCODERS
 from babyvlm_jax.pair_losses import infonce, siglip
-from babyvlm_jax.sharding import constrain, partitioned
+from babyvlm_jax.sharding import axis_names, constrain, partitioned
 
 
 class Words(nn.Module):
@@ -175,12 +175,7 @@ def make_pair_model(
 
     @functools.lru_cache
     def param_specs(parts=PAIR_PARTS):
-        abstract = jax.eval_shape(lambda: boxed(jax.random.key(0), parts))
-        return jax.tree.map(
-            lambda leaf: tuple(leaf.names),
-            abstract,
-            is_leaf=lambda leaf: isinstance(leaf, nn.Partitioned),
-        )
+        return axis_names(lambda: boxed(jax.random.key(0), parts))
 
     return PairModel(vision, cfg, init, embed_images, embed_texts, scales, param_specs)
 

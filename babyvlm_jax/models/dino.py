@@ -19,7 +19,7 @@ from babyvlm_jax.models.augment import AugmentConfig, multi_crop
 from babyvlm_jax.models.config import ViTConfig
 from babyvlm_jax.models.layers import Linear
 from babyvlm_jax.models.vit import ViT
-from babyvlm_jax.sharding import constrain, partitioned
+from babyvlm_jax.sharding import axis_names, constrain, partitioned
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,12 +76,7 @@ def dino_init(key: jax.Array, vit_cfg: ViTConfig, cfg: DinoConfig):
 
 def dino_specs(vit_cfg: ViTConfig, cfg: DinoConfig):
     """Logical axis names of the student; the teacher's paths end alike."""
-    abstract = jax.eval_shape(lambda: _boxed(jax.random.key(0), vit_cfg, cfg))
-    return jax.tree.map(
-        lambda leaf: tuple(leaf.names),
-        abstract,
-        is_leaf=lambda leaf: isinstance(leaf, nn.Partitioned),
-    )
+    return axis_names(lambda: _boxed(jax.random.key(0), vit_cfg, cfg))
 
 
 def _boxed(key, vit_cfg, cfg):

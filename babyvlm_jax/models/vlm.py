@@ -27,7 +27,7 @@ from babyvlm_jax.models.gpt2 import GPT2
 from babyvlm_jax.models.layers import Linear, vocabulary_scores
 from babyvlm_jax.models.resnext import ResNeXt
 from babyvlm_jax.models.vit import ViT
-from babyvlm_jax.sharding import constrain, partitioned
+from babyvlm_jax.sharding import axis_names, constrain, partitioned
 
 PARTS = ("vision", "connector", "decoder")
 # Logits of one row above which the loss takes them in chunks: 32 MiB in f32 (ours).
@@ -341,12 +341,7 @@ def make_model(cfg: VLMConfig) -> Model:
 
     @functools.lru_cache
     def param_specs(parts=PARTS):
-        abstract = jax.eval_shape(lambda: boxed(jax.random.key(0), parts))
-        return jax.tree.map(
-            lambda leaf: tuple(leaf.names),
-            abstract,
-            is_leaf=lambda leaf: isinstance(leaf, nn.Partitioned),
-        )
+        return axis_names(lambda: boxed(jax.random.key(0), parts))
 
     return Model(
         cfg,
