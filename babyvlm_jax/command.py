@@ -6,8 +6,9 @@
 Each call makes its own set of flags, so modules of commands can be imported together.
 """
 
+import contextlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -82,11 +83,12 @@ def parse(
             file that is missing or does not load.
     """
     try:
-        rest = values(list(argv))
-        for name in required:
-            if values[name].value is None:
-                raise UserError(f"--{name} is missing; see --help")
-        values.config.to_dict()  # a config file that fails to load says so here
+        with _as_command_line(argv):
+            rest = values(list(argv))
+            for name in required:
+                if values[name].value is None:
+                    raise UserError(f"--{name} is missing; see --help")
+            values.config.to_dict()  # a config file that fails to load says so here
     except (AttributeError, KeyError) as error:
         raise UserError(f"the config has no key {_why(error)}; see its file") from error
     except UserError:
@@ -96,6 +98,16 @@ def parse(
     if len(rest) > 1:
         raise UserError(f"unexpected argument {rest[1]!r}; flags begin with --")
     return values.config
+
+
+@contextlib.contextmanager
+def _as_command_line(argv: Sequence[str]) -> Iterator[None]:
+    """ml_collections looks for overrides in `sys.argv`, not in what it is given."""
+    kept, sys.argv = sys.argv, list(argv)
+    try:
+        yield
+    finally:
+        sys.argv = kept
 
 
 def _why(error: Exception) -> Any:

@@ -5,10 +5,8 @@ becomes its dataclass, and each phase is laid out over the mesh of the slices, a
 shapes. No device, no dataset and no bucket is asked: what lies there is not checked.
 """
 
-import contextlib
 import json
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from babyvlm_jax import preflight, settings, sharding
@@ -34,23 +32,12 @@ def check(job: Job) -> list[str]:
         return []
     needs = ["config"] if run.module == "features" else ["config", "workdir"]
     words = [word for word in run.command if not word.startswith("--debug")]
-    with _argv(words[2:]) as argv:
-        config = parse(argv, make_flags(workdir="workdir" in needs), needs)
-        values = json.loads(config.to_json())
+    config = parse(words[2:], make_flags(workdir="workdir" in needs), needs)
+    values = json.loads(config.to_json())
     if run.module in EVALUATES:
         EvalConfig(**without_remote_paths(config.to_dict()))
         return [f"checked: {run.config}"]
     return [_check_phase(job, phase) for phase in phases(run, values)]
-
-
-@contextlib.contextmanager
-def _argv(words) -> Iterator[list[str]]:
-    """ml_collections looks for overrides in `sys.argv`, not in what it is given."""
-    kept, sys.argv = sys.argv, list(words)
-    try:
-        yield sys.argv
-    finally:
-        sys.argv = kept
 
 
 def phases(run: Run, values: Mapping[str, Any]) -> list[dict[str, Any]]:

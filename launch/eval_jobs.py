@@ -79,11 +79,7 @@ def make_plans(options: argparse.Namespace) -> list[Plan]:
         run = Run("evaluate", config, "", options.overrides).with_data(options.data)
         given = f"--config.checkpoint={options.checkpoints}"
         words = ["evaluate", f"--config={config}", *run.overrides, given]
-        kept, sys.argv = sys.argv, words  # ml_collections looks there
-        try:
-            values = parse(words, make_flags(workdir=False), ["config"]).to_dict()
-        finally:
-            sys.argv = kept
+        values = parse(words, make_flags(workdir=False), ["config"]).to_dict()
         cfg = EvalConfig(**values)
         plans.append(
             Plan(config, run.overrides, cfg, options.workdir, options.group_by)

@@ -16,7 +16,7 @@ from babyvlm_jax.data.rows import collate
 from babyvlm_jax.data.synthetic import synthetic_pairs
 from babyvlm_jax.data.tokenizer import EOS_ID
 from babyvlm_jax.errors import UserError
-from babyvlm_jax.evals.choice import make_scores
+from babyvlm_jax.evals.choice import ANSWERS_STEP, make_scores
 from babyvlm_jax.evals.decode import make_greedy
 from babyvlm_jax.evals.reader import Piece
 from babyvlm_jax.evals.reader import collate as collate_pieces
@@ -33,7 +33,6 @@ OFFERED = {
     "contrastive": ("train",),
 }
 NEW_TOKENS = 32  # ours: the longest answer of a benchmark is a few words
-NUM_ANSWERS, ANSWER_TOKENS = 4, 8  # ours: four letters, and what follows each
 
 
 def make_program(run: TrainSettings, mesh: Mesh, what: str) -> tuple[Any, tuple]:
@@ -75,10 +74,12 @@ def make_program(run: TrainSettings, mesh: Mesh, what: str) -> tuple[Any, tuple]
     if what == "eval":
 
         def likelihoods(params, batch, answers, firsts):
-            logits, cache = model.prefill(params, batch, length + ANSWER_TOKENS)
+            logits, cache = model.prefill(params, batch, length + ANSWERS_STEP)
             return make_scores(model.branch)(params, logits, cache, answers, firsts)
 
-        return jax.jit(likelihoods), (params, batch, *abstract_answers(run, mesh))
+        answers, firsts = abstract_answers(run, mesh)
+        answers["visual"] = jax.eval_shape(model.encode_images, params, picture(run))
+        return jax.jit(likelihoods), (params, batch, answers, firsts)
     greedy = make_greedy(model.decode_step, NEW_TOKENS, EOS_ID)
 
     def decode(params, batch):
@@ -108,14 +109,18 @@ def abstract_batch(run: TrainSettings, mesh: Mesh) -> dict[str, jax.ShapeDtypeSt
 
 def abstract_answers(run: TrainSettings, mesh: Mesh) -> tuple[dict, dict]:
     """What `choice.make_scores` scores behind a prompt, as shapes with shardings."""
-    row = collate_pieces([Piece(np.zeros(0, np.int32))], ANSWER_TOKENS)
-    side = run.data.image_size
-    row["images"] = np.zeros((1, 0, side, side, 3), np.uint8)
+    row = collate_pieces([Piece(np.zeros(0, np.int32))], ANSWERS_STEP)
     firsts = {
-        "ids": np.zeros((1, NUM_ANSWERS), np.int32),
-        "counted": np.zeros((1, NUM_ANSWERS), bool),
+        "ids": np.zeros((1, ANSWERS_STEP), np.int32),
+        "counted": np.zeros((1, ANSWERS_STEP), bool),
     }
     return _abstract_rows(row, run, mesh), _abstract_rows(firsts, run, mesh)
+
+
+def picture(run: TrainSettings) -> jax.ShapeDtypeStruct:
+    """One picture, uint8."""
+    side = run.data.image_size
+    return jax.ShapeDtypeStruct((1, side, side, 3), np.uint8)
 
 
 def _abstract_rows(row, run, mesh) -> dict[str, jax.ShapeDtypeStruct]:

@@ -14,7 +14,7 @@ import numpy as np
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
 from babyvlm_jax.evals.reader import Piece, Reader, fetch
 
-_STEP = 16  # ours: T and K are multiples of it, to compile rarely
+ANSWERS_STEP = 16  # ours: T and K are multiples of it, to compile rarely
 
 
 class Answer(NamedTuple):
@@ -122,7 +122,7 @@ def room(answers: Sequence[Sequence[Answer]]) -> int:
 
 
 def _padded(number: int) -> int:
-    return max(1, -(-number // _STEP)) * _STEP
+    return max(1, -(-number // ANSWERS_STEP)) * ANSWERS_STEP
 
 
 def _firsts(answers, width) -> Piece:

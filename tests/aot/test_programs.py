@@ -40,7 +40,7 @@ def test_programs_of_evaluation_lower(what):
     with jax.set_mesh(mesh):
         function, arguments = programs.make_program(run_of(), mesh, what)
         results = jax.tree.leaves(function.lower(*arguments).out_info)
-    length = programs.NUM_ANSWERS if what == "eval" else programs.NEW_TOKENS
+    length = programs.ANSWERS_STEP if what == "eval" else programs.NEW_TOKENS
     assert [one.shape for one in results] == [(8, length)]
 
 
