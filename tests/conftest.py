@@ -5,6 +5,9 @@ The variables must be set before anything imports jax, so they are set here, at 
 
 import os
 import pathlib
+import signal
+
+import pytest
 
 _CACHE_HOME = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
 
@@ -19,3 +22,31 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 os.environ["XLA_FLAGS"] = (
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )
+
+
+@pytest.fixture
+def own_signals():
+    """`train` takes these signals for good; the test process wants them back."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    kept = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def steps_compile_once(monkeypatch):
+    """Whatever a test does, no step function of `train` is compiled twice."""
+    from babyvlm_jax import train
+
+    made = []
+    make = train.make_state_and_step
+
+    def noted(run, mesh):
+        state, step = make(run, mesh)
+        made.append(step)
+        return state, step
+
+    monkeypatch.setattr(train, "make_state_and_step", noted)
+    yield
+    assert all(step._cache_size() <= 1 for step in made)

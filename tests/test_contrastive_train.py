@@ -19,37 +19,14 @@ from configs.eval import devcv
 from tests import test_train, tiny_pairs, tiny_run
 from tests.evals.samples import ITEMS
 
+pytestmark = pytest.mark.usefixtures("own_signals", "steps_compile_once")
+
 NUM_STEPS = 6
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     return tiny_run.make_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(autouse=True)
-def signals():
-    """`train` takes these signals for good; the test process wants them back."""
-    kept = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in kept.items():
-        signal.signal(number, handler)
-
-
-@pytest.fixture(autouse=True)
-def steps_compile_once(monkeypatch):
-    """A validation gives the state back as it lay, or the next step compiles again."""
-    made = []
-    make = train.make_state_and_step
-
-    def noted(run, mesh):
-        state, step = make(run, mesh)
-        made.append(step)
-        return state, step
-
-    monkeypatch.setattr(train, "make_state_and_step", noted)
-    yield
-    assert all(step._cache_size() <= 1 for step in made)
 
 
 def told(workdir):

@@ -1,7 +1,6 @@
 """Runs whose batches turn the loss into nan, a few at a time or for good."""
 
 import json
-import signal
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,22 +10,14 @@ from babyvlm_jax import checkpoint, phase, train
 from babyvlm_jax.errors import UserError
 from tests import tiny_run
 
+pytestmark = pytest.mark.usefixtures("own_signals")
+
 NUM_STEPS = 14
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     return tiny_run.make_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(autouse=True)
-def signals():
-    """`train` takes these signals for good; the test process wants them back."""
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    kept = {number: signal.getsignal(number) for number in numbers}
-    yield
-    for number, handler in kept.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ By default one phase runs; all of both recipes, each phase from those before it,
 
 import importlib
 import json
-import signal
 
 import ml_collections
 import numpy as np
@@ -17,6 +16,8 @@ from babyvlm_jax.data.images import encode_png
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record, write_dataset
 from configs.v2.instruct import RECORDS
 from tests import tiny_run
+
+pytestmark = pytest.mark.usefixtures("own_signals")
 
 
 def dialogue(name: str, rounds: int, pictures: int):
@@ -42,15 +43,6 @@ def world(tmp_path_factory):
         records = map(dialogue(name, *shape), range(8))
         write_dataset(folder / "shards", name, {"train": records}, "tests")
     return folder
-
-
-@pytest.fixture(autouse=True)
-def signals():
-    """`train` takes these signals for good; the test process wants them back."""
-    kept = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in kept.items():
-        signal.signal(number, handler)
 
 
 def ended(workdir):

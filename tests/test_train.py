@@ -19,6 +19,8 @@ from babyvlm_jax.errors import UserError, run_main
 from babyvlm_jax.pace import RATES
 from tests import tiny_run
 
+pytestmark = pytest.mark.usefixtures("own_signals", "steps_compile_once")
+
 NUM_STEPS = 10
 CLOCK = ("step_s", "input_wait", "checkpoint_wait", "goodput", *RATES)
 EVERYTHING = ocp.args.Composite(
@@ -29,31 +31,6 @@ EVERYTHING = ocp.args.Composite(
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     return tiny_run.make_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(autouse=True)
-def signals():
-    """`train` takes these signals for good; the test process wants them back."""
-    kept = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in kept.items():
-        signal.signal(number, handler)
-
-
-@pytest.fixture(autouse=True)
-def steps_compile_once(monkeypatch):
-    """Whatever a test does, no step function is compiled twice."""
-    made = []
-    make = train.make_state_and_step
-
-    def noted(run, mesh):
-        state, step = make(run, mesh)
-        made.append(step)
-        return state, step
-
-    monkeypatch.setattr(train, "make_state_and_step", noted)
-    yield
-    assert all(step._cache_size() <= 1 for step in made)
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,9 @@ from babyvlm_jax.errors import UserError
 from data_prep.devcv import card, ingest, sizes
 from data_prep.devcv.bank import MIN_SIDE, Bank
 from data_prep.devcv.items import Style
+from data_prep.raw import read_json
+from data_prep.stages.identity import difference
+from data_prep.stages.store import make_folder, write_json, write_whole
 from data_prep.stages.workers import workers
 
 SUMMARY = "devcv_summary.json"
@@ -94,7 +97,7 @@ def build(
     todo = [task for task in tasks if task not in summary["tasks"]]
     if not todo:
         print(f"{out}: all {len(tasks)} DevCV datasets are there, nothing to do")
-        _write(out / CARD, card.card(summary))
+        write_whole(out / CARD, card.card(summary).encode())
         return summary
     _sweep(out)
     jobs, problems = load()
@@ -112,7 +115,7 @@ def build(
                 done, total=len(todo), desc="build items", unit="task"
             ):
                 summary["tasks"][task] = made
-                _write_json(out / SUMMARY, summary)
+                write_json(out / SUMMARY, summary)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if not any(any(made.values()) for made in summary["tasks"].values()):
@@ -122,8 +125,8 @@ def build(
             f"least {MIN_SIDE:.0%} of the frame's shorter side; give more frames"
         )
     summary["seconds"] = round(time.monotonic() - started, 1)
-    _write_json(out / SUMMARY, summary)
-    _write(out / CARD, card.card(summary))
+    write_json(out / SUMMARY, summary)
+    write_whole(out / CARD, card.card(summary).encode())
     return summary
 
 
@@ -131,14 +134,11 @@ def _open_summary(out: Path, plan: Plan) -> dict:
     """The summary that `out` holds, or a fresh one, written before any dataset is."""
     path, settings = out / SUMMARY, plan.settings()
     if path.exists():
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        theirs = summary["settings"]
-        other = [key for key in settings if settings[key] != theirs[key]]
-        if other:
+        summary = read_json(path)
+        if differs := difference(summary["settings"], settings):
             raise UserError(
-                f"{out} holds DevCV items of other settings ({other[0]} was "
-                f"{theirs[other[0]]!r:.200}, now {settings[other[0]]!r:.200}); choose "
-                f"another --out, or delete {out}/devcv_*"
+                f"{out} holds DevCV items of other settings: {differs}; choose another "
+                f"--out, or delete {out}/devcv_*"
             )
         return summary
     strangers = sorted(out.glob("devcv_*/*"))
@@ -147,9 +147,9 @@ def _open_summary(out: Path, plan: Plan) -> dict:
             f"{strangers[0].parent} is there but {path} is not, so nobody knows its "
             f"settings; choose another --out, or delete {out}/devcv_*"
         )
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out, f"--out={out}")
     summary = {"settings": settings, "tasks": {}, "num_skipped": 0, "skipped": []}
-    _write_json(path, summary)
+    write_json(path, summary)
     return summary
 
 
@@ -214,14 +214,3 @@ def records(
                 "instances": sorted({instance for _, instance in origins}),
             },
         )
-
-
-def _write_json(path: Path, summary: dict):
-    _write(path, json.dumps(summary, indent=1) + "\n")
-
-
-def _write(path: Path, text: str):
-    """Writes a file so that it is never seen half written."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)

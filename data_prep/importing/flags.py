@@ -109,6 +109,14 @@ def check_name(name: str, flag: str = "--name") -> str:
     return name
 
 
+def positive(text: str) -> int:
+    """A flag's `type`: a whole number above 0."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
 def check_workers(number: int) -> int:
     """Raises UserError unless `number` is positive."""
     if number < 1:

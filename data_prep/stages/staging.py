@@ -20,6 +20,7 @@ from babyvlm_jax.data.schema import Record
 from babyvlm_jax.data.shards import publish_split, splits_of, write_shard
 from babyvlm_jax.errors import UserError
 from data_prep.raw import read_json
+from data_prep.stages.identity import difference
 from data_prep.stages.store import make_folder, write_json
 
 Facts = dict[str, Any]
@@ -146,18 +147,10 @@ def _begin(job):
 
 
 def _expect_same(job, there):
-    differing = [
-        key
-        for key in sorted({*there, *job.wanted})
-        if there.get(key) != job.wanted.get(key)
-    ]
-    if differing:
-        key = differing[0]
+    if differs := difference(there, job.wanted):
         raise UserError(
             f"{job.out} holds a split {job.split!r} of {job.name!r} that differs in "
-            f"{', '.join(differing)} ({key}: there {there.get(key)!r}, now "
-            f"{job.wanted.get(key)!r}); choose another name, or delete the folder "
-            f"{job.out / job.name}"
+            f"{differs}; choose another name, or delete the folder {job.out / job.name}"
         )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from babyvlm_jax.data.schema import Record, dataset_dir
 from babyvlm_jax.errors import UserError
 from data_prep.raw import read_json
+from data_prep.stages.identity import difference
 from data_prep.stages.pairing import DATASETS
 from data_prep.stages.recording import Report
 
@@ -86,14 +87,10 @@ class Store:
         return False
 
     def _expect_same(self, there, wanted):
-        keys = sorted({*there, *wanted})
-        differing = [key for key in keys if there.get(key) != wanted.get(key)]
-        if differing:
-            first = differing[0]
+        if differs := difference(there, wanted):
             raise UserError(
-                f"{self.out} holds a build that differs in {', '.join(differing)} "
-                f"({first}: there {there.get(first)!r}, now {wanted.get(first)!r}); "
-                "choose another --config.out or delete the folder"
+                f"{self.out} holds a build that differs in {differs}; choose another "
+                "--config.out or delete the folder"
             )
 
     def save(self, records: Mapping[str, Sequence[Record]], report: Report) -> None:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.errors import UserError
 from data_prep.raw import read_json
+from data_prep.stages.identity import difference
 from data_prep.stages.store import write_json
 
 
@@ -53,14 +54,8 @@ def finished(path: Path, identity: Mapping[str, Any], remedy: str) -> dict | Non
     if not path.exists():
         return None
     done, wanted = read_json(path), json.loads(json.dumps(identity))
-    there = done["identity"]
-    differing = [k for k in sorted({*there, *wanted}) if there.get(k) != wanted.get(k)]
-    if differing:
-        key = differing[0]
-        raise UserError(
-            f"{path} was made with another {', '.join(differing)} ({key}: there "
-            f"{there.get(key)!r}, now {wanted.get(key)!r}); {remedy}"
-        )
+    if differs := difference(done["identity"], wanted):
+        raise UserError(f"{path} was made with another {differs}; {remedy}")
     return done
 
 

@@ -20,6 +20,7 @@ from babyvlm_jax.errors import UserError
 from data_prep.devcv import ingest
 from data_prep.devcv.bank import Bank
 from data_prep.raw import read_json
+from data_prep.stages.identity import difference
 from data_prep.stages.store import make_folder, write_json, write_whole
 from data_prep.stages.workers import workers
 from data_prep.v1bench import generate, records
@@ -131,13 +132,10 @@ def _open_summary(out: Path, plan: Plan) -> dict[str, Any]:
     path, settings = out / SUMMARY, plan.settings()
     if path.exists():
         summary = read_json(path)
-        theirs = summary["settings"]
-        other = [key for key in settings if settings[key] != theirs.get(key)]
-        if other:
+        if differs := difference(summary["settings"], settings):
             raise UserError(
-                f"{out} holds V1 items of other settings ({other[0]} was "
-                f"{theirs.get(other[0])!r:.200}, now {settings[other[0]]!r:.200}); "
-                f"choose another --out, or delete {out}/v1_*"
+                f"{out} holds V1 items of other settings: {differs}; choose another "
+                f"--out, or delete {out}/v1_*"
             )
         return summary
     strangers = sorted(out.glob("v1_*/*"))

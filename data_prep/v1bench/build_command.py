@@ -1,14 +1,10 @@
 """`python -m data_prep.v1bench build`: annotated frames -> datasets."""
 
 import argparse
-import functools
-import hashlib
-from pathlib import Path
 
 from babyvlm_jax.errors import UserError
-from data_prep import raw
-from data_prep.devcv import coco, ingest
-from data_prep.importing.flags import add_command, check_out, check_workers
+from data_prep.devcv.source import add_source_flags, find_source, image_side
+from data_prep.importing.flags import add_command, check_out, positive
 from data_prep.v1bench import build, records
 
 EXAMPLES = """examples:
@@ -19,7 +15,6 @@ EXAMPLES = """examples:
 Captions are taken from the dataset image_utterance, which data_prep.build makes, in
 --pairs or else in --out. Exit codes: 0 finished, 78 bad input.
 """
-DEMO_SIDE = 64  # ours: the nursery's models see 32 pixels
 
 
 def add_parser(commands) -> None:
@@ -33,31 +28,16 @@ def add_parser(commands) -> None:
         "already is kept.",
         EXAMPLES,
     )
-    source = one.add_mutually_exclusive_group(required=True)
-    source.add_argument("--raw", help="raw corpus with annotations")
-    source.add_argument("--coco", help="COCO file; needs --frames")
-    one.add_argument("--frames", help="folder of the COCO file's pictures")
+    add_source_flags(one)
     one.add_argument("--out", required=True, metavar="SHARDS")
     one.add_argument(
         "--pairs", metavar="SHARDS", help="folder of image_utterance; default --out"
     )
     one.add_argument("--size", choices=sorted(build.SIZES), default="demo")
-    one.add_argument("--number", type=int, help="items of each test, not --size's")
+    one.add_argument("--number", type=positive, help="items of each test, not --size's")
     one.add_argument("--tasks", help=f"some of {','.join(records.TASKS)}; default: all")
     one.add_argument("--seed", type=int, default=0)
-    one.add_argument(
-        "--image-side",
-        type=int,
-        help=f"longest side of stored pictures; default {DEMO_SIDE} for --size=demo, "
-        "else that of the frames",
-    )
-    one.add_argument(
-        "--max-frames",
-        type=int,
-        default=20000,
-        help="frames of the test split at most (their pixels lie in --out meanwhile)",
-    )
-    one.add_argument("--workers", type=int, default=2, help="processes")
+    one.add_argument("--workers", type=positive, default=2, help="processes")
     one.add_argument("--debug", action="store_true", help="traceback of a user error")
 
 
@@ -67,23 +47,18 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: bad input.
     """
-    for flag in ("number", "image_side", "max_frames"):
-        value = getattr(args, flag)
-        if value is not None and value < 1:
-            raise UserError(f"--{flag.replace('_', '-')}={value}; give 1 or more")
     out, tasks = check_out(args.out), _tasks(args.tasks)
-    source, synthetic, load = _source(args)
-    is_demo = args.size == "demo"
+    source = find_source(args)
     sizes = build.SIZES[args.size]
     plan = build.Plan(
-        source=f"{source}, at most {args.max_frames} frames",
-        synthetic=synthetic,
+        source=source.name,
+        synthetic=source.synthetic,
         seed=args.seed,
-        side=args.image_side or (DEMO_SIDE if is_demo else None),
+        side=image_side(args),
         wanted={task: args.number or sizes[task] for task in records.TASKS},
         pairs=args.pairs or str(out),
     )
-    summary = build.build(out, plan, tasks, load, check_workers(args.workers))
+    summary = build.build(out, plan, tasks, source.load, args.workers)
     for task, number in summary["tasks"].items():
         short = number < plan.wanted[task]
         note = f"; {plan.wanted[task]} wanted" if short else ""
@@ -99,25 +74,3 @@ def _tasks(listed: str | None) -> list[str]:
             f"{', '.join(records.TASKS)}"
         )
     return chosen
-
-
-def _source(args: argparse.Namespace):
-    """Name and fingerprint of the input, whether it is synthetic, and its loader."""
-    if args.raw is not None:
-        corpus = raw.read_corpus(args.raw)
-        told = f"{corpus.name} ({_digest(corpus.root / 'corpus.json')})"
-        load = functools.partial(ingest.load_raw, args.raw, args.max_frames, args.seed)
-        return told, corpus.synthetic, load
-    if args.frames is None:
-        raise UserError("--coco needs --frames=DIR, the folder of its pictures")
-    path = Path(args.coco)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; give --coco=FILE")
-    load = functools.partial(
-        coco.load_coco, args.coco, args.frames, args.max_frames, args.seed
-    )
-    return f"{path.name} ({_digest(path)})", False, load
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

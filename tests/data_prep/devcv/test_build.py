@@ -138,7 +138,7 @@ def test_a_stopped_build_goes_on(shards, plan, world, tmp_path, capsys):
 
 
 def test_other_settings_are_refused(shards, plan, world, tmp_path):
-    with pytest.raises(UserError, match=r"other settings.*seed was 0, now 1"):
+    with pytest.raises(UserError, match=r"other settings.*seed: there 0, now 1"):
         _build(shards, dataclasses.replace(plan, seed=1), world)
     (tmp_path / "devcv_count" / "1.0.0").mkdir(parents=True)
     with pytest.raises(UserError, match="nobody knows its settings"):

@@ -56,7 +56,7 @@ def test_build_from_coco(flags, tmp_path, capsys):
     assert run(*flags) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert run(*flags, "--seed=1") == 78
-    assert "items of other settings (seed was 0" in capsys.readouterr().err
+    assert "items of other settings: seed (seed: there 0" in capsys.readouterr().err
     shutil.rmtree(out / "v1_vtwt")  # as if it had been killed before this one
     summary["tasks"].pop("vtwt")
     (out / "v1_summary.json").write_text(json.dumps(summary))
@@ -71,7 +71,6 @@ def test_build_from_coco(flags, tmp_path, capsys):
         (["--coco=none.json"], "--coco needs --frames"),
         (["--coco=none.json", "--frames=."], "none.json: no such file"),
         (["--raw=nowhere", "--tasks=vtwt,chess"], "--tasks: unknown chess"),
-        (["--raw=nowhere", "--number=0"], "--number=0; give 1 or more"),
     ],
 )
 def test_user_errors_are_one_line(tmp_path, capsys, more, message):
@@ -79,6 +78,12 @@ def test_user_errors_are_one_line(tmp_path, capsys, more, message):
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("flag", ["number", "image-side", "max-frames", "workers"])
+def test_numbers_are_positive(tmp_path, capsys, flag):
+    assert run("--raw=nowhere", f"--out={tmp_path}", f"--{flag}=0") == 2
+    assert f"--{flag}: 0 is not a positive number" in capsys.readouterr().err
 
 
 def test_what_was_imported_is_not_overwritten(flags, tmp_path, capsys):
