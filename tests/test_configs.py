@@ -48,14 +48,18 @@ def test_each_phase_of_the_nursery_is_whole(phase, arg):
 
 @pytest.mark.parametrize("phase", v1_nursery.PHASES)
 def test_each_phase_of_v1_s_nursery_is_whole(phase):
-    for arg in ("nursery,data=runs/demo", "nursery,smoke,data=runs/demo"):
-        config = v1_recipe.get_config(arg).phases[phase]
+    for arg in ("nursery", "nursery,smoke", "nursery,pairs=filtered-aug"):
+        config = v1_recipe.get_config(f"{arg},data=runs/demo").phases[phase]
         run = settings.from_config(json.loads(config.to_json()))
         assert run.data.image_size == run.model.vision.image_size
         assert run.data.tokens_per_image == run.model.tokens_per_image
         assert run.data.seq_len <= run.model.decoder.max_len
         assert run.data.tokenizer == "runs/demo/words.txt"
         assert (run.num_steps < 10) == ("smoke" in arg)
+        if phase in ("connector", "joint", "contrastive"):
+            transferred = {"filtered": 1.0, "transferred": 1.0}
+            built = {"image_utterance": 1.0}
+            assert run.data.mixture == (transferred if "aug" in arg else built)
 
 
 @pytest.mark.parametrize(
