@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -161,14 +162,15 @@ class FeatureStore:
             features: [k, P, D] of them.
         """
         number = self._numbers[-1] + 1 if self._numbers else 0
-        path = self._array_record(number)
-        # one picture a group, and noise does not compress
-        writer = array_record_module.ArrayRecordWriter(
-            str(path), "group_size:1,uncompressed"
-        )
-        for one in features:
-            writer.write(one.tobytes())
-        writer.close()
+        with tempfile.NamedTemporaryFile() as file:  # ArrayRecord writes to no bucket
+            # one picture a group, and noise does not compress
+            writer = array_record_module.ArrayRecordWriter(
+                file.name, "group_size:1,uncompressed"
+            )
+            for one in features:
+                writer.write(one.tobytes())
+            writer.close()
+            write_atomically(self._array_record(number), file.read())
         out = io.BytesIO()
         np.save(out, np.array(list(keys), np.uint64))
         write_atomically(self._keys(number), out.getvalue())
