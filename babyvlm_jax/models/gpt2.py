@@ -18,7 +18,7 @@ from babyvlm_jax.models.decoder import Context, extend_cache, scan_blocks
 from babyvlm_jax.models.layers import (
     LayerNorm,
     Linear,
-    activate,
+    Mlp,
     embed_init,
     embed_tokens,
     fan_in_init,
@@ -55,19 +55,6 @@ class Attention(nn.Module):
         return out, (k, v)
 
 
-class Mlp(nn.Module):
-    """Linear, activation, Linear."""
-
-    cfg: GPT2Config
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, T, D] -> [B, T, D]."""
-        x = Linear(self.cfg.mlp_dim, ("embed", "mlp"), bias=True, name="up")(x)
-        x = activate(x, self.cfg.activation)
-        return Linear(self.cfg.width, ("mlp", "embed"), bias=True, name="down")(x)
-
-
 class Block(nn.Module):
     """One pre-norm layer, in the form that `nn.scan` wants."""
 
@@ -82,7 +69,9 @@ class Block(nn.Module):
             LayerNorm(eps, name="norm1")(x), context, cache
         )
         x += y
-        x += Mlp(self.cfg, name="mlp")(LayerNorm(eps, name="norm2")(x))
+        x += Mlp(self.cfg.mlp_dim, self.cfg.activation, name="mlp")(
+            LayerNorm(eps, name="norm2")(x)
+        )
         x = constrain(x, "batch", "length", "act_embed")
         return x, cache if self.keep_cache else None
 

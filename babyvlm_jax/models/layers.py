@@ -45,6 +45,21 @@ class Linear(nn.Module):
         return y
 
 
+class Mlp(nn.Module):
+    """Linear, activation, Linear, with biases."""
+
+    hidden_dim: int
+    activation: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., D] -> [..., D]."""
+        width = x.shape[-1]
+        x = Linear(self.hidden_dim, ("embed", "mlp"), bias=True, name="up")(x)
+        x = activate(x, self.activation)
+        return Linear(width, ("mlp", "embed"), bias=True, name="down")(x)
+
+
 class RMSNorm(nn.Module):
     """x / rms(x) * scale over the last axis; statistics in f32."""
 

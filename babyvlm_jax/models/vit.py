@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from babyvlm_jax.models.attention import attend
 from babyvlm_jax.models.config import ViTConfig
 from babyvlm_jax.models.image_layers import Conv, normalize
-from babyvlm_jax.models.layers import LayerNorm, Linear, activate, embed_init, remat
+from babyvlm_jax.models.layers import LayerNorm, Linear, Mlp, embed_init, remat
 from babyvlm_jax.models.positions import resize_grid
 from babyvlm_jax.sharding import constrain, partitioned
 
@@ -57,19 +57,6 @@ class Attention(nn.Module):
         )
 
 
-class Mlp(nn.Module):
-    """Linear, activation, Linear."""
-
-    cfg: ViTConfig
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, P, D] -> [B, P, D]."""
-        x = Linear(self.cfg.mlp_dim, ("embed", "mlp"), bias=True, name="up")(x)
-        x = activate(x, self.cfg.activation)
-        return Linear(self.cfg.width, ("mlp", "embed"), bias=True, name="down")(x)
-
-
 class Block(nn.Module):
     """One pre-norm layer, in the form that `nn.scan` wants."""
 
@@ -83,7 +70,10 @@ class Block(nn.Module):
             "scale1", Attention(self.cfg, name="attn")(LayerNorm(eps, name="norm1")(x))
         )
         x += self.scaled(
-            "scale2", Mlp(self.cfg, name="mlp")(LayerNorm(eps, name="norm2")(x))
+            "scale2",
+            Mlp(self.cfg.mlp_dim, self.cfg.activation, name="mlp")(
+                LayerNorm(eps, name="norm2")(x)
+            ),
         )
         return constrain(x, "batch", "length", "act_embed"), None
 

@@ -14,9 +14,9 @@ same encoder on the same pairs. Arguments:
                  pairs of the last three phases, which have as many steps with each set
     smoke        a few steps of each phase
 
-The phases are those of `configs/nursery.py` and `configs/v1/contrastive.py` but for what
-is said here. What differs from V1: its encoder comes from outside and stays frozen; here
-DINO has had seconds, so the encoder learns in the joint phase too.
+The phases are those of `configs/nursery.py` and `configs/v1/contrastive.py` but for
+what is said here. What differs from V1: its encoder comes from outside and stays
+frozen; here DINO has had seconds, so the encoder learns in the joint phase too.
 """
 
 import ml_collections
