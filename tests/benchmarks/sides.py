@@ -31,12 +31,13 @@ class Task:
         dtype: of the computation.
         remat: ours; the peer checkpoints each layer of its decoder.
         unroll: layers that one turn of our scans holds; compiles longer.
-        steps: a repeat's.
+        examples: of a pass; all there are, so that every pass sees the same.
         device: `cpu` or `gpu`.
         threads: of the loader; 0 loads in turn with the steps.
     """
 
     folder: str
+    examples: int
     size: str = "small"
     image_size: int = 64
     batch: int = 16
@@ -46,7 +47,6 @@ class Task:
     dtype: str = "float32"
     remat: str = "full"
     unroll: int = 1
-    steps: int = 2
     device: str = "cpu"
     threads: int = 0
     seed: int = 0

@@ -47,7 +47,7 @@ def test_the_table_compares_medians_with_the_first_way_of_the_same_input():
 
 
 def test_the_task_is_the_shipped_joint_phase():
-    run = sides.run_settings(sides.Task("somewhere", rows=4, seq_len=256))
+    run = sides.run_settings(sides.Task("somewhere", 128, rows=4, seq_len=256))
     assert run.optim.trains == ("connector/.*", "decoder/.*")
     assert run.data.tokens_per_image == run.model.tokens_per_image == 17
     assert (run.data.batch_size, run.data.seq_len) == (4, 256)
@@ -60,7 +60,7 @@ def test_both_sides_have_the_same_losses_and_learn_from_the_same(tmp_path):
     pytest.importorskip("transformers")
     world.write(tmp_path, world.records(40, side=32))
     task = sides.Task(
-        str(tmp_path), image_size=16, batch=2, rows=1, seq_len=160, max_images=16
+        str(tmp_path), 40, image_size=16, batch=2, rows=1, seq_len=160, max_images=16
     )
     lines = train_step.overlay(task, 3)
     # summation in another order, in f32

@@ -47,19 +47,20 @@ class Ours:
 
     def time(self, input_: str) -> Pass:
         """Some steps; `held` batches lie ready, those of the `loader` are made."""
-        steps = self._task.steps
         if self._held is None:
-            self._held = [self._rows.batch_at(step) for step in range(steps)]
+            made = map(self._rows.batch_at, itertools.count())
+            self._held = list(_enough(made, self._task.examples))
             jax.block_until_ready(self._train(self._held[0]))
-        held = iter(self._held)
+        batches = iter(self._held)
         if input_ == "loader":
-            held = (batch for _, batch in itertools.islice(self._loader, steps))
+            made = (batch for _, batch in self._loader)
+            batches = _enough(made, self._task.examples)
         sums = np.zeros(4, np.int64)
         begin = clock(self._task)
-        for batch in held:
+        for batch in batches:
             loss = self._train(batch)
             sums += (
-                batch["segment_ids"].max(axis=1).sum(),
+                _examples(batch),
                 batch["loss_mask"].sum(),
                 batch["tokens"].size,
                 (batch["segment_ids"] > 0).sum(),
@@ -84,3 +85,15 @@ class Ours:
     def losses(self, steps: int) -> list[float]:
         """Losses of the first steps; ask before anything is timed."""
         return [float(self._train(self._rows.batch_at(step))) for step in range(steps)]
+
+
+def _examples(batch) -> int:
+    return batch["segment_ids"].max(axis=1).sum()
+
+
+def _enough(batches, examples: int):
+    """Batches until they hold so many examples."""
+    while examples > 0:
+        batch = next(batches)
+        examples -= _examples(batch)
+        yield batch

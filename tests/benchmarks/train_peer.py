@@ -69,13 +69,14 @@ class Peer:
     def time(self, input_: str, order: str) -> Pass:
         """Some steps; `held` batches lie ready, those of the `loader` are made."""
         loader = self._batches(order)
+        steps = -(-self._task.examples // self._task.batch)
         if order not in self._held:
-            self._held[order] = [next(loader) for _ in range(self._task.steps)]
+            self._held[order] = [next(loader) for _ in range(steps)]
             self._trainer.step(self._held[order][0], 0.0)
         sums = np.zeros(4, np.int64)
         self._wait()
         begin = clock(self._task)
-        for number in range(self._task.steps):
+        for number in range(steps):
             batch = self._held[order][number] if input_ == "held" else next(loader)
             self._trainer.step(batch, 1e-5)
             supervised, _, tokens, filled = torch_loader.content(

@@ -4,15 +4,16 @@
     python -m tests.benchmarks.train_step --losses=50 --repeats=0
     python -m tests.benchmarks.train_step --device=gpu --size=v2 --image-size=224 \\
         --dtype=bfloat16 --batch=32 --rows=2 --seq-len=8192 --max-images=41 \\
-        --threads=8 --steps=5
+        --threads=8 --records=1024
 
 The joint phase: clips, frames and episodes as 181 : 768 : 63, the encoder frozen. The
 peer (torch_llava.py) does what the original does: records one a row, padded to the
 longest of the batch, batches dealt by number of words. A second row of it sorts by true
 length, which the original does not. Ours is `configs/v2/joint.py` on packed rows. Both
-begin with the same weights and compute in the same precision; passes are taken in turn,
-medians told. On a CPU both sides have one core and seconds are of the processor, so
-that what else the machine does counts for little; on a GPU they are of the wall.
+begin with the same weights and compute in the same precision. A pass sees every record
+once; passes are taken in turn, medians told. On a CPU both sides have one core and
+seconds are of the processor, so that what else the machine does counts for little; on a
+GPU they are of the wall.
 
 `--losses=N` compares the first N losses on the same samples in the same order.
 """
@@ -25,7 +26,7 @@ import statistics
 import tempfile
 
 from tests.benchmarks import world
-from tests.benchmarks.sides import Pass, Side, Task
+from tests.benchmarks.sides import RANKS, Pass, Side, Task
 
 INPUTS = {"held": "made before", "loader": "real loader"}
 ORDERS = {"as original": "PyTorch, as the original", "sorted": "PyTorch, sorted"}
@@ -108,13 +109,13 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for field in dataclasses.fields(Task):
-        if field.name != "folder":
+        if field.name not in ("folder", "examples"):
             flag = "--" + field.name.replace("_", "-")
             help_ = f"default {field.default}"
             parser.add_argument(
                 flag, type=type(field.default), default=field.default, help=help_
             )
-    parser.add_argument("--records", type=int, default=400, help="default 400")
+    parser.add_argument("--records", type=int, default=128, help="default 128")
     parser.add_argument("--repeats", type=int, default=3, help="default 3")
     parser.add_argument("--losses", type=int, default=0, help="default 0: none")
     return parser
@@ -124,13 +125,18 @@ def main() -> None:
     """Command line of the benchmark."""
     args = vars(_parser().parse_args())
     records, repeats, losses = (args.pop(k) for k in ("records", "repeats", "losses"))
+    if records % (RANKS * args["batch"]):
+        raise SystemExit(
+            f"--records={records}: give a multiple of {RANKS * args['batch']}, which "
+            f"the peer deals to {RANKS} ranks of --batch={args['batch']}"
+        )
     if args["device"] == "cpu":
         os.environ |= {"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1"}
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     with tempfile.TemporaryDirectory() as name:
         world.write(pathlib.Path(name), world.records(records))
-        task = Task(name, **args)
+        task = Task(name, examples=records, **args)
         if repeats:
             print("\n".join(compare(task, repeats)), end="\n\n", flush=True)
         if losses:
