@@ -26,7 +26,7 @@ from collections.abc import Sequence
 import jax
 import tqdm
 
-from babyvlm_jax import checkpoint, processes, settings
+from babyvlm_jax import checkpoint, preflight, processes, settings
 from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.embedding import load_pair_model
@@ -64,12 +64,13 @@ def evaluate(cfg: EvalConfig, workdir: str) -> list[dict]:
     if missing:
         print(f"not there: {', '.join(missing)}")
     mesh = make_mesh(cfg.mesh)
-    check_batch(cfg.batch_size, mesh)
+    check_batch(cfg.batch_size, mesh, "config.batch_size")
+    found = targets.find_targets(cfg)
+    if cfg.kind == "checkpoint":
+        for run_dir in dict.fromkeys(targets.run_of(one.path) for one in found):
+            preflight.check_checkpoint(run_dir, mesh)
     with jax.set_mesh(mesh):
-        return [
-            evaluate_one(cfg, target, item_sets, mesh, workdir)
-            for target in targets.find_targets(cfg)
-        ]
+        return [evaluate_one(cfg, one, item_sets, mesh, workdir) for one in found]
 
 
 def evaluate_one(cfg, target, item_sets, mesh, workdir) -> dict:

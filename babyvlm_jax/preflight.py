@@ -11,11 +11,13 @@ import jax
 from flax.traverse_util import flatten_dict
 from jax.sharding import AbstractMesh, Mesh
 
-from babyvlm_jax import checkpoint, sharding
+from babyvlm_jax import checkpoint, settings, sharding
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.models.attention_kernels import choose_kernel
-from babyvlm_jax.models.config import VLMConfig
+from babyvlm_jax.models.config import VLMConfig, from_dict
+from babyvlm_jax.models.contrastive import make_pair_model
 from babyvlm_jax.models.pair_config import ContrastiveConfig
+from babyvlm_jax.models.vlm import PARTS, make_model
 from babyvlm_jax.optim import OptimConfig, check_patterns
 from babyvlm_jax.phase import make_phase
 from babyvlm_jax.settings import TrainSettings
@@ -43,6 +45,31 @@ def check_run(run: TrainSettings, mesh: Mesh | AbstractMesh) -> None:
     check_patterns("config.optim.trains", run.optim.trains, shapes)
     if run.optim.decays != OptimConfig.decays:
         check_patterns("config.optim.decays", run.optim.decays, shapes)
+
+
+def check_checkpoint(workdir, mesh: Mesh | AbstractMesh) -> None:
+    """Whether a trained model can lie on this mesh; only its config.json is read.
+
+    Raises:
+        UserError: there is no config.json, or heads or parameters do not divide.
+    """
+    config = settings.read_config(workdir)
+    model = settings.model_of(config)
+    try:
+        if checkpoint.is_contrastive(workdir):
+            towers = from_dict(ContrastiveConfig, config["contrastive"])
+            check_heads(model, ("vision",), mesh)
+            check_text_heads(towers, mesh)
+            functions = make_pair_model(model.vision, towers)
+        else:
+            check_heads(model, PARTS, mesh)
+            functions = make_model(model)
+        with sharding.within(mesh):
+            shapes = jax.eval_shape(functions.init, jax.random.key(0))
+            names = functions.param_specs()
+        check_layout(flatten_dict(shapes, sep="/"), flatten_dict(names, sep="/"), mesh)
+    except UserError as error:
+        raise UserError(f"{workdir}: {error}") from None
 
 
 def check_warm_start(run: TrainSettings) -> None:

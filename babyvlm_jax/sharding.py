@@ -142,13 +142,15 @@ def batch_ways(mesh) -> int:
     return int(np.prod([mesh.shape[axis] for axis in AXIS_RULES["batch"]]))
 
 
-def check_batch(batch_size: int, mesh: Mesh) -> None:
-    """Raises UserError unless the batch divides over the mesh's batch axes."""
+def check_batch(
+    batch_size: int, mesh: Mesh, field: str = "config.data.batch_size"
+) -> None:
+    """Raises UserError unless the batch, which `field` sets, divides over the mesh."""
     ways = batch_ways(mesh)
     if batch_size % ways:
         raise UserError(
             f"batch of {batch_size} rows is not divisible by data x fsdp = {ways}; "
-            "set config.data.batch_size to a multiple, or change config.mesh"
+            f"set {field} to a multiple, or change config.mesh"
         )
 
 

@@ -13,6 +13,7 @@ from babyvlm_jax.evals.predictors import CheckpointPredictor
 from configs.eval import devcv
 from tests.evals.fakes import MODEL, WordTokenizer
 from tests.evals.samples import SAME, THREE, memory, record
+from tests.interchange.workdirs import make_workdir
 
 NUM_ITEMS = 6
 COUNT = "<image> How many of cup do you see?"
@@ -55,6 +56,7 @@ def run(shards, tmp_path, monkeypatch):
         return MODEL, {"shift": jax.numpy.int32(step)}, info
 
     monkeypatch.setattr(evaluate.checkpoint, "load_model", load_model)
+    monkeypatch.setattr(evaluate.preflight, "check_checkpoint", lambda *args: None)
     monkeypatch.setattr(evaluate.Tokenizer, "load", lambda path: WordTokenizer())
     config = devcv.get_config()
     config.checkpoint = str(tmp_path / "instruct")
@@ -190,9 +192,65 @@ def test_predictions_of_somebody_else(run, tmp_path, capsys):
         evaluate_in(tmp_path / "strict", run, **changes, strict=True)
 
 
+def bad_items():
+    """One of each kind of item that cannot be asked, between two good ones."""
+    text = SAME + THREE
+    good = [record("leftright", text, "A", 4, f"good{i}", first=9 * i) for i in (0, 1)]
+    equal, missing, marks = (record("leftright", text, "A", 4, n) for n in BAD)
+    object.__setattr__(equal, "images", (equal.images[0],) * 4)
+    object.__setattr__(missing, "images", (b"", *missing.images[1:]))
+    object.__setattr__(marks, "images", (*marks.images, marks.images[0]))
+    return [good[0], equal, missing, marks, good[1]]
+
+
+BAD = {
+    "equal": "options A and B and C are the same picture, the right one",
+    "missing": "picture 1 of 4 is missing or damaged",
+    "marks": "4 <image> marks in the turns but 5 images",
+}
+
+
+def test_bad_items_are_named_and_counted_or_stop_the_run(run, tmp_path, capsys):
+    write_dataset(tmp_path / "bad", "devcv_leftright", {"test": bad_items()}, "tests")
+    changes = {"shards": str(tmp_path / "bad"), "tasks": ("leftright",)}
+    (content,) = evaluate_in(tmp_path, run, **changes)
+    assert content["tasks"]["leftright"]["n"] == 2
+    assert len(content["problems"]) == len(BAD)
+    told = capsys.readouterr().out
+    for name, what in BAD.items():
+        (said,) = (line for line in content["problems"] if f"'{name}'" in line)
+        assert what in said
+        assert f"left out: {said}\n" in told
+    with pytest.raises(UserError, match=r"3 problems, the first: leftright.*strict=F"):
+        evaluate_in(tmp_path / "strict", run, **changes, strict=True)
+    assert not (tmp_path / "strict").exists()
+
+
+def test_answers_to_unknown_items_stop_a_strict_run(run, tmp_path):
+    file = tmp_path / "theirs.jsonl"
+    lines = [{"task": "count", "id": f"count{i}", "output": "1"} for i in range(7)]
+    file.write_text("\n".join(map(json.dumps, lines)))
+    changes = {"checkpoint": "", "predictions": str(file), "tasks": ("count",)}
+    changes |= {"protocols": ("generate",), "strict": True}
+    with pytest.raises(UserError, match=r"1 problems, .*'count6': no such item"):
+        evaluate_in(tmp_path, run, **changes)
+
+
 def test_batch_must_divide_over_the_mesh(run, tmp_path):
-    with pytest.raises(UserError, match="data x fsdp = 8"):
+    with pytest.raises(UserError, match=r"data x fsdp = 8; set config\.batch_size"):
         evaluate_in(tmp_path, run, batch_size=12)
+
+
+def test_heads_must_divide_over_the_mesh(run, tmp_path, monkeypatch):
+    monkeypatch.undo()  # so that the checkpoint is the one that is there
+    workdir = make_workdir(tmp_path, "nursery")
+    loaded = []
+    monkeypatch.setattr(evaluate.checkpoint, "load_model", loaded.append)
+    mesh = {"data": 2, "fsdp": 1, "tensor": 4}
+    told = r"nursery: config\.mesh\.tensor 4 does not divide .*num_kv_heads 2; set it"
+    with pytest.raises(UserError, match=told):
+        evaluate_in(tmp_path, run, checkpoint=str(workdir), mesh=mesh)
+    assert not loaded
 
 
 def test_missing_dataset_is_named(run, tmp_path):

@@ -1,5 +1,6 @@
 """Bad configs fail by name before any device has work."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -10,7 +11,8 @@ import pytest
 from babyvlm_jax import checkpoint, preflight, settings
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.models.vlm import make_model
-from tests import tiny, tiny_run
+from tests import tiny, tiny_pairs, tiny_run
+from tests.interchange.workdirs import MODELS
 
 WORLD = tiny_run.World(pathlib.Path("shards"), pathlib.Path("t.model"))
 
@@ -31,6 +33,28 @@ def run_of(make=tiny_run.config, **changes):
 @pytest.mark.parametrize("make", [tiny_run.config, tiny_run.vision_config])
 def test_a_good_config_passes(make):
     preflight.check_run(run_of(make), tiny.mesh_of(2, 2, 2))
+
+
+def test_a_trained_model_must_divide_over_the_mesh(tmp_path):
+    for name in ("nursery", "v1"):
+        (tmp_path / name).mkdir()
+        model = {"model": dataclasses.asdict(MODELS[name])}
+        (tmp_path / name / "config.json").write_text(json.dumps(model))
+    preflight.check_checkpoint(tmp_path / "nursery", tiny.mesh_of(2, 2, 2))
+    with pytest.raises(UserError, match=r"nursery: config\.mesh\.tensor 4 does not"):
+        preflight.check_checkpoint(tmp_path / "nursery", tiny.mesh_of(2, 1, 4))
+    with pytest.raises(UserError, match=r"v1: config\.mesh.*make config\.mesh\."):
+        preflight.check_checkpoint(tmp_path / "v1", tiny.mesh_of(1, 3, 2))
+    with pytest.raises(UserError, match=r"none is no work directory"):
+        preflight.check_checkpoint(tmp_path / "none", tiny.mesh_of())
+
+
+def test_a_trained_contrastive_model_must_divide_too(tmp_path):
+    config = json.loads(tiny_pairs.config(WORLD).to_json())
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    preflight.check_checkpoint(tmp_path, tiny.mesh_of(2, 1, 2))
+    with pytest.raises(UserError, match=r"config\.mesh\.tensor 8 does not divide"):
+        preflight.check_checkpoint(tmp_path, tiny.mesh_of(1, 1, 8))
 
 
 @pytest.mark.parametrize(

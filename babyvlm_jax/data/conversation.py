@@ -67,6 +67,7 @@ def encode(
     answer: bool = True,
     dedupe_images: bool = True,
     room: tuple[int, int] | None = None,
+    closed: bool = True,
 ) -> Encoded:
     """Tokenises a record under a template.
 
@@ -90,6 +91,8 @@ def encode(
         dedupe_images: pictures with the same bytes share their visual tokens.
         room: (tokens, images) of a row; a record that needs more loses its last turns,
             up to an answer that fits. Not for prompts.
+        closed: a prompt of `plain_wrapped` ends with the <eos> that its last chunk
+            gets; off, it is what the record has before its answer.
 
     Returns:
         The arrays. Targets that are <unk> are masked.
@@ -120,7 +123,7 @@ def encode(
     for span in form.spans(turns, not answer):
         layout.add(span)
     if not answer:
-        return layout.prompt()
+        return layout.prompt(closed)
     truncated = room is not None and layout.cut(room)
     return layout.example(truncated)
 
@@ -216,9 +219,9 @@ class _Layout:
         self._length = stop.tokens + 1
         return True
 
-    def prompt(self) -> Encoded:
+    def prompt(self, closed: bool) -> Encoded:
         """All ids, to be continued."""
-        if self._template.wrapped:
+        if self._template.wrapped and closed:
             self._add_ids([self._tokenizer.eos_id], False)
         return self._encoded(self._length, False)
 

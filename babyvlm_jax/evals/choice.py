@@ -162,7 +162,8 @@ class AnswerIds:
                 images=record.images[len(record.images) - marks :],
                 turns=((HUMAN, question), (ASSISTANT, text)),
             )
-            start = len(self._reader.encode(asked, answer=False).tokens) - 1
+            before = self._reader.encode(asked, answer=False, closed=False)
+            start = len(before.tokens) - 1
             whole = self._reader.encode(asked, answer=True)
             ids, counted = whole.targets[start:], whole.loss_mask[start:].copy()
             if not self._score_eos:

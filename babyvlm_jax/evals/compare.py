@@ -37,17 +37,19 @@ def find_evaluation(path: str) -> epath.Path:
     folder = epath.Path(path)
     if (folder / "results.json").exists():
         return folder
-    found = [
-        (int(one.parent.name), one.parent)
-        for one in folder.glob("eval/*/results.json")
-        if one.parent.name.isdigit()
-    ]
-    if not found:
+    names = sorted(one.parent.name for one in folder.glob("eval/*/results.json"))
+    steps = [name for name in names if name.isdigit()]
+    if steps:
+        return folder / "eval" / max(steps, key=int)
+    if names:
         raise UserError(
-            f"{path} holds no results.json, and no eval/STEP/results.json; give the "
-            "folder of an evaluation, or a work directory"
+            f"{path} holds no eval/STEP/results.json, but {', '.join(names)}; say "
+            f"which, as in {folder / 'eval' / names[-1]}"
         )
-    return max(found)[1]
+    raise UserError(
+        f"{path} holds no results.json, and no eval/STEP/results.json; give the "
+        "folder of an evaluation, or a work directory"
+    )
 
 
 def read_run(path: str) -> Run:

@@ -75,6 +75,10 @@ class Thread:
         self.said: list[list[str]] = [[] for _ in prompts]
         self.logits, self.cache = logits, cache
 
+    def copy(self) -> "Thread":
+        """Another history that begins with the same question."""
+        return Thread(self._table, self.logits, self.cache, self._prompts)
+
     def ask(self, number: int) -> None:
         """Appends the last replies and the next question of the rows that have one."""
         table, rows = self._table, self._table.records
@@ -133,11 +137,11 @@ class Table(NamedTuple):
         """Pieces on the devices, with the pictures that they point to."""
         return self.reader.put(pieces, length) | {"visual": self.features.table}
 
-    def begin(self) -> tuple[list[Encoded], jax.Array, Any]:
-        """Reads the first question of every row -> prompts, logits, cache."""
+    def begin(self, closed: bool) -> "Thread":
+        """Reads the first question of every row; `closed` as in `Reader.encode`."""
         reader = self.reader
         prompts = [
-            reader.encode(round_record(record, []), answer=False)
+            reader.encode(round_record(record, []), answer=False, closed=closed)
             for record in self.records
         ]
         whole = max(len(reader.encode(r, answer=False).tokens) for r in self.records)
@@ -146,7 +150,7 @@ class Table(NamedTuple):
         pieces = [self.features.piece(prompt) for prompt in prompts]
         first, _ = make_steps(reader.model.prefill, reader.model.extend)
         logits, cache = first(reader.params, self.batch(pieces, length), slots)
-        return prompts, logits, cache
+        return Thread(self, logits, cache, prompts)
 
 
 def check_prefix(known: Encoded, asked: Encoded) -> None:
@@ -189,10 +193,13 @@ def play(
     offered = _offered_ids(answer_ids, records, choices)
     room = max([max_new_tokens, *(choice.room(one) for one in offered)])
     table = Table(reader, features, records, room)
-    prompts, logits, cache = table.begin()
-    writes = Thread(table, logits, cache, prompts) if max_new_tokens else None
-    chooses = Thread(table, logits, cache, prompts) if choices else None
-    del cache
+    writes = table.begin(closed=True) if max_new_tokens else None
+    if not choices:
+        chooses = None
+    elif writes and not reader.closes_prompts:
+        chooses = writes.copy()
+    else:
+        chooses = table.begin(closed=False)
     played = [Played([], []) for _ in records]
     for number in range(max(map(num_rounds, records))):
         going = [i for i, r in enumerate(records) if number < num_rounds(r)]
@@ -256,7 +263,7 @@ def score_last(reader: Reader, record: Record, answers: Sequence[str]) -> np.nda
     features = Features(reader)
     features.hold(record.images)
     ids = [choice.AnswerIds(reader)(record, answer) for answer in answers]
-    prompt = reader.encode(record, answer=False)
+    prompt = reader.encode(record, answer=False, closed=False)
     length = reader.bucket(len(prompt.tokens))
     table = Table(reader, features, [record], choice.room([ids]))
     first, _ = make_steps(reader.model.prefill, reader.model.extend)

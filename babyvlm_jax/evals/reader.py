@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 
 from babyvlm_jax.data.conversation import Encoded, encode
 from babyvlm_jax.data.schema import Record
+from babyvlm_jax.data.templates import TEMPLATES
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.sharding import put_batch
 
@@ -47,14 +48,23 @@ class Reader:
     buckets: tuple[int, ...]
     mesh: Mesh
 
-    def encode(self, record: Record, answer: bool) -> Encoded:
-        """Tokens and distinct images of a record, with or without its last answer."""
+    @property
+    def closes_prompts(self) -> bool:
+        """Whether what is written stands behind other tokens than what is scored."""
+        return TEMPLATES[self.template].wrapped
+
+    def encode(self, record: Record, answer: bool, closed: bool = True) -> Encoded:
+        """Tokens and distinct images of a record, with or without its last answer.
+
+        A prompt that is `closed` is one to write behind; see `conversation.encode`.
+        """
         return encode(
             record,
             self.tokenizer,
             self.template,
             self.tokens_per_image,
             answer=answer,
+            closed=closed,
         )
 
     def bucket(self, length: int) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from babyvlm_jax.evals import captions
 from babyvlm_jax.evals.parsers import READERS
-from babyvlm_jax.evals.tasks import CAPTION, LETTER, RING, Task
+from babyvlm_jax.evals.tasks import CAPTION, LETTER, NUMBER, RING, Task
 
 
 def gold_answer(kind: str, text: str) -> str:
@@ -128,6 +128,8 @@ class Round:
 def score_round(kind: str, gold: str, output: str, parser: str) -> Round:
     """Reads one output and compares it with the gold text.
 
+    An option that is called by a number is read as a number.
+
     Args:
         kind: `letter`, `number`, `direction` or `caption`.
         gold: the assistant's turn of the record.
@@ -135,6 +137,8 @@ def score_round(kind: str, gold: str, output: str, parser: str) -> Round:
         parser: `official` or `strict`.
     """
     answer = gold_answer(kind, gold)
+    if kind == LETTER and answer.isdigit():
+        kind = NUMBER
     prediction = READERS[parser][kind](output)
     return Round(answer, output, prediction, prediction == answer)
 

@@ -3,10 +3,12 @@
 import dataclasses
 from collections.abc import Sequence
 
+from etils import epath
+
 from babyvlm_jax.data.schema import Record, RecordSource, dataset_dir
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.items import find_problem
-from babyvlm_jax.evals.tasks import Task
+from babyvlm_jax.evals.tasks import DEVCV, TASKS, Task
 
 ALL = "all"
 PRIOR_ITEMS = 1000  # ours: enough to know what training makes likeliest
@@ -84,6 +86,9 @@ def find_sets(
 ) -> tuple[list[ItemSet], list[str]]:
     """The sets that are there.
 
+    A source has the sets that were imported under its name (`devcv_ego4d_count`), if
+    its folder holds any; otherwise those without a name (`devcv_count`).
+
     Args:
         sources: of `parse_sources`.
         names: of tasks as the user gave them; `all` takes what there is.
@@ -99,14 +104,41 @@ def find_sets(
     wanted = [
         ItemSet(source, shards, task, split)
         for source, shards in sources.items()
-        for task in tasks
+        for task in _as_stored(tasks, source, shards)
     ]
     there = [s for s in wanted if dataset_dir(s.shards, s.task.dataset).exists()]
     found = {one.task.name for one in there}
+    if not there:
+        _check_named(wanted)
     for one in wanted:
         if not there or (one.task.name in names and one.task.name not in found):
             one.open()  # says what is missing
     return there, [one.key for one in wanted if one not in there]
+
+
+def _as_stored(tasks, source, shards) -> Sequence[Task]:
+    imported = source and any(
+        dataset_dir(shards, dataclasses.replace(task, corpus=source).dataset).exists()
+        for task in TASKS.values()
+    )
+    if not imported:
+        return tasks
+    return [dataclasses.replace(task, corpus=source) for task in tasks]
+
+
+def _check_named(wanted: Sequence[ItemSet]) -> None:
+    """Raises UserError if a folder has such sets of sources by other names."""
+    for one in wanted:
+        start, end = f"{DEVCV}_", f"_{one.task.name}"
+        names = [path.name for path in epath.Path(one.shards).glob(f"{start}*{end}")]
+        names = [name.removeprefix(start) for name in sorted(names)]
+        names = [name.removesuffix(end) for name in names if name not in TASKS]
+        if names:
+            raise UserError(
+                f"config.shards: {one.shards} holds sets that were imported as "
+                f"{', '.join(names)}; say which, as in "
+                f"--config.shards={names[0]}={one.shards}"
+            )
 
 
 def read_items(

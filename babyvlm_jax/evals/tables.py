@@ -59,23 +59,25 @@ def reading_order(tasks: Tasks) -> list[str]:
 def columns(tasks: Tasks) -> list[tuple[str, str, str]]:
     """The further answerers that any task has: (control, protocol, parser).
 
-    The official reading of what was written, the other protocols, the controls.
+    The official reading of what was written, the other protocols, the controls. A
+    control is asked as the task's own score was, whatever that is: its protocol is "".
     """
-    rows = [row for task in tasks.values() for row in task["rows"]]
-    found = {(row["control"], row["protocol"], row["parser"]) for row in rows}
+    found = {column for task in tasks.values() for column in _values(task)}
     shown = {("", task["protocol"], task["parser"]) for task in tasks.values()}
     order = ["", *CONTROLS]
-    first = {protocol for _, protocol, _ in shown}
+    return sorted(found - shown, key=lambda one: (order.index(one[0]), one[1:]))
 
-    def is_wanted(one):
-        control, protocol, parser = one
-        if control:  # the controls as the score itself was asked for
-            return parser == "strict" and protocol in ("", *first)
-        return one not in shown
 
-    return sorted(
-        filter(is_wanted, found), key=lambda one: (order.index(one[0]), one[1:])
-    )
+def _values(task: Mapping[str, Any]) -> dict[tuple[str, str, str], float]:
+    """Column -> value of the task's primary metric."""
+    values = {}
+    for row in task["rows"]:
+        control, protocol, parser = row["control"], row["protocol"], row["parser"]
+        if control and (parser != "strict" or protocol not in ("", task["protocol"])):
+            continue
+        column = control, "" if control else protocol, parser
+        values[column] = row["metrics"][task["primary"]]["value"]
+    return values
 
 
 def title_of(column: tuple[str, str, str]) -> str:
@@ -124,14 +126,8 @@ def _row(key, task, extra):
     notes = [] if task["headline"] else ["extra row"]
     notes += ["held out"] if task["held_out"] else []
     notes += [] if task["above_chance"] else ["NOT ABOVE CHANCE"]
-    values = {
-        (row["control"], row["protocol"], row["parser"]): row["metrics"]
-        for row in task["rows"]
-    }
-    others = [
-        percent(values[one][task["primary"]]["value"]) if one in values else ""
-        for one in extra
-    ]
+    values = _values(task)
+    others = [percent(values.get(one)) for one in extra]
     return (
         _named(source_of(key), task["title"]),
         f"{task['ages'][0]}{_DASH}{task['ages'][1]}",

@@ -31,6 +31,7 @@ DEVCV = "devcv"
 V1 = "v1"
 
 LETTERS = "ABCD"
+NUMERALS = "1234"  # what some sets call their options instead
 QUADRANTS = ("top left", "top right", "bottom left", "bottom right")
 
 # The sides and corners of a frame in ring order: neighbours differ by 45 degrees.
@@ -55,7 +56,7 @@ class Task:
     """One benchmark task.
 
     Attributes:
-        name: code name; the dataset is `BENCHMARK_NAME`.
+        name: code name; the dataset is `BENCHMARK_NAME`, or `BENCHMARK_CORPUS_NAME`.
         title: name for people.
         group: the DevCV task it belongs to.
         ages: youngest and oldest, in months, that the adapted measure is for.
@@ -70,6 +71,7 @@ class Task:
         benchmark: `devcv` or `v1`.
         protocols: the ways in which it can be asked.
         ties_fail: `match` counts options of equal score as wrong, always.
+        corpus: of an imported set, part of the dataset's name; "" for none.
 
     Source: BabyVLM-V2 and the DevCV Toolbox; chance from uniform guessing; ages from
     the NIH Baby Toolbox. BabyVLM (V1), whose recordings show a child of 6 to 25 months.
@@ -90,11 +92,12 @@ class Task:
     benchmark: str = DEVCV
     protocols: tuple[str, ...] = PROTOCOLS
     ties_fail: bool = False
+    corpus: str = ""
 
     @property
     def dataset(self) -> str:
         """Name of the dataset that holds the items."""
-        return f"{self.benchmark}_{self.name}"
+        return "_".join(filter(None, (self.benchmark, self.corpus, self.name)))
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -329,8 +332,9 @@ def select_tasks(names: Sequence[str]) -> tuple[Task, ...]:
 def offered_answers(task: Task, prompt: str) -> tuple[str, ...]:
     """Answers that a prompt allows.
 
-    A letter is offered as `(A)`, a direction in quotes as `'top left'`, a number by
-    the task: `Touch the new image. (A) <image> (B) <image>` offers A and B.
+    A letter is offered as `(A)`, or as the number `(1)`, a direction in quotes as
+    `'top left'`, a number by the task: `Touch the new image. (A) <image> (B) <image>`
+    offers A and B.
 
     Args:
         task: the task the prompt is of.
@@ -346,6 +350,7 @@ def offered_answers(task: Task, prompt: str) -> tuple[str, ...]:
         return tuple(str(number) for number in range(1, task.largest_number + 1))
     if task.answer == LETTER:
         offered = tuple(letter for letter in LETTERS if f"({letter})" in prompt)
+        offered = offered or tuple(n for n in NUMERALS if f"({n})" in prompt)
     elif task.answer == DIRECTION:
         offered = tuple(side for side in RING if f"'{side}'" in prompt)
     else:

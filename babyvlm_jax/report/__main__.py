@@ -3,11 +3,13 @@
     python -m babyvlm_jax.report --workdir=runs/demo
     python -m babyvlm_jax.report --workdir=runs/demo --shards=/data/shards --out=r.html
     python -m babyvlm_jax.report --workdir=runs/demo --published
+    python -m babyvlm_jax.report --workdir=runs/demo --eval=1440-choice
     python -m babyvlm_jax.report --workdir=runs/demo --show
 
 Prints the path of the page and a table of the tasks. `--show` makes nothing: it prints
 the path and the table of a page that is there. `--published` draws numbers from the
-literature beside ours, marked as not measured here.
+literature beside ours, marked as not measured here. `--eval` names an evaluation that
+is not the one of the greatest step.
 """
 
 import argparse
@@ -27,6 +29,12 @@ def _parse() -> argparse.Namespace:
     path = pathlib.Path
     parser.add_argument("--workdir", type=path, required=True, help="the run folder")
     parser.add_argument("--shards", type=path, help="datasets; default WORKDIR/shards")
+    parser.add_argument(
+        "--eval",
+        default="",
+        metavar="NAME",
+        help="folder in WORKDIR/eval; default: the greatest STEP",
+    )
     parser.add_argument("--out", type=path, help="page; default WORKDIR/report.html")
     parser.add_argument(
         "--published", action="store_true", help="draw published numbers too"
@@ -36,11 +44,11 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def report(workdir, shards, out, show, published=False) -> None:
+def report(workdir, shards, out, show, published=False, name="") -> None:
     """Writes (or, with `show`, only looks for) the page and prints the table."""
     if not workdir.is_dir():
         raise UserError(f"--workdir={workdir} is not a folder; give a run folder")
-    results = read_results(workdir)
+    results = read_results(workdir, name)
     if show and not out.exists():
         raise UserError(f"no page at {out}; run the command without --show to make it")
     if not show:
@@ -58,7 +66,7 @@ def main() -> None:
     shards = args.shards or args.workdir / "shards"
     out = args.out or args.workdir / "report.html"
     run_main(
-        lambda: report(args.workdir, shards, out, args.show, args.published),
+        lambda: report(args.workdir, shards, out, args.show, args.published, args.eval),
         debug=args.debug,
     )
 

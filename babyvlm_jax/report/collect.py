@@ -8,6 +8,7 @@ import dataclasses
 import json
 import math
 import pathlib
+import string
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -84,6 +85,11 @@ class Results:
     content: Mapping[str, Any]
 
     @property
+    def suffix(self) -> str:
+        """What its folder's name has behind the step."""
+        return self.path.parent.name.lstrip(string.digits)
+
+    @property
     def headline(self) -> tuple[Task, ...]:
         return tuple(task for task in self.tasks if task.headline)
 
@@ -116,13 +122,38 @@ class Phase:
     config: Mapping[str, Any]
 
 
-def read_results(workdir: pathlib.Path) -> Results:
-    """Reads the newest evaluation: the greatest STEP that has a results.json.
+def read_results(workdir: pathlib.Path, name: str = "") -> Results:
+    """Reads an evaluation.
+
+    Args:
+        workdir: the run folder.
+        name: its folder in WORKDIR/eval; by default the greatest STEP that has a
+            results.json.
 
     Raises:
         UserError: there is none, or it lacks a field.
     """
-    return _read(_newest_results(workdir))
+    steps = _by_step(workdir)
+    path = workdir / "eval" / name / "results.json"
+    if not name and steps:
+        path = steps[max(steps)]
+    if not path.exists():
+        raise UserError(_what_is_there(workdir, name))
+    return _read(path)
+
+
+def _what_is_there(workdir, name) -> str:
+    names = sorted(path.parent.name for path in workdir.glob("eval/*/results.json"))
+    wanted = f"{workdir}/eval/{name or 'STEP'}/results.json"
+    if not names:
+        return (
+            f"no evaluation in {workdir} (expected {wanted}); "
+            f"run python -m babyvlm_jax.evaluate --workdir={workdir} first"
+        )
+    return (
+        f"there is no {wanted}; {workdir}/eval has {', '.join(names)}: choose one, as "
+        f"in --eval={names[-1]}"
+    )
 
 
 def _read(path: pathlib.Path) -> Results:
@@ -184,10 +215,15 @@ class Growth:
     scores: tuple[Score, ...]
 
 
-def read_growth(workdir: pathlib.Path) -> tuple[Growth, ...]:
-    """Scores over all evaluated steps of a run, for tasks with two steps or more."""
+def read_growth(workdir: pathlib.Path, suffix: str = "") -> tuple[Growth, ...]:
+    """Scores over all evaluated steps of a run, for tasks with two steps or more.
+
+    Args:
+        workdir: the run folder.
+        suffix: of the evaluations' names, behind the step.
+    """
     found: dict[str, dict[int, Task]] = {}
-    for step, path in sorted(_by_step(workdir).items()):
+    for step, path in sorted(_by_step(workdir, suffix).items()):
         for task in _read(path).tasks:
             found.setdefault(task.name, {})[step] = task
     return tuple(
@@ -211,22 +247,12 @@ def read_phases(workdir: pathlib.Path) -> tuple[Phase, ...]:
     )
 
 
-def _by_step(workdir) -> dict[int, pathlib.Path]:
-    return {
-        int(path.parent.name): path
-        for path in workdir.glob("eval/*/results.json")
-        if path.parent.name.isdigit()
+def _by_step(workdir, suffix="") -> dict[int, pathlib.Path]:
+    paths = {
+        path.parent.name.removesuffix(suffix): path
+        for path in workdir.glob(f"eval/*{suffix}/results.json")
     }
-
-
-def _newest_results(workdir):
-    found = _by_step(workdir)
-    if not found:
-        raise UserError(
-            f"no evaluation in {workdir} (expected {workdir}/eval/STEP/results.json); "
-            f"run python -m babyvlm_jax.evaluate --workdir={workdir} first"
-        )
-    return found[max(found)]
+    return {int(step): path for step, path in paths.items() if step.isdigit()}
 
 
 def _task(name: str, entry: Mapping[str, Any]) -> Task:

@@ -34,7 +34,7 @@ def write_page(
 
     Args:
         workdir: the run folder.
-        results: its newest evaluation.
+        results: an evaluation of it.
         shards: folder of the datasets that were evaluated, if they are of one source.
         out: the HTML file.
         published: draw published numbers beside ours.
@@ -55,7 +55,7 @@ def write_page(
         results,
         read_phases(workdir),
         items,
-        read_growth(workdir),
+        read_growth(workdir, results.suffix),
         read_published(task.plain_name for task in results.tasks)
         if published
         else None,

@@ -2,21 +2,28 @@
 
 python -m tests.benchmarks.devcv --checkpoint=runs/demo/instruct \\
     --shards=runs/demo/shards
-python -m tests.benchmarks.devcv --size=small --items=4 --dialogues=1
+python -m tests.benchmarks.devcv --size=small --items=8 --dialogues=4 \\
+    --batch-size=8 --max-new-tokens=4
 
 The loop is that of our lmms-eval model class with one item a batch, as the original
 runs: every item goes through transformers' processor and `generate`, and a
 dialogue is read anew each round. Both compute in f32. Without a checkpoint the weights
 are random and the items are noise in the released wording.
 
-Seconds are of processor time; ours are those of a second pass, so without compiling.
+Seconds are of processor time, over all threads; torch gets one. Ours are those of a
+second pass, so without compiling; the peer's first item is asked once before.
+
+Where answers differ, the item is named with both, and with the smallest gap between
+the two best logits of any token that the peer wrote: 1e-4 or less is a tie in f32.
 """
 
 import argparse
+import dataclasses
 import importlib.util
 import io
 import json
 import pathlib
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -30,10 +37,11 @@ from PIL import Image
 from babyvlm_jax import checkpoint, settings
 from babyvlm_jax.data import tokenizer as tokenizer_lib
 from babyvlm_jax.data.images import encode_jpeg
-from babyvlm_jax.data.schema import HUMAN, Record, RecordSource
+from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record, RecordSource
+from babyvlm_jax.evals.dialogue import questions
 from babyvlm_jax.evals.predictors import CheckpointPredictor
 from babyvlm_jax.evals.reader import Reader
-from babyvlm_jax.evals.tasks import TASKS
+from babyvlm_jax.evals.tasks import DEVCV, select_tasks
 from babyvlm_jax.interchange.exporting import ExportConfig, export
 from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.sharding import make_mesh
@@ -41,7 +49,7 @@ from configs.eval.devcv import BUCKETS
 from configs.models import MODELS, ROWS
 from tests.evals.samples import ITEMS, memory
 
-MAX_NEW_TOKENS = 16
+TASKS = {task.name: task for task in select_tasks([DEVCV])}
 ONE_DEVICE = {"data": 1, "fsdp": 1, "tensor": 1}
 
 
@@ -129,13 +137,13 @@ def stored_items(shards: str, num_items: int, num_dialogues: int) -> dict[str, l
     return found
 
 
-def load_ours(workdir: str, buckets: Sequence[int], batch_size: int):
-    """Our predictor on one device, computing in f32."""
+def load_reader(workdir: str, buckets: Sequence[int], batch_size: int) -> Reader:
+    """Our side of a checkpoint on one device, computing in f32."""
     mesh = make_mesh(ONE_DEVICE, jax.devices()[:1])
     model, params, info = checkpoint.load_model(workdir, mesh)
     data = info["config"]["data"]
     named = settings.find_beside(info["workdir"], data["tokenizer"])
-    reader = Reader(
+    return Reader(
         model=model,
         params=params,
         tokenizer=tokenizer_lib.Tokenizer.load(named),
@@ -146,11 +154,13 @@ def load_ours(workdir: str, buckets: Sequence[int], batch_size: int):
         buckets=tuple(buckets),
         mesh=mesh,
     )
-    return CheckpointPredictor(reader, MAX_NEW_TOKENS)
 
 
 def load_peer(workdir: str, folder: pathlib.Path):
-    """The model class for lmms-eval, of the same checkpoint, on the processor."""
+    """The model class for lmms-eval, of the same checkpoint, on one core."""
+    import torch
+
+    torch.set_num_threads(1)
     export(ExportConfig(workdir, str(folder), "lmms-eval"))
     spec = importlib.util.spec_from_file_location("lmms_model", folder / "model.py")
     module = importlib.util.module_from_spec(spec)
@@ -158,10 +168,10 @@ def load_peer(workdir: str, folder: pathlib.Path):
     return module.BabyVLM(str(folder / "hf"), batch_size=1, device="cpu")
 
 
-def ask_peer(peer, item: Record) -> list[str]:
+def ask_peer(peer, item: Record, max_new_tokens: int) -> list[str]:
     """The replies of the per-item loop to one item."""
     peer.task_dict = {"task": {"test": [_document(item)]}}
-    options, place = {"max_new_tokens": MAX_NEW_TOKENS}, (0, "task", "test")
+    options, place = {"max_new_tokens": max_new_tokens}, (0, "task", "test")
     if len(item.turns) > 2:
         request = SimpleNamespace(args=("", options, None, None, *place))
         return json.loads(peer.generate_until_multi_round([request])[0])
@@ -180,22 +190,74 @@ def _document(item):
     return {"image": images, "conversations": said}
 
 
-def measure(ours, peer, items: dict[str, list]) -> list[Timing]:
+def smallest_gap(peer, item: Record, said: Sequence[str], max_new_tokens: int) -> float:
+    """Gap between the two best logits of the peer's next answer, where it is smallest.
+
+    Args:
+        item: what is asked.
+        said: its replies to the rounds before.
+        max_new_tokens: where the answer is cut off.
+    """
+    asked = questions(item)[: len(said) + 1]
+    text = peer.prompt(list(zip(asked, [*said, None], strict=True)))
+    images = _document(item)["image"][: text.count(IMAGE_MARK)]
+    out = peer.model.generate(
+        **peer.encode([text], images),
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        output_logits=True,
+        return_dict_in_generate=True,
+    )
+    best = [logits[0].topk(2).values.tolist() for logits in out.logits]
+    return min(first - second for first, second in best)
+
+
+def measure(
+    reader: Reader, peer, items: dict[str, list], max_new_tokens: int
+) -> list[Timing]:
     """Asks both every item; ours twice, and the second pass counts."""
     timings = []
     for name, records in items.items():
         if not records:
             continue
-        ours.generate(records)
+        own = dataclasses.replace(
+            reader, batch_size=min(reader.batch_size, len(records))
+        )
+        CheckpointPredictor(own, max_new_tokens).generate(records)
+        ask_peer(peer, records[0], max_new_tokens)
         begin = time.process_time()
-        replies = CheckpointPredictor(ours.reader, MAX_NEW_TOKENS).generate(records)
+        ours = CheckpointPredictor(own, max_new_tokens).generate(records)
         middle = time.process_time()
-        theirs = [ask_peer(peer, record) for record in records]
+        theirs = [ask_peer(peer, record, max_new_tokens) for record in records]
         end = time.process_time()
-        same = sum(a == b for a, b in zip(replies, theirs, strict=True))
+        apart = differences(peer, records, ours, theirs, max_new_tokens)
+        same = len(records) - len(apart)
         timings.append(Timing(name, len(records), end - middle, middle - begin, same))
-        print(f"{name}: {same} of {len(records)} the same", flush=True)
+        print("\n".join([f"{name}: {same} of {len(records)} the same", *apart]))
+        sys.stdout.flush()
     return timings
+
+
+def differences(
+    peer,
+    records: Sequence[Record],
+    ours: Sequence[Sequence[str]],
+    theirs: Sequence[Sequence[str]],
+    max_new_tokens: int,
+) -> list[str]:
+    """A line on each item whose replies are not the same."""
+    lines = []
+    for record, here, there in zip(records, ours, theirs, strict=True):
+        if here == there:
+            continue
+        pairs = enumerate(zip(here, there, strict=True))
+        number = next(number for number, (a, b) in pairs if a != b)
+        gap = smallest_gap(peer, record, there[:number], max_new_tokens)
+        lines.append(
+            f"  {record.id}, round {number}: ours {here[number]!r}, PyTorch "
+            f"{there[number]!r}; smallest gap of its logits {gap:.2g}"
+        )
+    return lines
 
 
 def table(timings: Sequence[Timing]) -> list[str]:
@@ -228,6 +290,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--items", type=int, default=200, help="of each task but memory")
     add("--dialogues", type=int, default=200, help="items of memory")
     add("--batch-size", type=int, default=32)
+    add("--max-new-tokens", type=int, default=16, help="where answers are cut off")
     add("--tasks", default="", help="as count,memory; default: all")
     args = parser.parse_args(argv)
     mesh = make_mesh(ONE_DEVICE, jax.devices()[:1])
@@ -242,9 +305,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         wanted = args.tasks.split(",") if args.tasks else items
         items = {name: items[name] for name in wanted}
         buckets = BUCKETS["nursery" if args.size == "nursery" else "v2"]
-        ours = load_ours(workdir, buckets, args.batch_size)
+        reader = load_reader(workdir, buckets, args.batch_size)
         peer = load_peer(workdir, folder / "peer")
-        print("\n".join(table(measure(ours, peer, items))))
+        timings = measure(reader, peer, items, args.max_new_tokens)
+        print("\n".join(table(timings)))
 
 
 if __name__ == "__main__":

@@ -114,6 +114,14 @@ def test_v1_prompts():
     }
 
 
+def test_what_precedes_an_answer_is_not_closed():
+    found = {
+        template: made(ONE, template, answer=False, closed=False)[0]
+        for template in ("plain", "plain_wrapped")
+    }
+    assert found == {"plain": [SOS, 0, 0], "plain_wrapped": [SOS, EOS, 0, 0]}
+
+
 def test_the_wrapped_form_is_for_pairs():
     with pytest.raises(UserError, match=r"2 pictures and 4 turns; .* use 'plain'"):
         made(OPTIONS, "plain_wrapped", (b"1", b"2"))

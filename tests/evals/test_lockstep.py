@@ -38,13 +38,15 @@ DIALOGUES = [dialogue(number, rounds) for number, rounds in enumerate((3, 1, 4, 
 CHOICES = [[OFFERED] * num_rounds(record) for record in DIALOGUES]
 
 
-def make_predictor(form, batch_size=4, mesh=None, buckets=(32, LENGTH)):
+def make_predictor(
+    form, batch_size=4, mesh=None, buckets=(32, LENGTH), template="baby_v1"
+):
     bench, mesh = tiny.bench(form), mesh or tiny.mesh_of()
     reader = Reader(
         model=bench.model,
         params=jax.device_put(bench.params, NamedSharding(mesh, PartitionSpec())),
         tokenizer=Tokenizer.parse(make_tokenizer(), "test"),
-        template="baby_v1",
+        template=template,
         tokens_per_image=bench.model.config.tokens_per_image,
         image_size=8,
         batch_size=batch_size,
@@ -144,6 +146,22 @@ def test_scores_of_a_last_answer_take_the_records_own_history():
         scores = score_last(predictor.reader, asked, OFFERED)
     alone = [score_alone("nursery", predictor.reader, asked, t) for t in OFFERED]
     assert scores == pytest.approx(alone, abs=1e-4)
+
+
+def test_what_is_scored_stands_before_the_end_that_closes_a_prompt():
+    predictor = make_predictor("nursery", template="plain_wrapped")
+    reader, item = predictor.reader, DIALOGUES[1]
+    with jax.set_mesh(reader.mesh):
+        ((reply,),), ((values,),) = predictor.answer([item], [[OFFERED]])
+    assert reply == write_alone("nursery", reader, item)
+    alone = []
+    for text in OFFERED:
+        turns = (item.turns[0], ("assistant", text))
+        whole = reader.encode(Record("x", "x", item.images, turns), answer=True)
+        said = log_probs("nursery", whole)[np.arange(len(whole.tokens)), whole.targets]
+        alone.append(said[whole.loss_mask].sum())
+    assert values == pytest.approx(alone, abs=1e-4)
+    assert abs(values[0] - values[1]) > 0.01  # of "a" and "b" only the end is scored
 
 
 def test_a_template_that_rewrites_history_is_refused():

@@ -129,6 +129,12 @@ def test_score_round_keeps_what_was_said():
     assert score_round("number", "12", "twelve", STRICT).correct
 
 
+def test_options_that_are_numbers_are_read_as_numbers():
+    assert score_round("letter", "2", "The second, 2.", STRICT).correct
+    assert score_round("letter", "2", "two", OFFICIAL).correct
+    assert not score_round("letter", "2", "b", STRICT).correct
+
+
 def test_item_metrics_of_each_kind():
     letter = [score_round("letter", "A", "B", STRICT)]
     assert item_metrics(TASKS["localize"], letter) == {"accuracy": 0.0}

@@ -58,6 +58,30 @@ def test_a_task_that_was_named_must_be_somewhere(shards, tmp_path):
         keys({"": str(tmp_path)}, "all")
 
 
+def test_a_source_has_the_sets_that_were_imported_under_its_name(shards, tmp_path):
+    items = [record("count", TEXT, "2", name="theirs")]
+    for name in ("devcv_ego4d_count", "devcv_ego4d_memory", "devcv_leftright"):
+        write_dataset(tmp_path, name, {"test": items}, "tests")
+    sources = {"ego4d": str(tmp_path), "nih": shards}
+    tasks = select_tasks(["leftright", "count"])
+    found, missing = find_sets(sources, ["leftright", "count"], tasks, "test")
+    assert [(one.key, one.task.dataset) for one in found] == [
+        ("ego4d/count", "devcv_ego4d_count"),
+        ("nih/leftright", "devcv_leftright"),
+        ("nih/count", "devcv_count"),
+    ]
+    assert missing == ["ego4d/leftright"]  # what lies beside is another's
+    assert [r.id for r in read_items(found[0], 0, True)[0]] == ["theirs"]
+
+
+def test_imported_sets_must_be_named(tmp_path):
+    items = [record("count", TEXT, "2")]
+    for name in ("devcv_saycam_count", "devcv_ego4d_count"):
+        write_dataset(tmp_path, name, {"test": items}, "tests")
+    with pytest.raises(UserError, match=r"imported as ego4d, saycam; .*shards=ego4d="):
+        keys({"": str(tmp_path)}, "devcv")
+
+
 def count_set(shards, split="test"):
     return ItemSet("nih", shards, TASKS["count"], split)
 

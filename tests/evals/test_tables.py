@@ -81,6 +81,24 @@ def test_controls_and_protocols_have_columns_of_their_own():
     assert more[6:-2] == ("", "52.0", "20.0", "", "")
 
 
+def test_a_control_has_one_column_for_tasks_that_are_asked_in_different_ways():
+    rows = {
+        protocol: [
+            row("accuracy", 0.2, "no_image", protocol),
+            row("accuracy", 0.9, "no_image", "choice"),
+        ]
+        for protocol in ("generate", "match")
+    }
+    tasks = {
+        name: {**entry(name, 0.5, 0.43, 0.57, 0.1, rows=more), "protocol": name}
+        for name, more in rows.items()
+    }
+    header, *body, _ = tables.make_rows(content(tasks))
+    assert header.count("no image") == 1
+    place = header.index("no image")
+    assert [one[place] for one in body] == ["20.0", "20.0"]
+
+
 def test_text_says_what_is_missing_and_what_was_left_out():
     whole = content({"count": COUNT}, problems=["count, item 'x': no picture"])
     whole["overall"][""]["ours"]["missing"] = ["lwl", "subitize"]

@@ -63,6 +63,7 @@ def test_select_names_what_is_unknown(names):
     [
         ("memory", "Touch the new image. (A) <image>", ("A",)),
         ("leftright", "Same? (A) <image> (B) <image> (C) <image>", ("A", "B", "C")),
+        ("compare_real", "More cups? (1) <image> (2) <image>", ("1", "2")),
         (
             "vdr_binary",
             "respond ONLY with 'right' or 'left'.",

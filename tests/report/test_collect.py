@@ -56,6 +56,20 @@ def test_without_evaluation_says_to_run_it(tmp_path):
         read_results(tmp_path)
 
 
+def test_other_evaluations_are_named_and_can_be_chosen(tmp_path):
+    for name in ("9-choice", "10-choice", "theirs"):
+        fake_run.write_results(tmp_path / "eval" / name, ("count",), step=9)
+    with pytest.raises(UserError, match=r"has 10-choice, 9-choice, theirs.*--eval="):
+        read_results(tmp_path)
+    with pytest.raises(UserError, match=r"no .*eval/11/results\.json.*--eval=theirs"):
+        read_results(tmp_path, "11")
+    results = read_results(tmp_path, "10-choice")
+    assert results.path == tmp_path / "eval" / "10-choice" / "results.json"
+    (growth,) = read_growth(tmp_path, results.suffix)
+    assert growth.steps == (9, 10)
+    assert read_growth(tmp_path, read_results(tmp_path, "theirs").suffix) == ()
+
+
 @pytest.mark.parametrize("content", ["{", "{}", '{"tasks": {"count": {}}}', "[]"])
 def test_damaged_results_are_named(tmp_path, content):
     path = tmp_path / "eval" / "1" / "results.json"
