@@ -154,6 +154,18 @@ class LocalInfo(tfds.core.DatasetInfo):
         """Does nothing: our datasets are not there, and asking needs a network."""
 
 
+class _OrderedWriter(tfds.core.ExampleWriter):
+    """Writes fields in one order: TFDS stores a map, whose order differs by process."""
+
+    def write(self, path, examples):
+        parse = tf_example_pb2.Example.FromString
+        ordered = (
+            (key, parse(serialized).SerializeToString(deterministic=True))
+            for key, serialized in examples
+        )
+        return super().write(path, ordered)
+
+
 class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """TFDS builder over iterables of records; TFDS names it through `name`."""
 
@@ -176,6 +188,9 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             for split, records in self._record_splits.items()
         }
 
+    def _example_writer(self):
+        return _OrderedWriter(self.info.file_format)
+
     def _generate_examples(self):
         raise AssertionError("splits bring their own generators")
 
@@ -192,6 +207,8 @@ def write_dataset(
     description: str,
 ) -> epath.Path:
     """Writes one dataset, all of it or nothing; an existing one is left alone.
+
+    The same records and description give the same files, byte for byte.
 
     Args:
         shards: folder that holds the datasets.

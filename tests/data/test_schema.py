@@ -4,7 +4,13 @@ import os
 
 import pytest
 
-from babyvlm_jax.data.schema import Record, RecordSource, dataset_dir, write_dataset
+from babyvlm_jax.data.schema import (
+    Record,
+    RecordSource,
+    dataset_dir,
+    serialize,
+    write_dataset,
+)
 from babyvlm_jax.errors import UserError
 
 RECORD = Record(
@@ -90,6 +96,23 @@ def test_a_changed_record_is_found_when_read(tmp_path):
     source = RecordSource(tmp_path, "demo", "train")
     with pytest.raises(UserError, match="damaged at record 4 of 9"):
         list(source)
+
+
+def test_the_same_records_give_the_same_files(tmp_path):
+    records = [RECORD, *map(plain, range(5))]
+    folders = [
+        write_dataset(tmp_path / folder, "demo", {"train": records}, "d")
+        for folder in "ab"
+    ]
+    first, second = (
+        {path.name: path.read_bytes() for path in folder.iterdir()}
+        for folder in folders
+    )
+    assert first == second and len(first) == 3
+    # TFDS's own order of fields is the same within a process, another in the next one
+    source = RecordSource(tmp_path / "a", "demo", "train")
+    stored = source._source.__getitems__(list(range(len(source))))
+    assert stored == [serialize(record) for record in source]
 
 
 def test_fingerprint_follows_the_dataset(tmp_path):
