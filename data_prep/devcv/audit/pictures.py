@@ -84,7 +84,7 @@ def query(task: str, splits: Splits) -> Finding:
         seen = item.digests[list(one.queries) or slice(0, one.options[0])]
         is_same = any(item.digests[one.options[i]] in seen for i in telling)
         same += is_same
-        near += not is_same and given[telling].min() < NEAR
+        near += not is_same and bool(given[telling].min() < NEAR)
     if not total:
         return Finding("query", NONE, "nothing is shown before the options")
     what = "an old picture comes again" if task in MEMORY else "the query is the answer"

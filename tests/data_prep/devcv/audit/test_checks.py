@@ -1,6 +1,7 @@
 """Every fault that is planted is found, and a clean set has none."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ def _verdicts(task, **records):
     """Check -> (verdict, what it says)."""
     facts = splits(task, **records)
     found = [check(task, facts) for check in CHECKS]
+    json.dumps([finding.values for finding in found])  # as the report needs them
     return {finding.check: (finding.verdict, finding.says) for finding in found}
 
 
