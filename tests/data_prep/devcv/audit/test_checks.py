@@ -99,6 +99,22 @@ def _bright(k):
     return dataclasses.replace(planted.picture_vocabulary(k), images=tuple(images))
 
 
+def _busy(k):
+    """The right one of two frames is the busier one."""
+    images = fresh(k, 2)
+    plain = np.zeros_like(blocks(0)) + blocks(10_000 + 10 * k).mean((0, 1))
+    images[1 - k % 2] = encode(plain.astype(np.uint8))
+    return dataclasses.replace(planted.compare_real(k), images=tuple(images))
+
+
+def _in_brackets(k):
+    """The official scorer reads letters without anything round them."""
+    (asked, (told, answer)) = planted.lwl(k).turns
+    return dataclasses.replace(
+        planted.lwl(k), turns=(asked, (told, f"The answer is ({answer})"))
+    )
+
+
 def _not_lower(k):
     item = planted.vdr_binary(k)
     (_, prompt), (_, answer) = item.turns
@@ -153,6 +169,8 @@ PLANTED = {
     "number in words": ("count", _in_words, answers.form),
     "same file again": ("memory", _same_file_again, pictures.query),
     "words tell": ("localize", _told_by_noun, blind.text_only),
+    "letter that never matches": ("lwl", _in_brackets, answers.form),
+    "busier frame": ("compare_real", _busy, blind.image_only),
     "pictures tell": ("picture_vocabulary", _bright, blind.image_only),
 }
 
