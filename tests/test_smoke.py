@@ -68,7 +68,7 @@ def test_a_whole_recipe(arg, world, tmp_path, monkeypatch):
     module = importlib.import_module(f"configs.{version}.recipe")
     config = module.get_config(f"smoke,data={world},{size}")
 
-    def here(name, phase, workdir):
+    def here(name, phase, workdir, child):
         train.main(ml_collections.ConfigDict(phase), str(workdir / name))
         return 0
 
