@@ -1,6 +1,7 @@
 """Collectives of a compiled program: how many, of what size, over which network."""
 
 import collections
+import itertools
 import math
 import re
 from collections.abc import Iterable
@@ -106,7 +107,8 @@ def read_groups(attributes: str) -> np.ndarray:
     """Which chips take part together: i64[groups, chips].
 
     `[2,3]<=[6]` is {0,1,2},{3,4,5}; `[2,3]<=[3,2]T(1,0)` is {0,2,4},{1,3,5}, and so is
-    `mesh['a'=3,'b'=2] {'a'}`. The pairs of a permutation are groups of two.
+    `mesh['a'=3,'b'=2] {'a'}`; `mesh['a'=4] {'a':(2)2}` reads its axis as 2 x 2 and
+    takes the latter: {0,1},{2,3}. The pairs of a permutation are groups of two.
 
     Raises:
         ValueError: a notation that is not known here.
@@ -139,14 +141,39 @@ def _named_groups(mesh: str, ids: str | None, order: str | None, axes: str):
         chips = chips.reshape([int(n) for n in ids.split(",")])
     if order:
         chips = chips.transpose([int(n) for n in order.split(",")])
-    grid = chips.reshape([*sizes.values()])
-    names = [axis.strip(" '") for axis in axes.split(",")]
-    if not set(names) <= set(sizes):
-        raise ValueError(f"unknown notation of groups: {mesh} {axes}")
-    together = [[*sizes].index(name) for name in names]
-    apart = [place for place in range(grid.ndim) if place not in together]
-    ways = math.prod(sizes[name] for name in names)
+    used = [_span(axis, sizes) for axis in axes.split(",")]
+    # each axis is cut where a part of it that is used begins or ends
+    dims = {}  # (axis, product of what lies before in it) -> size
+    for name, size in sizes.items():
+        edges = {
+            1,
+            size,
+            *(cut for axis, *both in used for cut in both if axis == name),
+        }
+        for low, high in itertools.pairwise(sorted(edges)):
+            dims[name, low] = high // low
+    places = {key: place for place, key in enumerate(dims)}
+    together = [
+        place
+        for axis, low, high in used
+        for (name, before), place in places.items()
+        if name == axis and low <= before < high
+    ]
+    apart = [place for place in range(len(dims)) if place not in together]
+    ways = math.prod(high // low for _, low, high in used)
+    grid = chips.reshape([*dims.values()])
     return grid.transpose(apart + together).reshape(-1, ways)
+
+
+def _span(axis: str, sizes: dict[str, int]) -> tuple[str, int, int]:
+    """`'a'` is all of an axis; `'a':(2)4` the 4 behind its first 2: (a, 2, 8)."""
+    name, _, part = axis.strip().partition(":")
+    name = name.strip("'")
+    given = re.fullmatch(r"\((\d+)\)(\d+)", part or f"(1){sizes.get(name, 0)}")
+    if name not in sizes or not given:
+        raise ValueError(f"unknown notation of groups: {axis} of {sizes}")
+    before, size = map(int, given.groups())
+    return name, before, before * size
 
 
 class Total(NamedTuple):

@@ -49,6 +49,12 @@ def test_what_leaves_the_slice_is_told_apart():
             "replica_groups=mesh['a'=2,'b'=2], device_ids=([2,2]T(1,0)) {'b'}",
             [[0, 2], [1, 3]],
         ),
+        ("replica_groups=mesh['a'=4] {'a':(2)2}", [[0, 1], [2, 3]]),
+        ("replica_groups=mesh['a'=4,'b'=1] {'a':(1)2,'b'}", [[0, 2], [1, 3]]),
+        (
+            "replica_groups=mesh['a'=4,'b'=2] {'b','a':(2)2}",
+            [[0, 2, 1, 3], [4, 6, 5, 7]],
+        ),
     ],
 )
 def test_groups_in_each_notation(text, groups):
