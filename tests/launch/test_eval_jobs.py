@@ -5,7 +5,6 @@ import json
 import shlex
 import shutil
 import signal
-import sys
 
 import jax
 import pytest
@@ -80,6 +79,7 @@ def trained(data, tmp_path, monkeypatch):
         return MODEL, {"shift": jax.numpy.int32(step)}, info
 
     monkeypatch.setattr(evaluate.checkpoint, "load_model", load_model)
+    monkeypatch.setattr(evaluate.preflight, "check_checkpoint", lambda *args: None)
     monkeypatch.setattr(evaluate.Tokenizer, "load", lambda path: WordTokenizer())
     return root
 
@@ -94,14 +94,10 @@ class Here:
     def run(self, command):
         self.commands.append(command)
         at = command.index("babyvlm_jax.evaluate")
-        words, kept = command[at:], sys.argv
-        sys.argv = words
-        try:
-            config = parse(words, make_flags(), ["config", "workdir"])
-            workdir = next(w for w in words if w.startswith("--workdir="))
-            evaluate.main(config, workdir.partition("=")[2])
-        finally:
-            sys.argv = kept
+        words = command[at:]
+        config = parse(words, make_flags(), ["config", "workdir"])
+        workdir = next(w for w in words if w.startswith("--workdir="))
+        evaluate.main(config, workdir.partition("=")[2])
         return 0
 
 
