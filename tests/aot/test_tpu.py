@@ -70,3 +70,17 @@ def test_no_gather_is_larger_than_a_layer(phase):
     layer = 2 * cfg.width * heads + 3 * cfg.width * cfg.mlp_dim
     size, source = result.largest_gather
     assert size <= 2 * layer, source  # bf16
+
+
+@pytest.mark.parametrize("topology", ["v4:2x2x4", "v5e:4x4", "v5p:2x2x2", "v6e:4x4"])
+def test_a_chip_is_one_device(topology):
+    pytest.importorskip("libtpu")
+    code = (
+        "from babyvlm_jax.aot import chips, compiling\n"
+        f"where = chips.parse_slice({topology!r})\n"
+        "assert len(compiling.devices(where)) == where.num_chips"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
