@@ -29,9 +29,8 @@ from babyvlm_jax.errors import UserError
 from data_prep.devcv import card, ingest, sizes
 from data_prep.devcv.bank import MIN_SIDE, Bank
 from data_prep.devcv.items import Style
-from data_prep.raw import read_json
-from data_prep.stages.identity import difference
-from data_prep.stages.store import make_folder, write_json, write_whole
+from data_prep.stages.item_summary import open_summary
+from data_prep.stages.store import write_json, write_whole
 from data_prep.stages.workers import workers
 
 SUMMARY = "devcv_summary.json"
@@ -93,7 +92,8 @@ def build(
     """
     out = Path(out)
     started = time.monotonic()
-    summary = _open_summary(out, plan)
+    fresh = {"settings": plan.settings(), "tasks": {}, "num_skipped": 0, "skipped": []}
+    summary = open_summary(out / SUMMARY, "DevCV", "devcv_*", fresh)
     todo = [task for task in tasks if task not in summary["tasks"]]
     if not todo:
         print(f"{out}: all {len(tasks)} DevCV datasets are there, nothing to do")
@@ -127,29 +127,6 @@ def build(
     summary["seconds"] = round(time.monotonic() - started, 1)
     write_json(out / SUMMARY, summary)
     write_whole(out / CARD, card.card(summary).encode())
-    return summary
-
-
-def _open_summary(out: Path, plan: Plan) -> dict:
-    """The summary that `out` holds, or a fresh one, written before any dataset is."""
-    path, settings = out / SUMMARY, plan.settings()
-    if path.exists():
-        summary = read_json(path)
-        if differs := difference(summary["settings"], settings):
-            raise UserError(
-                f"{out} holds DevCV items of other settings: {differs}; choose another "
-                f"--out, or delete {out}/devcv_*"
-            )
-        return summary
-    strangers = sorted(out.glob("devcv_*/*"))
-    if strangers:
-        raise UserError(
-            f"{strangers[0].parent} is there but {path} is not, so nobody knows its "
-            f"settings; choose another --out, or delete {out}/devcv_*"
-        )
-    make_folder(out, f"--out={out}")
-    summary = {"settings": settings, "tasks": {}, "num_skipped": 0, "skipped": []}
-    write_json(path, summary)
     return summary
 
 

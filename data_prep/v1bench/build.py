@@ -19,9 +19,8 @@ from babyvlm_jax.data.schema import Record, RecordSource, dataset_dir, write_dat
 from babyvlm_jax.errors import UserError
 from data_prep.devcv import ingest
 from data_prep.devcv.bank import Bank
-from data_prep.raw import read_json
-from data_prep.stages.identity import difference
-from data_prep.stages.store import make_folder, write_json, write_whole
+from data_prep.stages.item_summary import open_summary
+from data_prep.stages.store import write_json, write_whole
 from data_prep.stages.workers import workers
 from data_prep.v1bench import generate, records
 
@@ -104,7 +103,9 @@ def build(
             items of.
     """
     started = time.monotonic()
-    summary = _open_summary(out, plan)
+    fresh = {"settings": plan.settings(), "synthetic": plan.synthetic, "tasks": {}}
+    fresh |= {"num_skipped": 0, "skipped": []}
+    summary = open_summary(out / SUMMARY, "V1", "v1_*", fresh)
     todo = [task for task in tasks if task not in summary["tasks"]]
     if not todo:
         print(f"{out}: all {len(tasks)} V1 datasets are there, nothing to do")
@@ -125,29 +126,6 @@ def build(
     summary["seconds"] = round(time.monotonic() - started, 1)
     write_json(out / SUMMARY, summary)
     write_whole(out / CARD, card(summary).encode())
-    return summary
-
-
-def _open_summary(out: Path, plan: Plan) -> dict[str, Any]:
-    path, settings = out / SUMMARY, plan.settings()
-    if path.exists():
-        summary = read_json(path)
-        if differs := difference(summary["settings"], settings):
-            raise UserError(
-                f"{out} holds V1 items of other settings: {differs}; choose another "
-                f"--out, or delete {out}/v1_*"
-            )
-        return summary
-    strangers = sorted(out.glob("v1_*/*"))
-    if strangers:
-        raise UserError(
-            f"{strangers[0].parent} is there but {path} is not, so it was imported or "
-            f"nobody knows its settings; choose another --out, or delete {out}/v1_*"
-        )
-    make_folder(out, f"--out={out}")
-    summary = {"settings": settings, "synthetic": plan.synthetic, "tasks": {}}
-    summary |= {"num_skipped": 0, "skipped": []}
-    write_json(path, summary)
     return summary
 
 
