@@ -61,7 +61,7 @@ def card(summary: Mapping[str, Any]) -> str:
         f"{style['image_side'] or 'as the frames'}.",
         f"Published constructions kept: {', '.join(as_published) or 'none'}; the others"
         " are corrected, so that object size, odd-one-out, equal pixels, amount of",
-        "ink, occupied quadrants or colour alone do not tell the answer.",
+        "ink, clutter, occupied quadrants or colour alone do not tell the answer.",
         *_words(style.get("vocabulary")),
         *_mirrored(style),
         "Items of val and test show recordings and object instances that no item of"

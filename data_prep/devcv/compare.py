@@ -1,6 +1,7 @@
 """Who Has More in real frames: which of two shows more of the named things?"""
 
 import collections
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,56 +13,134 @@ from data_prep.devcv.items import Item, Style
 COUNTED = 0.5  # visible at least this much: counted
 TRIES = 200
 
+Asked = tuple[tuple[Frame, Frame], str]  # two frames, in order, and the noun
+
 
 def compare_real(
     bank: Bank, rng: np.random.Generator, number: int, style: Style
 ) -> Iterator[Item]:
     """Two frames of the split with different numbers of a category, one at least each.
 
-    Where the frames allow it, in half of the items the fewer things cover the larger
-    area, and independently in half the frame with fewer of them holds more things in
-    all: neither ink nor clutter tells.
+    Items come as twins: the same two pictures in the same order, asked for two nouns,
+    one of which is more in the first picture and the other in the second. So nothing
+    that can be seen without the noun tells the answer. Where the frames allow no more
+    twins, single questions take their place (see `pair`). Where the frames allow it,
+    in half of the items the fewer things cover the larger area, so that their ink does
+    not tell it either.
     """
-    pool = frames_by_count(bank)
-    nouns = [noun for noun, by_count in pool.items() if len(by_count) > 1]
-    if not nouns:
-        return
-    wanted = zip(
-        items.deck(rng, nouns, number),
-        items.deck(rng, range(2), number),
-        items.deck(rng, range(4), number),
-        strict=True,
-    )
-    for noun, answer, kind in wanted:
-        fewer, more = pair(rng, pool[noun], noun, bool(kind % 2), bool(kind // 2))
-        options = items.placed(rng, more, [fewer], answer)
+    asked = list(itertools.islice(twins(rng, bank, number), number))
+    asked += singles(rng, bank, number - len(asked))
+    for frames, noun in asked:
         images = [
             pictures.encode(pictures.shrink(frame.pixels(), style.image_side))
-            for frame in options
+            for frame in frames
         ]
         if images[0] == images[1]:
             continue
-        things = [
-            View(frame, thing) for frame in options for thing in _counted(frame, noun)
-        ]
+        numbers = [len(_counted(frame, noun)) for frame in frames]
         yield items.one_round(
             prompts.compare_real(noun),
-            prompts.LETTERS[answer],
+            prompts.LETTERS[int(np.argmax(numbers))],
             images,
-            things,
-            numbers=[len(_counted(frame, noun)) for frame in options],
+            [View(frame, thing) for frame in frames for thing in _counted(frame, noun)],
+            numbers=numbers,
             noun=noun,
         )
+
+
+def twins(rng: np.random.Generator, bank: Bank, number: int) -> Iterator[Asked]:
+    """About `number` questions, two and two about the same frames, none twice.
+
+    cups and hats of two frames: (2, 1) and (1, 3) -> more cups? the first; more hats?
+    the second.
+
+    Args:
+        rng: the dice.
+        bank: the frames.
+        number: of questions; fewer where there are no more.
+    """
+    crossed = _crossed(bank)
+    nouns = sorted({noun for couple in crossed for noun in couple})
+    couples = {noun: [c for c in crossed if noun in c] for noun in nouns}
+    seen: set = set()
+    for noun, kind in zip(
+        items.deck(rng, nouns, -(-number // 2)),
+        items.deck(rng, range(4), -(-number // 2)),
+        strict=False,  # without nouns there is none
+    ):
+        inky = [kind % 2 == 1, kind // 2 == 1]
+        for attempt in range(TRIES):
+            couple = pick(rng, couples[noun])
+            frames = [pick(rng, side) for side in pick(rng, crossed[couple])]
+            key = (couple, *((frame.recording, frame.index) for frame in frames))
+            is_wanted = attempt >= TRIES // 2 or _are_inky(frames, couple) == inky
+            if key not in seen and is_wanted:
+                seen.add(key)
+                shown = tuple(frames if rng.integers(2) else frames[::-1])
+                yield from ((shown, one) for one in couple)
+                break
+
+
+def _are_inky(frames, couple) -> list[bool]:
+    """Of each noun, whether the frame with fewer has more ink.
+
+    The first frame shows more of the first noun, the second more of the second.
+    """
+    return [
+        _ink(frames[1 - i], noun) > _ink(frames[i], noun)
+        for i, noun in enumerate(couple)
+    ]
+
+
+def _crossed(bank) -> dict[tuple[str, str], list[tuple[list[Frame], list[Frame]]]]:
+    """Two nouns -> (frames, frames): of the first noun the former show more, of the
+    second the latter. Frames of one list show equally many of both."""
+    both = collections.defaultdict(lambda: collections.defaultdict(list))
+    for frame in bank.frames:
+        for one, other in itertools.combinations(sorted(countable(frame).items()), 2):
+            both[one[0], other[0]][one[1], other[1]].append(frame)
+    found = {}
+    for couple, by_numbers in both.items():
+        ways = [
+            (by_numbers[a], by_numbers[b])
+            for a, b in itertools.permutations(sorted(by_numbers), 2)
+            if a[0] > b[0] and a[1] < b[1]
+        ]
+        if ways:
+            found[couple] = ways
+    return dict(sorted(found.items()))
+
+
+def singles(rng: np.random.Generator, bank: Bank, number: int) -> Iterator[Asked]:
+    """`number` questions about two frames each, or none where no noun allows one."""
+    pool = frames_by_count(bank)
+    nouns = [noun for noun, by_count in pool.items() if len(by_count) > 1]
+    for noun, answer, kind in zip(
+        items.deck(rng, nouns, number),
+        items.deck(rng, range(2), number),
+        items.deck(rng, range(4), number),
+        strict=False,  # without nouns there is none
+    ):
+        fewer, more = pair(rng, pool[noun], noun, bool(kind % 2), bool(kind // 2))
+        yield tuple(items.placed(rng, more, [fewer], answer)), noun
+
+
+def countable(frame: Frame) -> dict[str, int]:
+    """Noun -> how many the frame shows; without nouns of which one is half hidden."""
+    numbers = collections.Counter(thing.category for thing in frame.things)
+    return {
+        noun: number
+        for noun, number in numbers.items()
+        if len(_counted(frame, noun)) == number
+    }
 
 
 def frames_by_count(bank: Bank) -> dict[str, dict[int, list[Frame]]]:
     """Noun -> number -> frames that show it so often, none of them half hidden."""
     pool = collections.defaultdict(lambda: collections.defaultdict(list))
     for frame in bank.frames:
-        for noun in sorted({thing.category for thing in frame.things}):
-            of_noun = [thing for thing in frame.things if thing.category == noun]
-            if len(_counted(frame, noun)) == len(of_noun):
-                pool[noun][len(of_noun)].append(frame)
+        for noun, number in countable(frame).items():
+            pool[noun][number].append(frame)
     return {noun: dict(sorted(by.items())) for noun, by in sorted(pool.items())}
 
 
@@ -83,24 +162,27 @@ def pair(
         by_count: number of the noun -> frames, two numbers at least.
         noun: the category that is counted.
         is_inky: in the frame with fewer of them they cover more.
-        is_cluttered: the frame with fewer of them holds as many things in all, or more.
+        is_cluttered: the frame with fewer of them holds more things in all; otherwise
+            fewer. As many in both only where nothing else is found: the fuller frame
+            would be the better guess.
 
     Returns:
         (frame with fewer, frame with more).
     """
-    counts = tuple(by_count)
-    fallback = None
+    counts, best, best_rank = tuple(by_count), None, (-2, False)
     for _ in range(TRIES):
-        first, second = int(rng.integers(len(counts))), int(rng.integers(len(counts)))
-        if first == second:
-            continue
-        low, high = sorted((counts[first], counts[second]))
-        fewer, more = pick(rng, by_count[low]), pick(rng, by_count[high])
-        if (len(fewer.things) >= len(more.things)) == is_cluttered:
-            fallback = fewer, more
-            if (_ink(fewer, noun) > _ink(more, noun)) == is_inky:
-                break
-    return fallback or (pick(rng, by_count[counts[0]]), pick(rng, by_count[counts[-1]]))
+        low, high = sorted(rng.permutation(len(counts))[:2])
+        fewer, more = (pick(rng, by_count[counts[at]]) for at in (low, high))
+        crowd = int(np.sign(len(fewer.things) - len(more.things)))
+        rank = (
+            crowd if is_cluttered else -crowd,
+            (_ink(fewer, noun) > _ink(more, noun)) == is_inky,
+        )
+        if rank > best_rank:
+            best, best_rank = (fewer, more), rank
+        if rank == (1, True):
+            break
+    return best
 
 
 def _ink(frame, noun) -> float:
