@@ -64,6 +64,7 @@ def card(summary: Mapping[str, Any]) -> str:
         "ink, clutter, occupied quadrants or colour alone do not tell the answer.",
         *_words(style.get("vocabulary")),
         *_mirrored(style),
+        *_known(summary["tasks"]),
         "Items of val and test show recordings and object instances that no item of"
         " train shows.",
         "",
@@ -104,6 +105,21 @@ def _mirrored(style) -> list[str]:
     return [
         "Half of the train clips of Visual Delayed Response are mirror images: a scene"
         " known by heart does not tell the side."
+    ]
+
+
+def _known(tasks) -> list[str]:
+    """What the audit notes of tasks that are defined so (docs/devcv.md)."""
+    found = {
+        "leftright": "in Left/Right the right option is the query",
+        "memory": "in Delayed Memory what is not new was shown before",
+    }
+    told = [found[task] for task in found if task in tasks]
+    if not told:
+        return []
+    return [
+        "Known, as the tasks are so defined, and enough for a matcher of pixels: "
+        f"{'; '.join(told)}."
     ]
 
 

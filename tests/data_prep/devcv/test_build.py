@@ -96,6 +96,7 @@ def test_summary_and_card(shards, plan):
     assert (
         "synthetic" in card
         and "| Delayed Memory (`devcv_memory`) | 2 | 1 | 2 |" in card
+        and "in Left/Right the right option is the query; in Delayed Memory" in card
     )
     assert not (shards / build.SCRATCH).exists()
 
