@@ -20,9 +20,11 @@ def leftright(
 ) -> Iterator[Item]:
     """Which of three is the same as the query, the others being flips of it?
 
-    The query itself is flipped at random, and the two wrong options are different
-    flips (one always the mirror image), so that neither uprightness nor being the odd
-    one out tells. `original_leftright`: an unflipped query, two identical mirrors.
+    The query and the two wrong options are any three of the four flips, so that neither
+    uprightness nor being the odd one out tells: whichever three are shown, each is the
+    query equally often. The mirror image is among them in two items of three; were it
+    always, the one that alone stands upright, or alone does not, would never be right.
+    `original_leftright`: an unflipped query, two identical mirrors.
 
     Source: BabyVLM-V2, Left/Right.
     """
@@ -74,15 +76,9 @@ def flip_names(rng: np.random.Generator, original: bool) -> tuple[str, str, str]
     """Flips of the picture that are (the query, first wrong, second wrong) option."""
     if original:
         return "identity", "horizontal", "horizontal"
-    query = pick(rng, tuple(pictures.FLIPS))
-    mirror = {
-        "identity": "horizontal",
-        "horizontal": "identity",
-        "vertical": "both",
-        "both": "vertical",
-    }[query]
-    other = pick(rng, [name for name in pictures.FLIPS if name not in (query, mirror)])
-    return query, mirror, other
+    names = tuple(pictures.FLIPS)
+    query, first, second = (names[i] for i in rng.permutation(len(names))[:3])
+    return query, first, second
 
 
 def _lopsided_view(bank, rng, category) -> View | None:

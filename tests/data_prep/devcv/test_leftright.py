@@ -44,12 +44,13 @@ def test_original_has_two_identical_mirrors(bank, rng, style):
         assert options.count(query) == 1 and len(set(options)) == 2
 
 
-def test_flip_names_have_the_mirror_and_another(rng):
-    mirror = {("identity", "horizontal"), ("vertical", "both")}
-    mirror |= {(b, a) for a, b in mirror}
-    drawn = [flip_names(rng, original=False) for _ in range(60)]
-    assert all(names[:2] in mirror and len(set(names)) == 3 for names in drawn)
-    assert len(set(drawn)) == 8  # four queries, two others each
+def test_whichever_flips_are_shown_each_is_the_query(rng):
+    drawn = [flip_names(rng, original=False) for _ in range(1200)]
+    shown = collections.Counter(frozenset(names) for names in drawn)
+    queries = collections.Counter((frozenset(names), names[0]) for names in drawn)
+    assert len(shown) == 4 and len(queries) == 12
+    # 100 of each are expected, give or take 10
+    assert min(queries.values()) > 60 and all(len(flips) == 3 for flips in shown)
     assert flip_names(rng, original=True) == ("identity", "horizontal", "horizontal")
 
 
