@@ -72,10 +72,11 @@ def twins(rng: np.random.Generator, bank: Bank, number: int) -> Iterator[Asked]:
         for attempt in range(TRIES):
             couple = pick(rng, couples[noun])
             frames = [pick(rng, side) for side in pick(rng, crossed[couple])]
-            key = (couple, *((frame.recording, frame.index) for frame in frames))
+            names = frozenset((frame.recording, frame.index) for frame in frames)
+            questions = {(names, one) for one in couple}
             is_wanted = attempt >= TRIES // 2 or _are_inky(frames, couple) == inky
-            if key not in seen and is_wanted:
-                seen.add(key)
+            if is_wanted and seen.isdisjoint(questions):
+                seen |= questions
                 shown = tuple(frames if rng.integers(2) else frames[::-1])
                 yield from ((shown, one) for one in couple)
                 break

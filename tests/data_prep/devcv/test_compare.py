@@ -110,6 +110,18 @@ def test_twins_are_not_asked_again_and_singles_take_their_place(tmp_path, rng, s
     assert list(compare_real(bank, rng, 10, style)) == []
 
 
+def test_a_question_has_one_twin(tmp_path, rng):
+    """More cups here, more hats and more keys there: cups are asked for once."""
+    boxes = [(x, y, 9, 9) for y in (2, 20, 40) for x in (2, 20)]
+    nouns = ("cup", "cup", "hat", "hat", "key", "key")
+    things = [
+        thing(n, b, str(k)) for k, (n, b) in enumerate(zip(nouns, boxes, strict=True))
+    ]
+    entries = [("one", 0, [*things[:3], things[4]]), ("other", 0, things[1:])]
+    asked = list(twins(rng, Bank(make_frames(tmp_path, entries)), 8))
+    assert len(asked) == 2 and sum(noun == "cup" for _, noun in asked) == 1
+
+
 def test_ink_and_number_of_twins_are_independent(tmp_path, rng):
     """Frames where the fewer things have more ink are rare; they come as often."""
     cups = [thing("cup", (2, 2, 9, 9), "c0"), thing("cup", (12, 2, 9, 9), "c1")]
