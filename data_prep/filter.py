@@ -28,7 +28,6 @@ from babyvlm_jax.data.shards import splits_of
 from babyvlm_jax.errors import UserError, run_main
 from data_prep.importing.flags import (
     add_embedding_flags,
-    check_embedding_flags,
     check_name,
     check_out,
     command_parser,
@@ -178,7 +177,6 @@ def run(args: argparse.Namespace) -> None:
         UserError: a bad flag or input.
     """
     check_name(args.new_name, "--as")
-    check_embedding_flags(args)
     if not -1 <= args.threshold < 1:  # NaN fails too
         raise UserError(f"--threshold={args.threshold}; cosines are -1 to 1")
     known = splits_of(args.shards, args.name)

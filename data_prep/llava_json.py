@@ -31,7 +31,6 @@ from data_prep.importing.flags import (
     add_common_flags,
     check_name,
     check_out,
-    check_workers,
     command_parser,
 )
 from data_prep.importing.llava import Llava, is_source
@@ -124,7 +123,7 @@ def plan(args: argparse.Namespace) -> list[Import]:
             split=check_name(args.split, "--split"),
             description=f"{name}, imported by data_prep.llava_json",
             strict=args.strict,
-            num_processes=check_workers(args.workers),
+            num_processes=args.workers,
         )
         for name, inputs in groups.items()
     ]

@@ -29,7 +29,6 @@ from data_prep.importing.flags import (
     add_common_flags,
     check_name,
     check_out,
-    check_workers,
     command_parser,
 )
 from data_prep.importing.tell import tell_summary
@@ -80,7 +79,7 @@ def plan(args: argparse.Namespace) -> Import:
         split=check_name(args.split, "--split"),
         description="utterances, imported by data_prep.text_corpus",
         strict=args.strict,
-        num_processes=check_workers(args.workers),
+        num_processes=args.workers,
     )
 
 

@@ -6,7 +6,7 @@ import os
 from babyvlm_jax.errors import UserError
 from data_prep import raw
 from data_prep.devcv import imports, names, sizes
-from data_prep.importing.flags import add_command, check_out, check_workers
+from data_prep.importing.flags import add_command, check_out, positive
 from data_prep.importing.tell import tell_summary
 
 EXAMPLES = """examples:
@@ -65,7 +65,7 @@ def add_parser(commands) -> None:
     one.add_argument(
         "--strict", action="store_true", help="end at the first item that is not usable"
     )
-    one.add_argument("--workers", type=int, default=os.cpu_count(), metavar="N")
+    one.add_argument("--workers", type=positive, default=os.cpu_count(), metavar="N")
     one.add_argument("--debug", action="store_true", help="traceback of a user error")
 
 
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> None:
         source=names.check_source(args.source),
         strict=args.strict,
         keep_unanswerable=args.keep_unanswerable,
-        num_processes=check_workers(args.workers),
+        num_processes=args.workers,
     )
     if args.strict and problems:
         raise UserError(f"--strict: {problems[0]}")

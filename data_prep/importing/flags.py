@@ -82,7 +82,7 @@ def add_common_flags(top: argparse.ArgumentParser) -> None:
     )
     top.add_argument(
         "--workers",
-        type=int,
+        type=positive,
         default=os.cpu_count(),
         metavar="N",
         help="processes (default: one a core)",
@@ -117,30 +117,18 @@ def positive(text: str) -> int:
     return value
 
 
-def check_workers(number: int) -> int:
-    """Raises UserError unless `number` is positive."""
-    if number < 1:
-        raise UserError(f"--workers={number}; give 1 or more")
-    return number
-
-
 def add_embedding_flags(top: argparse.ArgumentParser) -> None:
     """How pictures and texts are brought to an embedder."""
     top.add_argument(
         "--image-size",
-        type=int,
+        type=positive,
         default=224,
         metavar="PIXELS",
         help="side of the squares that the embedder sees (default 224)",
     )
     top.add_argument(
-        "--batch-size", type=int, default=256, help="of the embedder (default 256)"
+        "--batch-size",
+        type=positive,
+        default=256,
+        help="of the embedder (default 256)",
     )
-
-
-def check_embedding_flags(args: argparse.Namespace) -> None:
-    """Raises UserError unless the sizes are positive."""
-    for flag in ("image_size", "batch_size"):
-        if vars(args)[flag] < 1:
-            name = flag.replace("_", "-")
-            raise UserError(f"--{name}={vars(args)[flag]}; give 1 or more")

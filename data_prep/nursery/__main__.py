@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from babyvlm_jax.errors import UserError, run_main
+from data_prep.importing.flags import positive
 from data_prep.nursery import settings as settings_lib
 
 _EXAMPLES = """examples:
@@ -43,7 +44,10 @@ def _parse() -> argparse.Namespace:
         "--sprites", help="folder of PNG pictures with transparency to use as things"
     )
     parser.add_argument(
-        "--workers", type=int, default=2, help="processes; does not change the corpus"
+        "--workers",
+        type=positive,
+        default=2,
+        help="processes; does not change the corpus",
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser.parse_args()
@@ -52,8 +56,6 @@ def _parse() -> argparse.Namespace:
 def _settings(args: argparse.Namespace) -> settings_lib.Settings:
     if args.seed < 0:
         raise UserError(f"--seed={args.seed}: give a number from 0 on")
-    if args.workers < 1:
-        raise UserError(f"--workers={args.workers}: give at least 1")
     number, seconds, categories = settings_lib.parse_size(
         args.size, args.categories, bool(args.sprites)
     )

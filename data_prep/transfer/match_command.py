@@ -20,11 +20,7 @@ from typing import Any
 
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.errors import UserError
-from data_prep.importing.flags import (
-    add_command,
-    add_embedding_flags,
-    check_embedding_flags,
-)
+from data_prep.importing.flags import add_command, add_embedding_flags, positive
 from data_prep.stages.embedding import Batches, embedder_facts, make_embedder
 from data_prep.transfer import assignment
 from data_prep.transfer.match import METHODS, SUMMARY, TABLE, Settings, match_corpus
@@ -42,18 +38,20 @@ def add_parser(commands) -> None:
     add("--general", metavar="SHARDS", help="where the general-purpose dataset is now")
     add("--embedder", required=True, metavar="NAME@CHECKPOINT")
     add("--method", choices=METHODS, default=METHODS[0], help="default: auto")
-    add("--num-targets", type=int, metavar="N", help="so many, drawn; default all")
-    add("--k", type=int, default=assignment.K, help="candidates on a list at first")
-    add("--widest", type=int, default=assignment.WIDEST, help="and at most")
-    add("--passes", type=int, default=assignment.PASSES, help="of lists that grow")
+    add("--num-targets", type=positive, metavar="N", help="so many, drawn; default all")
+    add(
+        "--k", type=positive, default=assignment.K, help="candidates on a list at first"
+    )
+    add("--widest", type=positive, default=assignment.WIDEST, help="and at most")
+    add("--passes", type=positive, default=assignment.PASSES, help="of lists that grow")
     add(
         "--max-edges",
-        type=int,
+        type=positive,
         default=assignment.MAX_EDGES,
         metavar="N",
         help="of all lists together, which bounds memory (default 16 million)",
     )
-    add("--subsample", type=int, default=1000, metavar="N", help="default: 1000")
+    add("--subsample", type=positive, default=1000, metavar="N", help="default: 1000")
     add("--seed", type=int, default=0)
     add_embedding_flags(top)
     add("--debug", action="store_true", help="show tracebacks")
@@ -65,11 +63,6 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: a bad flag or input.
     """
-    check_embedding_flags(args)
-    for flag in ("num_targets", "k", "widest", "passes", "max_edges", "subsample"):
-        value = vars(args)[flag]
-        if value is not None and value < 1:
-            raise UserError(f"--{flag.replace('_', '-')}={value}; give 1 or more")
     if args.seed < 0:
         raise UserError(f"--seed={args.seed}; give 0 or more")
     embedder = make_embedder(args.embedder)

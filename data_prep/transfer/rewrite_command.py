@@ -27,7 +27,7 @@ from pathlib import Path
 
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.errors import UserError
-from data_prep.importing.flags import add_command, check_out
+from data_prep.importing.flags import add_command, check_out, positive
 from data_prep.transfer import cost, rules
 from data_prep.transfer.captions import caption_of, read_captions
 from data_prep.transfer.chat import FORMATS, Endpoint
@@ -52,7 +52,7 @@ def add_parser(commands) -> None:
     add("--name", required=True, help="the dataset: a picture and a caption each")
     add("--split", default="train", help="default: train")
     add("--out", required=True, metavar="DIR", help="folder of the transfer")
-    add("--limit", type=int, metavar="N", help="only the first N records")
+    add("--limit", type=positive, metavar="N", help="only the first N records")
     add(
         "--rewriter",
         choices=("rules", "chat", "none"),
@@ -74,8 +74,20 @@ def _add_chat_flags(group) -> None:
     add("--model", help="as the server calls it")
     add("--key-env", default="OPENAI_API_KEY", metavar="VARIABLE")
     add("--cache", metavar="FILE", help="of answers (default OUT/answers.sqlite)")
-    add("--captions-per-request", type=int, default=20, metavar="N", help="default 20")
-    add("--concurrency", type=int, default=8, metavar="N", help="requests at a time")
+    add(
+        "--captions-per-request",
+        type=positive,
+        default=20,
+        metavar="N",
+        help="default 20",
+    )
+    add(
+        "--concurrency",
+        type=positive,
+        default=8,
+        metavar="N",
+        help="requests at a time",
+    )
     add(
         "--requests-per-minute",
         type=float,
@@ -83,7 +95,7 @@ def _add_chat_flags(group) -> None:
         metavar="N",
         help="0 (default): as many as the server takes",
     )
-    add("--attempts", type=int, default=8, help="of a failing request (default 8)")
+    add("--attempts", type=positive, default=8, help="of a failing request (default 8)")
     add("--timeout-s", type=float, default=120, help="of a request (default 120)")
     add(
         "--answer-format",
@@ -105,8 +117,6 @@ def run(args: argparse.Namespace) -> None:
         Preempted: a server that fails.
     """
     out = check_out(args.out)
-    if args.limit is not None and args.limit < 1:
-        raise UserError(f"--limit={args.limit}; give 1 or more")
     source = RecordSource(args.shards, args.name, args.split)
     rewriter = _rewriter(args, out)
     if args.dry_run:
@@ -149,10 +159,6 @@ def _rewriter(args, out: Path) -> Rewriter:
         )
     if parts.username or parts.query:
         raise UserError("--endpoint holds a password or a query; see --key-env")
-    for flag in ("captions_per_request", "concurrency", "attempts"):
-        if vars(args)[flag] < 1:
-            name = flag.replace("_", "-")
-            raise UserError(f"--{name}={vars(args)[flag]}; give 1 or more")
     for flag in ("requests_per_minute", "price_in", "price_out", "max_cost"):
         if not vars(args)[flag] >= 0:
             name = flag.replace("_", "-")

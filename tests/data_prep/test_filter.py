@@ -146,7 +146,6 @@ def test_every_batch_has_the_same_size_whatever_the_rest(tmp_path, monkeypatch):
         ({"scorer": "tests.data_prep.embedder:nothing"}, "check module:attribute"),
         ({"name": "text"}, "no dataset 'text'"),
         ({"name": "videos"}, "has 2 pictures"),
-        ({"batch-size": 0}, "--batch-size=0; give 1 or more"),
         ({"as": "No"}, "--as=No"),
         ({"as": "image_utterance"}, "is the dataset itself"),
         ({"split": "test"}, "has no split 'test'"),

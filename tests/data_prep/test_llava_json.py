@@ -68,7 +68,6 @@ def test_flags_reach_the_import(tmp_path):
         (("--json=1.json",), "--name=1: lower-case"),
         (("--json=a.json", "--source=mine"), "--source=mine is none"),
         (("--json=a.json", "--max-side=-1"), "--max-side=-1"),
-        (("--json=a.json", "--workers=0"), "--workers=0"),
         (("--json=a.json", "--out=gs://b/x"), "--out=gs://b/x: give a folder"),
         (("--json=a.json", "--split=../x"), "--split=../x: lower-case"),
     ],

@@ -10,7 +10,7 @@ from babyvlm_jax.errors import UserError
 from data_prep.devcv import names
 from data_prep.devcv.audit import tables
 from data_prep.devcv.audit.audit import audit, datasets
-from data_prep.importing.flags import add_command, check_workers
+from data_prep.importing.flags import add_command, positive
 from data_prep.stages.store import write_json, write_whole
 
 REPORT = "devcv_audit.json"
@@ -53,7 +53,7 @@ def add_parser(commands) -> None:
     one.add_argument(
         "--strict", action="store_true", help="exit code 78 if there is a fault"
     )
-    one.add_argument("--workers", type=int, default=os.cpu_count(), metavar="N")
+    one.add_argument("--workers", type=positive, default=os.cpu_count(), metavar="N")
     one.add_argument("--debug", action="store_true", help="traceback of a user error")
 
 
@@ -80,8 +80,7 @@ def run(args: argparse.Namespace) -> None:
         for line in tables.verdicts(audited):
             tqdm.write(line)
 
-    workers = check_workers(args.workers)
-    results = audit(args.shards, wanted, workers, args.max_items, told)
+    results = audit(args.shards, wanted, args.workers, args.max_items, told)
     report = {
         "shards": str(args.shards),
         "max_items": args.max_items,

@@ -62,7 +62,3 @@ def test_unknown_task(tmp_path, capsys):
     assert (
         "--tasks: unknown chess; choose from spatialdetails" in capsys.readouterr().err
     )
-
-
-def test_numbers_must_be_positive(tmp_path):
-    assert _run("--raw=x", f"--out={tmp_path}", "--train=0") == 2

@@ -143,7 +143,6 @@ def test_command(monkeypatch, tmp_path, capsys):
     ("flag", "message"),
     [
         ("--seed=-1", "--seed=-1"),
-        ("--workers=0", "--workers=0"),
         ("--sprites=/nowhere", "no such folder"),
         ("--categories=2", "--categories=2"),
     ],

@@ -166,15 +166,10 @@ def test_a_server_that_fails_is_exit_code_75(shards, tmp_path, capsys):
         ),
         (["--rewriter=chat", "--endpoint=http://a:b@h", "--model=m"], "see --key-env"),
         ([], "needs --target"),
-        (["--target=.", "--limit=0"], "--limit=0"),
         (["--dry-run", "--target=SHARDS"], "others cost nothing"),
         (
             ["--rewriter=chat", "--endpoint=http://h", "--model=m", "--max-cost=1"],
             "needs --price-in",
-        ),
-        (
-            ["--rewriter=chat", "--endpoint=http://h", "--model=m", "--concurrency=0"],
-            "--concurrency=0",
         ),
         (
             ["--rewriter=chat", "--endpoint=http://h", "--model=m", "--timeout-s=0"],

@@ -80,12 +80,6 @@ def test_user_errors_are_one_line(tmp_path, capsys, more, message):
     assert len(error.splitlines()) == 1
 
 
-@pytest.mark.parametrize("flag", ["number", "image-side", "max-frames", "workers"])
-def test_numbers_are_positive(tmp_path, capsys, flag):
-    assert run("--raw=nowhere", f"--out={tmp_path}", f"--{flag}=0") == 2
-    assert f"--{flag}: 0 is not a positive number" in capsys.readouterr().err
-
-
 def test_what_was_imported_is_not_overwritten(flags, tmp_path, capsys):
     folder = tmp_path / "out" / "v1_vtwt" / "1.0.0"
     folder.mkdir(parents=True)
