@@ -34,19 +34,6 @@ class ImageTextModel(Protocol):
         ...
 
 
-def similarity(
-    model: ImageTextModel, images: np.ndarray, texts: Sequence[str]
-) -> np.ndarray:
-    """f32[pictures, texts]: cosines of all pairs.
-
-    Args:
-        model: the two towers.
-        images: u8[pictures, S, S, 3].
-        texts: as many as there are.
-    """
-    return model.image_embeddings(images) @ model.text_embeddings(list(texts)).T
-
-
 class SimilarityPredictor(Predictor):
     """An image-text model as one who answers: a text's score is its cosine.
 

@@ -7,7 +7,7 @@ from babyvlm_jax.data.schema import Record
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import pairs
 from babyvlm_jax.evals.matching import match
-from babyvlm_jax.evals.pairs import SimilarityPredictor, similarity
+from babyvlm_jax.evals.pairs import SimilarityPredictor
 from babyvlm_jax.evals.tasks import TASKS
 from tests.evals import v1_samples
 from tests.evals.fakes import picture
@@ -32,14 +32,6 @@ class Towers:
 
     def _on_circle(self, angles):
         return np.stack([np.cos(angles / 50), np.sin(angles / 50)], 1, dtype=np.float32)
-
-
-def test_similarity_is_the_cosine_of_all_pairs():
-    images = np.stack([np.full((8, 8, 3), grey, np.uint8) for grey in (3, 9)])
-    found = similarity(Towers(), images, ["abc", "abcdefghi", "x"])
-    assert found.shape == (2, 3)
-    assert found[0, 0] == pytest.approx(1)
-    assert found[1, 0] == pytest.approx(np.cos(6 / 50))
 
 
 def test_each_text_under_its_picture(monkeypatch):
