@@ -50,12 +50,16 @@ def _dialogues(bank, rng, style, nums_old) -> Iterator[Item]:
     names = tuple(labelled)
     if len(names) < 3 * NUM_OLD:
         return
+    # Even over the whole set: were each dialogue even, its last answer would follow from
+    # the others.
+    rounds = sum(3 * num_old - 1 for num_old in nums_old)
+    positions = iter(items.deck(rng, (0, 1), rounds))
     for num_old in nums_old:
         labels = [names[i] for i in rng.permutation(len(names))[: 3 * num_old]]
         decks = {
             label: _looks(rng, pick(rng, labelled[label]), style) for label in labels
         }
-        yield _dialogue(rng, labels, decks)
+        yield _dialogue(rng, labels, decks, positions)
 
 
 def by_label(bank: Bank) -> dict[str, list[tuple[View, ...]]]:
@@ -92,13 +96,12 @@ def schedule(
     return rounds
 
 
-def _dialogue(rng, labels, decks) -> Item:
+def _dialogue(rng, labels, decks, positions) -> Item:
     images, turns, shown, answers, views = [], [], [], [], []
-    positions = items.deck(rng, (0, 1), len(labels) - 1)
-    for number, (old, new) in enumerate(schedule(rng, len(labels) // 3)):
+    for old, new in schedule(rng, len(labels) // 3):
         names = [labels[new]]
         if old is not None:
-            names.insert(1 - positions[number - 1], labels[old])
+            names.insert(1 - next(positions), labels[old])
         looks = [next(decks[name]) for name in names]
         images += [image for image, _ in looks]
         views += [view for _, view in looks]

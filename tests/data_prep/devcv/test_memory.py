@@ -18,6 +18,8 @@ def test_schedule_shows_every_old_thing_as_published(rng):
 def test_dialogues(bank, rng, style):
     made = list(memory(bank, rng, 6, style))
     assert len(made) == 6
+    later = [answer for item in made for _, answer in item.turns[3::2]]
+    assert collections.Counter(later) == {"A": 42, "B": 42}
     for item in made:
         assert len(item.images) == 29 and len(item.turns) == 30
         labels = item.meta["labels"]
@@ -30,8 +32,6 @@ def test_dialogues(bank, rng, style):
             assert names["AB".index(answer)] not in known
             assert set(names) - {names["AB".index(answer)]} <= known
             known |= set(names)
-        later = collections.Counter(answer for _, answer in item.turns[3::2])
-        assert later == {"A": 7, "B": 7}
         assert item.turns[0][1] == "Touch the new image. (A) <image>"
 
 
@@ -54,6 +54,16 @@ def test_short_dialogues_have_one_to_three_things_to_remember(bank, rng, style):
         ):
             assert names["AB".index(answer)] not in known
             known |= set(names)
+
+
+def test_answers_of_a_dialogue_do_not_follow_from_each_other(bank, rng, style):
+    made = list(memory_short(bank, rng, 120, style))
+    answers = [item.meta["answer"].split()[1:] for item in made]
+    assert {tuple(one) for one in answers if len(one) == 2} == {
+        ("A", "A"), ("A", "B"), ("B", "A"), ("B", "B")
+    }  # fmt: skip
+    counts = collections.Counter(letter for one in answers for letter in one)
+    assert counts == {"A": 300, "B": 300}
 
 
 def test_repeats_are_other_pictures_unless_asked_for(bank, rng, style):
