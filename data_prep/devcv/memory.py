@@ -50,8 +50,7 @@ def _dialogues(bank, rng, style, nums_old) -> Iterator[Item]:
     names = tuple(labelled)
     if len(names) < 3 * NUM_OLD:
         return
-    # Even over the whole set: were each dialogue even, its last answer would follow from
-    # the others.
+    # Even over the whole set: in an even dialogue the last answer follows from the rest
     rounds = sum(3 * num_old - 1 for num_old in nums_old)
     positions = iter(items.deck(rng, (0, 1), rounds))
     for num_old in nums_old:

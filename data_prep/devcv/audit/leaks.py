@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from data_prep.devcv.audit import looks
 from data_prep.devcv.audit.answers import Splits
 from data_prep.devcv.audit.facts import Facts
 from data_prep.devcv.audit.findings import FAULT, NONE, NOTE, OK, Finding
@@ -137,8 +138,12 @@ class _Shown:
             if len(near):
                 there = self._thumbs[near].astype(np.int16)
                 own = item.thumbs[index].astype(np.int16)
-                spread = np.abs(own - own.mean(axis=(0, 1))).mean()
-                differ = np.abs(there - own).mean(axis=(1, 2, 3))
+                # black margins are alike in all pictures that have them
+                thing = own.max(axis=2) > looks.BLACK
+                thing |= not thing.any()
+                there, own = there[:, thing], own[thing]
+                spread = np.abs(own - own.mean(axis=0)).mean()
+                differ = np.abs(there - own).mean(axis=(1, 2))
                 if (differ <= CLOSE * spread).any():
                     return True
         return False

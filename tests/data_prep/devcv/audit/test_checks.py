@@ -214,6 +214,29 @@ def test_a_picture_of_train_leaks_into_test():
     assert "0 show the files of an earlier split, 5 what" in found["leaks"][1]
 
 
+def test_black_margins_are_not_looked_at():
+    """Things with the same light and shade are other things in other colours."""
+
+    def made(k, start, colours, **options):
+        grey = 110 + 50 * blocks(k, 64)[..., :1].astype(float) / 255
+        pixels = np.zeros((192, 192, 3), np.uint8)
+        tint = np.array(colours) @ [0.299, 0.587, 0.114]
+        pixels[64:128, 64:128] = grey + (np.array(colours) - tint)
+        images = [encode(np.rot90(pixels, turn), **options) for turn in range(4)]
+        item = planted.leftright(k, start)
+        return dataclasses.replace(item, images=(images[k % 3], *images[:3]))
+
+    train = [made(k, 1, (20, 0, 0)) for k in range(20)]
+    other = [made(k, 0, (0, 0, 20)) for k in range(20)]
+    saved = [made(k, 0, (20, 0, 0), form="JPEG", quality=60) for k in range(20)]
+    assert _verdicts("leftright", train=train, test=other)["leaks"][1].startswith(
+        "of 20 items 0 show the files of an earlier split, 0 what"
+    )
+    found = _verdicts("leftright", train=train, test=saved)["leaks"]
+    assert found[0] == FAULT
+    assert "20 what looks like them" in found[1]
+
+
 def test_recordings_and_instances_belong_to_one_split():
     def made(start, recording):
         return [
