@@ -7,7 +7,7 @@ from typing import Any
 from babyvlm_jax.evals.controls import CONSTANT
 from babyvlm_jax.evals.lines import metrics_of, parsers_of
 from babyvlm_jax.evals.parsers import STRICT
-from babyvlm_jax.evals.stats import bootstrap_interval, calibration, p_above_chance
+from babyvlm_jax.evals.stats import calibration, p_above_chance, proportion_interval
 from babyvlm_jax.evals.tasks import CHOICE, ROUND, Task
 
 Line = Mapping[str, Any]
@@ -75,7 +75,7 @@ def make_row(task, control, protocol, parser, lines, seed) -> dict[str, Any]:
         chance = sum(line["chance"][metric] for line in lines) / len(lines)
         metrics[metric] = {
             "value": sum(values) / len(values),
-            "interval": list(bootstrap_interval(values, clusters, seed)),
+            "interval": list(proportion_interval(values, clusters, seed)),
             "n": len(values),
             "clusters": len(set(clusters)),
             "chance": chance,

@@ -43,6 +43,30 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def proportion_interval(
+    values: Sequence[float], clusters: Sequence[Hashable], seed: int = 0
+) -> tuple[float, float]:
+    """Interval (95 %) of the mean of values in [0, 1].
+
+    The bootstrap's, but where every value is 0, or every one 1, no resample is another.
+    Then it is the exact interval of as many trials as there are clusters:
+
+    proportion_interval([1.0, 1.0, 1.0], "abc") -> (0.292, 1.0), as 0.292 ** 3 = 0.025
+
+    Args, raises:
+        As `bootstrap_interval`.
+
+    Source: Clopper and Pearson 1934, Biometrika 26.
+    """
+    low, high = bootstrap_interval(values, clusters, seed)
+    bound = ((1 - LEVEL) / 2) ** (1 / len(set(clusters)))
+    if all(value == 1 for value in values):
+        return bound, 1.0
+    if all(value == 0 for value in values):
+        return 0.0, 1 - bound
+    return low, high
+
+
 def resampled_means(
     values: Sequence[float], clusters: Sequence[Hashable], seed: int
 ) -> np.ndarray:
@@ -84,8 +108,9 @@ def p_above_chance(
 ) -> float:
     """One-sided p-value: how often guessing does at least as well.
 
-    Right-or-wrong items, each a cluster of its own, get the exact binomial test. Else
-    the resampled means are moved so that chance is their centre.
+    Right-or-wrong items, each a cluster of its own, get the exact binomial test, and so
+    do clusters that are all right or all wrong. Else the resampled means are moved so
+    that chance is their centre.
 
     Args:
         values, clusters, seed: as in `bootstrap_interval`.
@@ -95,10 +120,10 @@ def p_above_chance(
         p in (0, 1].
     """
     values = np.asarray(values, np.float64)
-    alone = len(set(clusters)) == len(values)
-    if alone and np.isin(values, (0, 1)).all():
-        return binomial_tail(int(values.sum()), len(values), chance)
-    mean = values.mean()
+    number, mean = len(set(clusters)), values.mean()
+    alone = number == len(values) and np.isin(values, (0, 1)).all()
+    if alone or mean in (0, 1):
+        return binomial_tail(round(number * mean), number, chance)
     moved = resampled_means(values, clusters, seed) - mean + chance
     # a hair's breadth for sums that rounding has split
     return float((1 + (moved >= mean - 1e-12).sum()) / (1 + RESAMPLES))

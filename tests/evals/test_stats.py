@@ -10,6 +10,7 @@ from babyvlm_jax.evals.stats import (
     cluster_sums,
     p_above_chance,
     p_paired,
+    proportion_interval,
 )
 
 
@@ -52,6 +53,15 @@ def test_recordings_weigh_as_many_items_as_they_have():
     low, high = bootstrap_interval([1, 1, 1, 0], "aaab")
     assert (low, high) == (0.0, 1.0)
     assert cluster_sums([1, 1, 1, 0], "aaab").tolist() == [[3, 3], [0, 1]]
+
+
+def test_where_all_are_right_or_wrong_the_interval_is_exact():
+    assert proportion_interval([1.0] * 3, "abc") == pytest.approx((0.025 ** (1 / 3), 1))
+    assert proportion_interval([0.0] * 3, "aab") == pytest.approx((0, 1 - 0.025**0.5))
+    assert proportion_interval([1.0, 0.0], "ab") == bootstrap_interval([1.0, 0.0], "ab")
+    # two recordings that are all right are two throws of a coin, not five
+    assert p_above_chance([1.0] * 5, "aaabb", 0.5) == pytest.approx(0.25)
+    assert p_above_chance([0.0] * 5, "aaabb", 0.5) == 1
 
 
 def test_alike_items_have_no_width():
