@@ -19,7 +19,8 @@ from configs.common import parse_arg
 # it. Nursery: any single question; half a memory dialogue; a whole one.
 BUCKETS = {
     "nursery": (64, 192, 384),
-    "v2": (256, 512, 1024, 2304, 4352, 6400, 12800),  # 59 pictures: 12,000
+    # 197 tokens a picture: 1, 2, 4, 6, 8, 11 of them, 15 rounds (29), 30 rounds (59)
+    "v2": (256, 512, 896, 1280, 1664, 2304, 6400, 12800),
 }
 
 
