@@ -10,6 +10,9 @@ from jax.ad_checkpoint import checkpoint_name
 from babyvlm_jax.models.attention_kernels import KERNELS, choose_kernel
 from babyvlm_jax.models.layers import SAVED_NAME
 
+SHORT = 512  # ours: keys up to which the library is as fast
+CHUNK = 256  # ours: queries of a long row that are looked at together
+
 
 def attend(
     q: jax.Array,
@@ -50,7 +53,7 @@ def attend(
         return masked_attention(q, k, v, None)
     chosen = choose_kernel(kernel, q.shape[1], q.shape[3], q.dtype)
     if chosen == "xla":
-        out = masked_attention(q, k, v, packed_mask(segment_ids))
+        out = packed_attention(q, k, v, segment_ids)
         return checkpoint_name(out, SAVED_NAME)
     return KERNELS[chosen].attend(q, k, v, segment_ids)
 
@@ -63,8 +66,48 @@ def masked_attention(q, k, v, mask: jax.Array | None) -> jax.Array:
         mask: bool[B, T, S], True where a query may see a key, or None for all. A
             query that sees nothing gets an average of all values.
     """
+    if mask is not None and k.shape[1] > SHORT:
+        return _grouped_attention(q, k, v, mask)
     mask = None if mask is None else mask[:, None]
     return jax.nn.dot_product_attention(q, k, v, mask=mask, implementation="xla")
+
+
+def _grouped_attention(q, k, v, mask):
+    """The library's sums, but the heads of a group are rows of one matrix product."""
+    batch, length, heads, width = q.shape
+    groups = k.shape[2]
+    rows = q.reshape(batch, length, groups, -1, width).transpose(0, 2, 3, 1, 4)
+    rows = rows.reshape(batch, groups, -1, width)
+    k, v = k.transpose(0, 2, 1, 3), v.transpose(0, 2, 1, 3)
+    scores = jnp.einsum("bkth,bksh->bkts", rows, k, preferred_element_type=jnp.float32)
+    scores = scores.reshape(batch, groups, -1, length, k.shape[2]) * width**-0.5
+    scores = jnp.where(mask[:, None, None], scores, jnp.finfo(jnp.float32).min / 2)
+    weights = jax.nn.softmax(scores).astype(v.dtype)
+    weights = weights.reshape(batch, groups, -1, k.shape[2])
+    out = jnp.einsum("bkts,bksh->bkth", weights, v)
+    out = out.reshape(batch, groups, -1, length, width).transpose(0, 3, 1, 2, 4)
+    return out.reshape(batch, length, heads, width)
+
+
+def packed_attention(q, k, v, segment_ids: jax.Array) -> jax.Array:
+    """Causal attention within segments; of long rows a part of the queries at a time.
+
+    Each part is given the keys up to its own last, which saves half of the scores and
+    holds [B, N, CHUNK, T] of them at most.
+
+    Args:
+        q, k, v, segment_ids: as `attend`; S = T.
+    """
+    length = q.shape[1]
+    if length <= SHORT:
+        return masked_attention(q, k, v, packed_mask(segment_ids))
+    parts = []
+    for start in range(0, length, CHUNK):
+        stop = min(start + CHUNK, length)
+        mask = packed_mask(segment_ids[:, :stop])[:, start:]
+        part = masked_attention(q[:, start:stop], k[:, :stop], v[:, :stop], mask)
+        parts.append(part)
+    return jnp.concatenate(parts, axis=1)
 
 
 def packed_mask(segment_ids: jax.Array) -> jax.Array:

@@ -3,11 +3,14 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from babyvlm_jax.models import attention
 from babyvlm_jax.models.attention import (
     attend,
     continued_mask,
     masked_attention,
+    packed_attention,
     packed_mask,
     rope,
 )
@@ -48,6 +51,30 @@ def test_query_heads_share_their_group_s_keys():
     grouped = attend(query, keys, values)
     repeated = attend(query, jnp.repeat(keys, 2, axis=2), jnp.repeat(values, 2, axis=2))
     np.testing.assert_allclose(grouped, repeated, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "error"), [(jnp.float32, 1e-6), (jnp.bfloat16, 2e-2)]
+)
+def test_long_rows_in_parts_are_the_row_at_once(monkeypatch, dtype, error):
+    shape, segments = (2, 70, 4, 8), jnp.ones((2, 70), jnp.int32)
+    segments = segments.at[:, 30:].set(2).at[0, 33:].set(3).at[1, 60:].set(0)
+    q, k, v = jax.random.normal(jax.random.key(0), (3, *shape), dtype)
+    real = (segments > 0)[:, :, None, None]
+
+    def total(q, k, v):
+        out = packed_attention(q, k[:, :, :2], v[:, :, :2], segments)
+        return jnp.where(real, out.astype(jnp.float32), 0)
+
+    def of(q, k, v):
+        grads = jax.grad(lambda *x: jnp.sum(total(*x) ** 2), (0, 1, 2))(q, k, v)
+        return [np.asarray(x, np.float32) for x in (total(q, k, v), *grads)]
+
+    whole = of(q, k, v)
+    monkeypatch.setattr(attention, "SHORT", 20)
+    monkeypatch.setattr(attention, "CHUNK", 16)
+    for parts, once in zip(of(q, k, v), whole, strict=True):
+        np.testing.assert_allclose(parts, once, atol=error * np.abs(once).max())
 
 
 def rotated(vector, position, theta=100.0, rotary_dim=4):
