@@ -144,6 +144,7 @@ train.main(config, sys.argv[2])
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_last_checkpoint(world, undisturbed, tmp_path):
     config = tiny_run.config(world, num_steps=NUM_STEPS)
     command = [sys.executable, "-c", KILL_AT_STEP, config.to_json(), str(tmp_path)]
@@ -268,6 +269,7 @@ def test_the_loop_asks_for_values_of_logged_steps_only_and_late(
     assert sorted(set(asked)) == [(4, 8), (8, 10), (10, 10)]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_another_mesh_and_other_habits(
     world, undisturbed, tmp_path, after_ticks
 ):
