@@ -57,6 +57,7 @@ def losses(workdir):
     return [json.loads(line)["train/loss"] for line in lines]
 
 
+@pytest.mark.slow
 def test_the_losses_are_those_of_a_live_encoder(world, eyes, store, tmp_path):
     train.main(connector(world, eyes), str(tmp_path / "live"))
     train.main(connector(world, eyes, store), str(tmp_path / "kept"))

@@ -53,6 +53,7 @@ def ended(workdir):
     assert np.isfinite(losses).all()
 
 
+@pytest.mark.slow
 def test_a_phase_by_itself(world, tmp_path):
     module = importlib.import_module("configs.v2.language")
     train.main(module.get_config(f"smoke,data={world}"), str(tmp_path))
