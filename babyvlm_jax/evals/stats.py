@@ -58,13 +58,10 @@ def proportion_interval(
 
     Source: Clopper and Pearson 1934, Biometrika 26.
     """
-    low, high = bootstrap_interval(values, clusters, seed)
+    if set(values) not in ({0}, {1}):
+        return bootstrap_interval(values, clusters, seed)
     bound = ((1 - LEVEL) / 2) ** (1 / len(set(clusters)))
-    if all(value == 1 for value in values):
-        return bound, 1.0
-    if all(value == 0 for value in values):
-        return 0.0, 1 - bound
-    return low, high
+    return (bound, 1.0) if values[0] else (0.0, 1 - bound)
 
 
 def resampled_means(
