@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
+from absl import logging
 from etils import epath
 
 from babyvlm_jax import checkpoint, settings
@@ -252,6 +253,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
     args = _parse(argv)
+    logging.set_verbosity(logging.ERROR)  # Orbax tells each of its steps
 
     def run():
         cfg = ChatConfig(

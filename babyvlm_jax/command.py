@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import ml_collections
-from absl import flags
+from absl import flags, logging
 from ml_collections import config_flags
 
 from babyvlm_jax.errors import UserError, run_main
@@ -42,6 +42,7 @@ def run_config_command(
     if {"--help", "-h", "-help"} & set(argv[1:]):
         print(f"{doc.strip()}\n\nFlags:\n{values.main_module_help() or values}")
         raise SystemExit(0)
+    logging.set_verbosity(logging.ERROR)  # Orbax tells each of its steps
 
     def command():
         config = parse(argv, values, ["config", "workdir"] if workdir else ["config"])

@@ -14,6 +14,8 @@ directory, for `evaluate`, `chat` and the warm start of training.
 import argparse
 from collections.abc import Sequence
 
+from absl import logging
+
 from babyvlm_jax.errors import run_main
 from babyvlm_jax.interchange.exporting import FORMATS, ExportConfig, export
 from babyvlm_jax.interchange.importing import ImportConfig, import_source
@@ -46,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
     args = vars(_parser().parse_args(argv))
     command, debug = args.pop("command"), args.pop("debug")
+    logging.set_verbosity(logging.ERROR)  # Orbax tells each of its steps
 
     def run():
         if command == "import":

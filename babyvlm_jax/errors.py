@@ -8,8 +8,6 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from absl import logging
-
 EXIT_DONE = 0
 EXIT_PREEMPTED = 75  # EX_TEMPFAIL: saved, run me again
 EXIT_USER_ERROR = 78  # EX_CONFIG: bad configuration or input
@@ -33,7 +31,6 @@ def run_main(main: Callable[[], None], debug: bool = False) -> None:
     Raises:
         SystemExit: always, with code 0, 75 or 78; other exceptions pass through.
     """
-    logging.set_verbosity(logging.ERROR)  # Orbax tells each of its steps
     try:
         main()
     except UserError as error:

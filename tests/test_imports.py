@@ -1,6 +1,8 @@
 """Who may import whom: the layers of the project, checked on the source text."""
 
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -194,6 +196,14 @@ def test_code_that_exports_take_along_stands_alone(imports):
         or (inside(found.importer, REMOTE_CODE) and inside(found.imported, PACKAGE))
     ]
     assert not broken, _listed(broken)
+
+
+def test_jobs_are_planned_where_nothing_is_installed():
+    """-S: without the packages of this environment, as on a login node."""
+    code = "import launch.jobs, launch.tpu, launch.running"
+    command = [sys.executable, "-S", "-c", code]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_the_reader_sees_every_form_of_import():

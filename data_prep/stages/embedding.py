@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from absl import logging
 
 from babyvlm_jax.data.images import preprocess
 from babyvlm_jax.errors import UserError
@@ -62,6 +63,7 @@ def make_embedder(spec: str) -> Embedder:
         factory = getattr(importlib.import_module(module), attribute)
     except (ImportError, ValueError, AttributeError) as error:
         raise UserError(f"embedder {name!r}: {error}; check module:attribute") from None
+    logging.set_verbosity(logging.ERROR)  # Orbax tells each of its steps
     return factory(checkpoint)
 
 
