@@ -21,6 +21,7 @@ setup(
         # no wheel for Linux on ARM, where Pillow resizes
         'cykooz-resizer>=4,<5; sys_platform!="linux" or platform_machine=="x86_64"',
         "etils[epath,epy,etree]>=1.10",
+        "filelock>=4.2,<5",
         "flax>=0.12.8,<0.13",
         "grain>=0.2.18,<0.3",
         "importlib_resources>=6.4",  # etils asks for it when TFDS opens its folders

@@ -1,5 +1,7 @@
 """A folder is one run's, until that run's process ends."""
 
+import errno
+import fcntl
 import os
 import pathlib
 import signal
@@ -43,6 +45,32 @@ def test_a_killed_process_holds_no_lock(tmp_path):
         process.wait()
     with lock.held(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("answer", ["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
+def test_a_file_system_without_locks_gets_a_marker(tmp_path, monkeypatch, answer):
+    def flock(file, how):
+        raise OSError(getattr(errno, answer), answer)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with lock.held(tmp_path):
+        with pytest.raises(UserError, match=f"in use by process {os.getpid()} on "):
+            lock.take(tmp_path)
+        marker = (tmp_path / "lock.pid").read_text()
+    ended = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True
+    )
+    killed = marker.replace(str(os.getpid()), ended.stdout.decode().strip(), 1)
+    (tmp_path / "lock.pid").write_text(killed)
+    os.utime(tmp_path / "lock.pid", (0, 0))
+    with lock.held(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be locked"):
+        lock.take(tmp_path / "file")
 
 
 def test_a_bucket_has_no_lock():
