@@ -7,13 +7,13 @@ instance ids), is as good as the nursery's.
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from babyvlm_jax.errors import UserError
+from data_prep.fields import read_json
 
 SPLITS = ("train", "val", "test")
 
@@ -84,20 +84,6 @@ class Frame:
     width: int
     height: int
     boxes: tuple[Box, ...]
-
-
-def read_json(path: Path) -> Any:
-    """Reads a JSON file.
-
-    Raises:
-        UserError: the file is missing, not UTF-8 or not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not a JSON file ({error})") from None
 
 
 def read_corpus(root: str | Path) -> Corpus:

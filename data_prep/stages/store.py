@@ -6,8 +6,6 @@ written last, marks a finished build.
 """
 
 import dataclasses
-import json
-import os
 import pickle
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,40 +14,12 @@ from typing import Any
 
 from babyvlm_jax.data.schema import Record, dataset_dir
 from babyvlm_jax.errors import UserError
-from data_prep.raw import read_json
-from data_prep.stages.identity import difference
+from data_prep.fields import read_json
+from data_prep.jobs import difference, make_folder, write_json, write_whole
 from data_prep.stages.pairing import DATASETS
 from data_prep.stages.recording import Report
 
 SUMMARY = "build_summary.json"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file that appears whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(data)
-    os.replace(beside, path)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes indented JSON, whole or not at all."""
-    write_whole(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
-
-
-def make_folder(path: Path, flag: str) -> None:
-    """Makes a folder and its parents, unless it is there.
-
-    Args:
-        path: the folder.
-        flag: what the user gave, `--out=DIR`, for the message.
-
-    Raises:
-        UserError: it cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{flag}: cannot be written ({error.strerror})") from None
 
 
 class Store:

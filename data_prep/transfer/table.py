@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.errors import UserError
+from data_prep.jobs import difference
 from data_prep.raw import read_json
-from data_prep.stages.identity import difference
 from data_prep.stages.store import write_json
 
 

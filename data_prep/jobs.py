@@ -1,0 +1,361 @@
+"""The one way to be a preparation job: identity, lock, stages, summary.
+
+A job makes datasets or files in a folder, `out`. What they are follows from its
+identity: the settings, and under `inputs` the content of every file that is read.
+
+    OUT/.jobs/NAME/          an unfinished job: one folder a stage
+    OUT/.jobs/NAME.lock      held by the process that makes it
+    OUT/.jobs/hashes.json    content hashes, so that nothing is read twice for them
+    SUMMARY                  written last: identity, what was made and what left out
+
+The same command again: the same identity, and there is nothing to do; another one, and
+the stages that depend on what has changed are made again; a folder that something else
+has filled is refused. A job that was killed keeps its finished stages.
+
+    job = Job(out, "count-train", "import of count", summary, identity)
+    with job.begun() as done:
+        if done is not None:
+            return done
+        reports = [job.stage(part, make) for part in parts]
+        job.replace()
+        ...                                       # publish what the stages made
+        return job.finish(facts, records=sum(r["kept"] for r in reports))
+"""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from babyvlm_jax import lock
+from babyvlm_jax.errors import UserError
+from data_prep.fields import read_json
+
+FOLDER = ".jobs"
+HASHES = "hashes.json"
+REPORT = "report.json"
+MISSING = "missing"  # instead of the hash of a file that is not there
+MAX_NAMED = 5  # differences that a message names
+FRESH_S = 2  # a file this new may change again without a new modification time
+Facts = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What to make.
+
+    Attributes:
+        out: folder on a local disk.
+        name: of the job in that folder; names files.
+        kind: what it makes, in words ("build of the corpus 'x'"): only a job of the
+            same kind may make again what is there.
+        summary: the file that marks it as finished.
+        identity: all that decides what is made, JSON-able; `inputs` maps the name of
+            each input to its content hash.
+        foreign: lists what is in `out` that this job would overwrite.
+    """
+
+    out: Path
+    name: str
+    kind: str
+    summary: Path
+    identity: Mapping[str, Any]
+    foreign: Callable[[], Sequence[str]] = tuple
+
+    @property
+    def scratch(self) -> Path:
+        return self.out / FOLDER / self.name
+
+    @contextlib.contextmanager
+    def begun(self) -> Iterator[Facts | None]:
+        """Holds the job's lock; gives the summary of a finished job, else None.
+
+        Raises:
+            UserError: another process makes it, the folder cannot be written, or it
+                holds something else.
+        """
+        if not self._changed():
+            yield read_json(self.summary)
+            return
+        make_folder(self.out / FOLDER, f"the folder {self.out}")
+        with lock.held(self.out / FOLDER, f"{self.name}.lock"):
+            if not (changed := self._changed()):  # another process was faster
+                yield read_json(self.summary)
+                return
+            if self.summary.exists():
+                print(f"{self.out}: the {self.kind} is made again, changed: {changed}")
+            self._claim()
+            yield None
+
+    def _changed(self) -> str:
+        """Why there is something to do; empty if the job is finished.
+
+        Raises:
+            UserError: the summary is that of another kind of job.
+        """
+        if not self.summary.exists():
+            return "everything"
+        done = read_json(self.summary)
+        there = done.get("identity") if isinstance(done, dict) else None
+        if not isinstance(there, dict):
+            raise UserError(f"{self.summary} is no summary; delete it")
+        wanted = self._wanted
+        if "job" not in done and "inputs" not in there:
+            # The first edition hashed no inputs: what it says is all there is to know.
+            wanted = {key: value for key, value in wanted.items() if key != "inputs"}
+        differs = difference(there, wanted)
+        made = done.get("job", "what an older edition made")
+        if differs and made != self.kind:
+            self._refuse(f"{made}, which differs in {differs}")
+        return differs
+
+    @property
+    def _wanted(self) -> Facts:
+        return through_json(self.identity)
+
+    def _claim(self) -> None:
+        """Makes sure that what will be overwritten is this job's own."""
+        marker = self.scratch / "job.json"
+        if marker.exists():
+            if (there := read_json(marker)) != self.kind:
+                self._refuse(f"an unfinished {there}")
+            return
+        if not self.summary.exists() and (others := self.foreign()):
+            self._refuse(f"{', '.join(others[:MAX_NAMED])} of an unknown job")
+        make_folder(self.scratch, f"the folder {self.out}")
+        write_json(marker, self.kind)
+
+    def _refuse(self, there: str) -> None:
+        raise UserError(
+            f"{self.out} holds {there}, not a {self.kind}; choose another folder or "
+            "name, or delete what is there"
+        )
+
+    def replace(self) -> None:
+        """To be called before anything that a finished job has made is overwritten."""
+        self.summary.unlink(missing_ok=True)
+
+    def stage(self, identity: Any, make: Callable[[Path], Facts]) -> Facts:
+        """Makes a stage in its folder, unless it is made; see `make_stage`."""
+        return make_stage(self.scratch, identity, make)
+
+    def finish(self, facts: Mapping[str, Any], records: int, why_none: str) -> Facts:
+        """Writes the summary, removes what only an unfinished job needs.
+
+        Args:
+            facts: what was made, what was left out and why.
+            records: how many usable ones there are.
+            why_none: for the message if there are none.
+
+        Raises:
+            UserError: there is no usable record; nothing is marked as finished.
+        """
+        if not records:
+            raise UserError(why_none)
+        done = {**facts, "job": self.kind, "identity": self._wanted}
+        write_json(self.summary, done)
+        self.abandon()
+        return through_json(done)
+
+    def abandon(self) -> None:
+        """Removes all stages."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def stage_folder(scratch: Path, identity: Any) -> Path:
+    """Where a stage of this identity is made: another identity, another folder."""
+    return scratch / digest(identity)
+
+
+def stage_report(scratch: Path, identity: Any) -> Facts | None:
+    """The report of a stage that is made, None if it is not (wholly)."""
+    path = stage_folder(scratch, identity) / REPORT
+    with contextlib.suppress(UserError):  # a disk that was full: made again
+        return read_json(path) if path.exists() else None
+    return None
+
+
+def make_stage(scratch: Path, identity: Any, make: Callable[[Path], Facts]) -> Facts:
+    """Makes a stage of a job, unless it is made already.
+
+    May be called in any process that works for the one that holds the job's lock.
+
+    Args:
+        scratch: of the job.
+        identity: all that the stage depends on, JSON-able, content hashes included.
+        make: fills an empty folder, and gives a report (JSON-able).
+
+    Returns:
+        The report as it is read back.
+    """
+    if (report := stage_report(scratch, identity)) is not None:
+        return report
+    folder = stage_folder(scratch, identity)
+    shutil.rmtree(folder, ignore_errors=True)
+    make_folder(folder, f"the folder {folder}")
+    report = make(folder)
+    write_json(folder / REPORT, report)
+    return through_json(report)
+
+
+class Hashes:
+    """Content hashes of files, kept in a folder of jobs.
+
+    A file is read again only if its path, size or modification time is new.
+    """
+
+    def __init__(self, out: Path):
+        self._path = out / FOLDER / HASHES
+
+    def of(self, files: Mapping[str, Path]) -> dict[str, str]:
+        """Name -> hash of the content, `MISSING` where there is no such file.
+
+        Raises:
+            UserError: a file cannot be read.
+        """
+        known = self._known()
+        keys = {name: _key(path) for name, path in files.items()}
+        size_bytes = {
+            files[name]: int(key.split("|")[1])
+            for name, key in keys.items()
+            if key is not None and key not in known
+        }
+        found = dict(zip(size_bytes, _read_all(size_bytes), strict=True))
+        hashes = {
+            name: MISSING if key is None else known.get(key) or found[files[name]]
+            for name, key in keys.items()
+        }
+        if found:
+            with contextlib.suppress(UserError, OSError):  # only a cache
+                self._keep(known, keys, hashes)
+        return hashes
+
+    def _known(self) -> dict[str, str]:
+        with contextlib.suppress(UserError):
+            known = read_json(self._path)
+            return known if isinstance(known, dict) else {}
+        return {}
+
+    def _keep(self, known, keys, hashes) -> None:
+        latest = time.time_ns() - FRESH_S * 10**9
+        new = {
+            key: hashes[name]
+            for name, key in keys.items()
+            if key is not None and int(key.split("|")[2]) < latest
+        }
+        make_folder(self._path.parent, f"the folder {self._path.parent}")
+        write_json(self._path, {**known, **new})
+
+
+def _key(path: Path) -> str | None:
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return f"{os.path.abspath(path)}|{found.st_size}|{found.st_mtime_ns}"
+
+
+def _read_all(size_bytes: Mapping[Path, int]) -> list[str]:
+    total = sum(size_bytes.values())
+    bar = tqdm(total=total, desc="hash inputs", unit="B", unit_scale=True, delay=2)
+    with bar, concurrent.futures.ThreadPoolExecutor() as pool:
+        hashes = []
+        for path, found in zip(size_bytes, pool.map(sha256, size_bytes), strict=True):
+            hashes.append(found)
+            bar.update(size_bytes[path])
+    return hashes
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's content, 128 bits in hexadecimal digits.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def digest(value: Any) -> str:
+    """Short hash of a JSON-able value."""
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def difference(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """What tells two identities apart, for a message; empty if nothing does.
+
+    {"fps": 1, "seed": 0} and {"fps": 2, "seed": 1} differ in
+
+        fps, seed (fps: there 1, now 2)
+
+    A changed input is named: `inputs/videos/a.mp4`.
+    """
+    there, wanted = _flat(there), _flat(wanted)
+    names = [
+        name
+        for name in sorted({*there, *wanted})
+        if there.get(name) != wanted.get(name)
+    ]
+    if not names:
+        return ""
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    first = names[0]
+    values = f"there {there.get(first)!r:.200}, now {wanted.get(first)!r:.200}"
+    return f"{', '.join(names[:MAX_NAMED])}{more} ({first}: {values})"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Facts:
+    flat = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}/")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def through_json(value: Any) -> Any:
+    """A value as it is read back from a file: tuples are lists, keys are text."""
+    return json.loads(json.dumps(value))
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file that appears whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_bytes(data)
+    os.replace(beside, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes indented JSON, whole or not at all."""
+    write_whole(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+
+
+def make_folder(path: Path, flag: str) -> None:
+    """Makes a folder and its parents, unless it is there.
+
+    Args:
+        path: the folder.
+        flag: what the user gave, `--out=DIR`, for the message.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"{flag}: cannot be written ({why})") from None
