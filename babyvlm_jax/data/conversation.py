@@ -95,7 +95,7 @@ def encode(
             gets; off, it is what the record has before its answer.
 
     Returns:
-        The arrays. Targets that are <unk> are masked.
+        The arrays. Words that are <unk> are masked.
 
     Raises:
         UserError: an unknown template, or a record without turns.
@@ -141,6 +141,7 @@ class _Layout:
         # of each part: its id, is it supervised, the slot of a picture or -1
         self._ids: list[int] = []
         self._supervised: list[bool] = []
+        self._unknown: list[bool] = []  # words only: the <eos> may have the same id
         self._slot_of: list[int] = []
         self._length = 0  # tokens so far
         self._words = 0
@@ -155,7 +156,7 @@ class _Layout:
             if not self._template.verbatim:
                 chunk = " ".join(chunk.split())
             ids = self._tokenizer.encode(chunk)
-            self._add_ids(ids, span.is_answer)
+            self._add_ids(ids, span.is_answer, self._tokenizer.unk_id)
             if span.is_answer:
                 self._words += self._count_known(ids)
         if span.is_answer:
@@ -173,8 +174,9 @@ class _Layout:
         # sentencepiece makes a piece of the blank before an unknown letter
         return len(known) if self._tokenizer.decode(known).strip() else 0
 
-    def _add_ids(self, ids, is_answer):
+    def _add_ids(self, ids, is_answer, unk_id=None):
         self._ids.extend(ids)
+        self._unknown.extend(index == unk_id for index in ids)
         self._supervised.extend([is_answer] * len(ids))
         self._slot_of.extend([-1] * len(ids))
         self._length += len(ids)
@@ -189,6 +191,7 @@ class _Layout:
             self._images.append(picture)
         self._ids.append(0)
         self._supervised.append(False)
+        self._unknown.append(False)
         self._slot_of.append(slot)
         self._length += self._tokens_per_image
 
@@ -213,7 +216,7 @@ class _Layout:
             )
         self._stops = fitting
         parts, stop = fitting[-1]
-        for column in (self._ids, self._supervised, self._slot_of):
+        for column in (self._ids, self._supervised, self._unknown, self._slot_of):
             del column[parts:]
         del self._images[stop.images :]
         self._length = stop.tokens + 1
@@ -234,7 +237,8 @@ class _Layout:
         count = self._tokens_per_image
         each = np.where(slots >= 0, count, 1)  # tokens of a part
         ids = np.repeat(np.array(self._ids, np.int32), each)
-        supervised = np.repeat(np.array(self._supervised, bool), each)
+        learnt = np.array(self._supervised, bool) & ~np.array(self._unknown, bool)
+        learnt = np.repeat(learnt, each)
         visual = np.repeat(slots, each)
         is_image = visual >= 0
         visual[is_image] *= count
@@ -242,12 +246,11 @@ class _Layout:
             np.arange(count, dtype=np.int32), np.count_nonzero(slots >= 0)
         )
         targets = np.append(ids[1:], np.int32(0))[:length]
-        supervised = np.append(supervised[1:], False)[:length]
         return Encoded(
             id=self._record.id,
             tokens=ids[:length],
             targets=targets,
-            loss_mask=supervised & (targets != self._tokenizer.unk_id),
+            loss_mask=np.append(learnt[1:], False)[:length],
             visual_index=visual[:length],
             images=tuple(self._images),
             truncated=truncated,

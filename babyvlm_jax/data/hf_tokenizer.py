@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import tokenizers
 from sentencepiece import sentencepiece_model_pb2
@@ -27,27 +28,51 @@ NAMES = {
 _BLANK = "\u2581"  # sentencepiece's mark of a word's beginning
 _BREAK = "\u0001"  # a control character: sentencepiece's normaliser drops it
 _NORMAL, _USER_DEFINED = 1, 4  # sentencepiece's kinds of pieces
+# Unassigned and private letters: a model without a token for the unknown fails here.
+_PROBE = "\u0378 a\ue000 \U000e0080"
 
 
 class HfTokenizer:
     """Text <-> ids through the `tokenizers` library.
 
+    Ids are those that the file gives to training text: a stored truncation or padding
+    is not applied, and the name of a special token within a text ("<eos>") is words,
+    as it is for a sentencepiece model.
+
     Attributes:
         vocab_size: number of ids, specials included.
-        pad_id, unk_id, sos_id, eos_id: ids of the specials.
-        fingerprint: hex digest of the file.
+        pad_id, unk_id, sos_id, eos_id: ids of the specials; some may be the same.
+        fingerprint: hex digest of the file and of the rule for specials.
     """
 
     def __init__(self, model: bytes):
-        self._tokenizer = tokenizers.Tokenizer.from_str(model.decode())
+        """
+        Args:
+            model: the file's content.
+
+        Raises:
+            ValueError: it is no such file, has no token for one of the specials, or
+                cannot encode every text.
+        """
+        content, specials, names = _without_specials(json.loads(model))
+        self._tokenizer = tokenizers.Tokenizer.from_str(json.dumps(content))
+        # or a special token whose name a normaliser makes would be found in a text
+        self._tokenizer.encode_special_tokens = True
+        self._tokenizer.encode(_PROBE, add_special_tokens=False)
         # prompts, option letters and role names come again and again
         self._encode = functools.lru_cache(maxsize=2**16)(self._ids)
-        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
-        self.vocab_size = 1 + max(vocabulary.values())
+        vocabulary = {
+            names.get(name, name): index
+            for name, index in self._tokenizer.get_vocab(True).items()
+        }
+        self._names = {index: name for name, index in vocabulary.items()}
+        self.vocab_size = 1 + max(self._names)
         self.pad_id, self.unk_id, self.sos_id, self.eos_id = (
-            _special(vocabulary, kind) for kind in ("pad", "unk", "sos", "eos")
+            vocabulary[specials[kind]] for kind in ("pad", "unk", "sos", "eos")
         )
-        self.fingerprint = hashlib.sha256(model).hexdigest()[:16]
+        self._silent = {vocabulary[name] for name in names.values()}
+        rule = b"specials are words"
+        self.fingerprint = hashlib.sha256(model + rule).hexdigest()[:16]
 
     def _ids(self, text: str) -> list[int]:
         return self._tokenizer.encode(text, add_special_tokens=False).ids
@@ -58,21 +83,72 @@ class HfTokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`; specials leave no trace."""
-        return self._tokenizer.decode([int(i) for i in ids])
+        return self._tokenizer.decode(
+            [int(i) for i in ids if int(i) not in self._silent]
+        )
 
     def name(self, index: int) -> str:
         """The piece of an id."""
-        return self._tokenizer.id_to_token(index)
+        return self._names[index]
 
     def pieces(self, text: str) -> list[str]:
         """The pieces that `encode` names by id."""
-        return self._tokenizer.encode(text, add_special_tokens=False).tokens
+        return [self._names[index] for index in self._encode(text)]
 
 
-def _special(vocabulary, kind) -> int:
+def _without_specials(
+    content: dict[str, Any],
+) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
+    """A tokenizer.json in which no text leads to a special token.
+
+    Every special token goes by a name that no text holds, both where tokens are cut
+    out of the text and in the vocabulary of the model: a tokenizer that cuts at blanks
+    would look the whole word up, one of the Unigram kind would prefer it.
+
+    Returns:
+        The content, without truncation and padding; kind -> name of our four specials;
+        new name -> name of every special.
+    """
+    model, added = content["model"], content.get("added_tokens") or []
+    known = model["vocab"]
+    listed = isinstance(known, list)  # Unigram: [name, score] by id
+    names = {name for name, _ in known} if listed else set(known)
+    names |= {token["content"] for token in added}
+    specials = {kind: _special(names, kind) for kind in NAMES}
+    unk = model.get("unk_token")
+    if listed and model.get("unk_id") is not None:
+        unk = known[model["unk_id"]][0]
+    if unk in names:  # what the model itself makes of an unknown word
+        specials["unk"] = unk
+    hidden = {*specials.values()}
+    hidden |= {token["content"] for token in added if token["special"]}
+    secret = hashlib.sha256(repr(sorted(names)).encode()).hexdigest()
+    new = {name: f"\uffff{secret}{name}" for name in hidden}
+    if listed:
+        model["vocab"] = [[new.get(name, name), score] for name, score in known]
+    else:
+        model["vocab"] = {new.get(name, name): index for name, index in known.items()}
+    if unk in names:
+        model["unk_token"] = new[unk]
+    if model.get("merges"):
+        pairs = (m.split(" ", 1) if isinstance(m, str) else m for m in model["merges"])
+        model["merges"] = [
+            pair for pair in pairs if not hidden & {*pair, "".join(pair)}
+        ]
+    content["added_tokens"] = [
+        token | {"content": new[token["content"]], "special": True}
+        if token["content"] in new
+        else token
+        for token in added
+    ]
+    content["truncation"] = content["padding"] = None
+    return content, specials, {value: key for key, value in new.items()}
+
+
+def _special(names, kind) -> str:
     for name in NAMES[kind]:
-        if name in vocabulary:
-            return vocabulary[name]
+        if name in names:
+            return name
     raise ValueError(f"it has no {kind} token; expected one of {NAMES[kind]}")
 
 
@@ -169,6 +245,8 @@ def _special_token(name: str) -> tokenizers.AddedToken:
 def with_image_token(model: str, image_id: int) -> str:
     """A tokenizer.json whose `<image>` has `image_id`, and which begins with <sos>.
 
+    It neither truncates nor pads.
+
     Args:
         model: the text of a tokenizer.json.
         image_id: at least the number of its ids; ids between get names.
@@ -177,6 +255,8 @@ def with_image_token(model: str, image_id: int) -> str:
         The text of the new one.
     """
     made = tokenizers.Tokenizer.from_str(model)
+    made.no_truncation()
+    made.no_padding()
     plain = HfTokenizer(model.encode())
     unused = range(plain.vocab_size, image_id)
     made.add_special_tokens(
@@ -196,7 +276,7 @@ def without_image_token(model: bytes) -> bytes:
     They are taken off while they are the last ids, as pictures have no id here.
     """
     content = json.loads(model)
-    added = content["added_tokens"]
+    added = content.get("added_tokens") or []
     if not any(token["content"] == IMAGE_MARK for token in added):
         return model
     added.sort(key=lambda token: token["id"])

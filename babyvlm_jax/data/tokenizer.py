@@ -13,6 +13,7 @@ import json
 import os
 import re
 import string
+import textwrap
 from collections.abc import Iterable, Sequence
 
 import sentencepiece as spm
@@ -35,6 +36,10 @@ PAD_ID, UNK_ID, SOS_ID, EOS_ID = range(4)  # BabyVLM-V2 tokenizer, spec §2.1
 # questions name things in quotes, the caregiver does not. `touch 'ball'` would hold the
 # piece "ball" where all that was heard is "\u2581ball".
 OPENING_QUOTE = re.compile(r"(?<!\S)(['\"])(?=\w)")
+# sentencepiece's trainer drops without a word what is longer (4192 bytes), and every
+# line with this letter, which it uses itself
+_LINE = 1000  # characters: 4000 bytes at most
+_TRAINERS_OWN = "\u2585"
 
 
 class Tokenizer:
@@ -82,7 +87,9 @@ class Tokenizer:
         """
         try:
             return _parse(model)
-        except Exception as error:  # `tokenizers` raises no narrower class
+        except BaseException as error:  # `tokenizers` raises no narrower class
+            if not isinstance(error, Exception) and not _is_panic(error):
+                raise
             raise UserError(
                 f"{name} is not a usable tokenizer ({error}); train it again"
             ) from None
@@ -104,6 +111,11 @@ class Tokenizer:
         return self._processor.encode(_apart(text), out_type=str)
 
 
+def _is_panic(error: BaseException) -> bool:
+    """Whether Rust code gave up; its class cannot be imported."""
+    return type(error).__name__ == "PanicException"
+
+
 def _apart(text: str) -> str:
     """touch 'ball' -> touch ' ball'; don't -> don't."""
     return OPENING_QUOTE.sub(r"\1 ", text)
@@ -119,6 +131,15 @@ def _parse(model: bytes) -> Tokenizer | HfTokenizer | WordTokenizer:
     found = tuple(tokenizer._processor.id_to_piece(i) for i in range(len(SPECIALS)))
     if found != SPECIALS:
         raise ValueError(f"its first pieces are {found}, expected {SPECIALS}")
+    processor = tokenizer._processor
+    plain = [
+        SPECIALS[i] for i in (PAD_ID, SOS_ID, EOS_ID) if not processor.is_control(i)
+    ]
+    if plain or not processor.is_unknown(UNK_ID):
+        raise ValueError(
+            f"{', '.join(plain) or SPECIALS[UNK_ID]} would be found in a text; "
+            "expected control pieces"
+        )
     return tokenizer
 
 
@@ -142,8 +163,8 @@ def train(texts: Iterable[str], vocab_size: int, symbols: Sequence[str] = ()) ->
 
     Source: BabyVLM-V2 tokenizer (BPE, NFKC, lower case), spec §2.1.
     """
-    texts = [text for text in texts if text.strip()]
-    if not texts:
+    lines = [line for text in texts for line in _lines(text)]
+    if not lines:
         raise UserError("a tokenizer needs text, but the corpus has none")
     for symbol in symbols:
         if symbol != symbol.lower() or len(symbol.split()) != 1:
@@ -151,7 +172,7 @@ def train(texts: Iterable[str], vocab_size: int, symbols: Sequence[str] = ()) ->
     out = io.BytesIO()
     try:
         spm.SentencePieceTrainer.train(
-            sentence_iterator=iter(texts),
+            sentence_iterator=iter(lines),
             model_writer=out,
             model_type="bpe",
             vocab_size=vocab_size,
@@ -176,6 +197,14 @@ def train(texts: Iterable[str], vocab_size: int, symbols: Sequence[str] = ()) ->
             "give a larger --vocab-size"
         ) from None
     return out.getvalue()
+
+
+def _lines(text: str) -> list[str]:
+    """A text as the trainer takes it whole; it counts words, so cuts change nothing."""
+    text = text.replace(_TRAINERS_OWN, " ")
+    if len(text) <= _LINE:
+        return [text] if text.strip() else []
+    return textwrap.wrap(" ".join(text.split()), _LINE, break_on_hyphens=False)
 
 
 def _train_file(args: argparse.Namespace) -> None:
@@ -207,7 +236,7 @@ def _train_file(args: argparse.Namespace) -> None:
     print(f"{out}: {_parse(model).vocab_size} pieces from {len(source)} utterances")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Command line of the training."""
     parser = argparse.ArgumentParser(
         prog="python -m babyvlm_jax.data.tokenizer",
@@ -253,7 +282,7 @@ def main() -> None:
         help="words: drop removes unknown ones from the text, as V1's training did",
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     run_main(lambda: _train_file(args), args.debug)
 
 

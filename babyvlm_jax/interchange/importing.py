@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from babyvlm_jax import checkpoint
 from babyvlm_jax.data.conversation import check_template
-from babyvlm_jax.data.hf_tokenizer import without_image_token
+from babyvlm_jax.data.hf_tokenizer import HfTokenizer, without_image_token
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.interchange.fill import check, fill, our_shapes
@@ -103,7 +103,7 @@ def _tokenizer(cfg, path, source: Source) -> tuple[str, bytes] | None:
         )
     tokenizer = Tokenizer.load(chosen[0])
     content = chosen[0].read_bytes()
-    if chosen[0].suffix == ".json":
+    if isinstance(tokenizer, HfTokenizer):
         content = without_image_token(content)
         tokenizer = Tokenizer.parse(content, str(chosen[0]))
     reads = source.pair.text if source.pair else source.model.decoder

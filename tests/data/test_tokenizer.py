@@ -1,9 +1,7 @@
 """Training is deterministic and complete; files are checked when loaded."""
 
-import subprocess
-import sys
-
 import pytest
+from sentencepiece import sentencepiece_model_pb2
 
 from babyvlm_jax.data import tokenizer
 from babyvlm_jax.data.tokenizer import Tokenizer
@@ -16,12 +14,10 @@ def train(symbols=()):
     return Tokenizer(tokenizer.train(TEXTS, 120, symbols))
 
 
-def command(*args):
-    return subprocess.run(
-        [sys.executable, "-m", "babyvlm_jax.data.tokenizer", *args],
-        capture_output=True,
-        text=True,
-    )
+def command(capsys, *args):
+    with pytest.raises(SystemExit) as stop:
+        tokenizer.main(args)
+    return stop.value.code, *capsys.readouterr()
 
 
 def test_special_ids_and_case():
@@ -65,6 +61,38 @@ def test_the_size_is_an_upper_bound():
     assert Tokenizer(tokenizer.train(TEXTS, 90)).vocab_size == 90
 
 
+@pytest.mark.parametrize(
+    "long",
+    ["quokka wombat " * 700, "quokka\u3000" * 2000, "\u2585 quokka " * 9,
+     "z" * 5000 + " quokka" * 20, "\ufdfa" * 5000 + " quokka" * 20],
+)  # fmt: skip
+def test_no_line_is_dropped_from_the_training(long):
+    made = Tokenizer(tokenizer.train([*TEXTS, long], 300))
+    assert made.pieces("quokka") == ["\u2581quokka"]
+
+
+def test_a_long_line_counts_as_its_words():
+    words = ["where is the quokka"] * 900
+    long, short = ([*TEXTS, *more] for more in ([" ".join(words)], words))
+    made = [Tokenizer(tokenizer.train(texts, 150)) for texts in (long, short)]
+    names = [[one.name(i) for i in range(one.vocab_size)] for one in made]
+    assert names[0] == names[1]
+
+
+def test_the_name_of_a_special_in_a_text_is_words():
+    made = train(["user:"])
+    for name in ("<pad>", "<sos>", "<eos>"):
+        ids = made.encode(f"USER:{name} the {name}.")
+        assert not {made.pad_id, made.sos_id, made.eos_id} & set(ids)
+
+
+def test_a_file_whose_specials_are_found_in_a_text_is_refused():
+    proto = sentencepiece_model_pb2.ModelProto.FromString(tokenizer.train(TEXTS, 90))
+    proto.pieces[3].type = proto.pieces[3].USER_DEFINED
+    with pytest.raises(UserError, match="<eos> would be found in a text"):
+        Tokenizer.parse(proto.SerializeToString(), "t.model")
+
+
 def test_bad_training_input():
     with pytest.raises(UserError, match="the corpus has none"):
         tokenizer.train([" "], 100)
@@ -84,22 +112,17 @@ def test_bad_files(tmp_path):
         Tokenizer.load(path)
 
 
-def test_command(world, tmp_path):
+def test_command(world, tmp_path, capsys):
     args = (f"--shards={world.shards}", f"--out={tmp_path}/t.model", "--vocab-size=90")
-    first = command(*args, "--symbols=user:,(a)")
-    assert (first.returncode, first.stderr) == (0, "")
-    assert "from 40 utterances" in first.stdout
+    code, out, _ = command(capsys, *args, "--symbols=user:,(a)")
+    assert code == 0 and "from 40 utterances" in out
     made = Tokenizer.load(tmp_path / "t.model")
     assert len(made.encode("USER: (a)")) == 2
 
-    again = command(*args, "--symbols=user:,(a)")
-    assert (again.returncode, again.stdout) == (
-        0,
-        f"{tmp_path}/t.model is already there\n",
-    )
-    other = command(*args)
-    assert other.returncode == 78
-    assert "made with other settings" in other.stderr
+    code, out, _ = command(capsys, *args, "--symbols=user:,(a)")
+    assert (code, out) == (0, f"{tmp_path}/t.model is already there\n")
+    code, _, told = command(capsys, *args)
+    assert code == 78 and "made with other settings" in told
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t.json", "t.model"]
 
 

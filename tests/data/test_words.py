@@ -1,11 +1,8 @@
 """V1's word list: the clean form, and each fault of the original behind its flag."""
 
-import subprocess
-import sys
-
 import pytest
 
-from babyvlm_jax.data.tokenizer import Tokenizer
+from babyvlm_jax.data.tokenizer import Tokenizer, main
 from babyvlm_jax.data.words import WordSettings, WordTokenizer, train_words
 from babyvlm_jax.errors import UserError
 
@@ -79,15 +76,12 @@ def test_bad_input(tmp_path):
             Tokenizer.load(path)
 
 
-def test_command(world, tmp_path):
+def test_command(world, tmp_path, capsys):
     out = tmp_path / "words.txt"
-    command = [sys.executable, "-m", "babyvlm_jax.data.tokenizer", "--kind=words"]
-    done = subprocess.run(
-        [*command, f"--shards={world.shards}", f"--out={out}", "--min-count=20"],
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "9 pieces from 40 utterances" in done.stdout
+    with pytest.raises(SystemExit) as stop:
+        main([f"--shards={world.shards}", f"--out={out}", "--kind=words",
+              "--min-count=20"])  # fmt: skip
+    assert stop.value.code == 0
+    assert "9 pieces from 40 utterances" in capsys.readouterr().out
     loaded = Tokenizer.load(out)
     assert loaded.pieces("Look at the red dog") == ["look", "at", "the", "red", "<unk>"]
