@@ -1,3 +1,3 @@
 """The reader of users' JSON, under the name that data_prep knows it by."""
 
-from babyvlm_jax.fields import *  # noqa: F403
+from babyvlm_jax.json_fields import *  # noqa: F403
