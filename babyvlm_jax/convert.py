@@ -5,13 +5,16 @@
     python -m babyvlm_jax.convert import --from=clip-vit-large-patch14 --out=runs/clip
     python -m babyvlm_jax.convert export --checkpoint=runs/demo/instruct --to=babyvlm
     python -m babyvlm_jax.convert export --checkpoint=runs/v2 --to=v2 --format=llava
+    python -m babyvlm_jax.convert upgrade runs/demo
 
 `import` takes a folder in LLaVA's naming, one of transformers' LLaVA or CLIP, one that
 `export` wrote, or a file with a vision encoder or a projector alone. It writes a work
-directory, for `evaluate`, `chat` and the warm start of training.
+directory, for `evaluate`, `chat` and the warm start of training. `upgrade` brings over
+what an earlier edition of this program wrote, in place.
 """
 
 import argparse
+import itertools
 from collections.abc import Sequence
 
 from absl import logging
@@ -19,6 +22,7 @@ from absl import logging
 from babyvlm_jax.errors import run_main
 from babyvlm_jax.interchange.exporting import FORMATS, ExportConfig, export
 from babyvlm_jax.interchange.importing import ImportConfig, import_source
+from babyvlm_jax.interchange.upgrading import upgrade
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     give.add_argument("--to", required=True, help="folder to write")
     give.add_argument("--format", default="hf", help=", ".join(FORMATS))
     give.add_argument("--tokenizer", default="", help="file, if it was moved")
-    for command in (take, give):
+    renew = commands.add_parser("upgrade", help="an earlier edition's folders -> ours")
+    renew.add_argument("folders", nargs="+", help="shards, runs, or what holds them")
+    for command in (take, give, renew):
         command.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
 
@@ -53,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     def run():
         if command == "import":
             print(import_source(ImportConfig(**args)))
+        elif command == "upgrade":
+            for line in itertools.chain.from_iterable(map(upgrade, args["folders"])):
+                print(line)
         else:
             print(export(ExportConfig(**args)))
 

@@ -4,6 +4,8 @@ A command that cannot go on because of what it was given raises `UserError`; the
 person sees one line and exit code 78, never a traceback (unless `--debug`).
 """
 
+import errno
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -19,6 +21,44 @@ class UserError(ValueError):
 
 class Preempted(Exception):
     """The run was asked to stop, has saved, and can be started again."""
+
+
+# what the system refuses, and what a person can do about it
+_REMEDIES = {
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "the whole machine is out of open files; end other programs",
+    errno.ENOMEM: "free memory",
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room: the quota of this account is used up",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f)",
+    errno.EROFS: "choose a folder on a disk that can be written",
+    errno.EACCES: "check who may read and write it (ls -l)",
+    errno.EPERM: "check who may read and write it (ls -l)",
+    errno.ENAMETOOLONG: "choose shorter names",
+    errno.ENOENT: "check the path; was it moved or removed?",
+    errno.EIO: "the disk or the network failed; check it and try again",
+    errno.ESTALE: "the network file system lost it; mount it again",
+    errno.ETIMEDOUT: "the network file system does not answer; try again",
+}
+
+
+def explain_system_fault(error: BaseException) -> str | None:
+    """The reason and the remedy, if the system refused and no data is to blame.
+
+    Args:
+        error: an OSError, or what a library raised that puts the system's message into
+            its own.
+
+    Returns:
+        Such as "Too many open files; raise the limit of open files (ulimit -n)"; None
+        for any other error.
+    """
+    said = str(error)
+    for number, remedy in _REMEDIES.items():
+        reason = os.strerror(number)
+        if getattr(error, "errno", None) == number or reason in said:
+            return f"{reason}; {remedy}"
+    return None
 
 
 def run_main(main: Callable[[], None], debug: bool = False) -> None:

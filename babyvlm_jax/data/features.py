@@ -1,9 +1,10 @@
 """What a frozen encoder sees in each picture, kept on disk instead of computed.
 
 A folder holds `features.json`, what the features were made with, and shards: file
-`features-N.array_record` with one array a record, and `keys-N.npy`, which picture each
-is of. A picture is known by its bytes, so that datasets that share pictures share
-their features. A shard counts once its keys are there.
+`features-N.array_record` with one array per record, `keys-N.npy`, which picture each is
+of, and the hashes of both (see `record_files`). A picture is known by its bytes, so
+that datasets that share pictures share their features. A shard counts once its keys are
+there.
 
 Axes: P tokens of a picture, D width of the encoder.
 """
@@ -18,10 +19,10 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from array_record.python import array_record_data_source, array_record_module
 from etils import epath
 
 from babyvlm_jax.data.files import write_atomically
+from babyvlm_jax.data.record_files import RecordFiles, hashes_path, write_file
 from babyvlm_jax.errors import UserError
 
 FACTS = "features.json"
@@ -38,6 +39,10 @@ _REASONS = {
 def key_of(picture: bytes) -> int:
     """64 bits of the hash of an encoded picture."""
     return int.from_bytes(hashlib.blake2b(picture, digest_size=8).digest(), "little")
+
+
+def _note(keys: np.ndarray) -> str:
+    return hashlib.blake2b(keys.tobytes(), digest_size=8).hexdigest()
 
 
 def check(folder: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
@@ -84,11 +89,25 @@ class FeatureStore:
             int(path.stem.removeprefix("keys-"))
             for path in self._folder.glob("keys-*.npy")
         )
-        keys = [np.load(io.BytesIO(self._keys(n).read_bytes())) for n in self._numbers]
-        keys = np.concatenate([np.zeros(0, np.uint64), *keys])
+        shards = [self._load_keys(number) for number in self._numbers]
+        keys = np.concatenate([np.zeros(0, np.uint64), *shards])
         self._order = np.argsort(keys, kind="stable")
         self._sorted = keys[self._order]
-        self._source = None
+        self._files = RecordFiles(
+            [self._array_record(number) for number in self._numbers],
+            [len(keys) for keys in shards],
+            f"config.data.features {folder}",
+            notes=[_note(keys) for keys in shards],
+        )
+
+    def _load_keys(self, number):
+        try:
+            return np.load(io.BytesIO(self._keys(number).read_bytes()))
+        except (ValueError, EOFError) as error:
+            raise UserError(
+                f"{self._keys(number)} is damaged ({error}); delete the folder and run "
+                "python -m babyvlm_jax.features again"
+            ) from None
 
     @classmethod
     def begin(cls, folder: str | os.PathLike, facts: Mapping[str, Any]):
@@ -146,10 +165,7 @@ class FeatureStore:
             )
         if not places:
             return np.zeros((0, tokens, width), dtype)
-        if self._source is None:
-            paths = [str(self._array_record(number)) for number in self._numbers]
-            self._source = array_record_data_source.ArrayRecordDataSource(paths)
-        found = self._source.__getitems__(places)
+        found = self._files.read(places)
         return np.stack([np.frombuffer(data, dtype) for data in found]).reshape(
             -1, tokens, width
         )
@@ -162,16 +178,19 @@ class FeatureStore:
             features: [k, P, D] of them.
         """
         number = self._numbers[-1] + 1 if self._numbers else 0
-        with tempfile.NamedTemporaryFile() as file:  # ArrayRecord writes to no bucket
-            # one picture a group, and noise does not compress
-            writer = array_record_module.ArrayRecordWriter(
-                file.name, "group_size:1,uncompressed"
-            )
-            for one in features:
-                writer.write(one.tobytes())
-            writer.close()
-            write_atomically(self._array_record(number), file.read())
+        keys = np.array(list(keys), np.uint64)
+        path = self._array_record(number)
+        # one picture a group, and noise does not compress
+        options = "group_size:1,uncompressed"
+        rows = (one.tobytes() for one in features)
+        with tempfile.TemporaryDirectory() as scratch:
+            made = path
+            if "://" in str(path):  # ArrayRecord writes to no bucket
+                made = epath.Path(scratch) / path.name
+            write_file(made, rows, options, _note(keys))
+            for one in {hashes_path(made), made} if made != path else ():
+                write_atomically(path.with_name(one.name), one.read_bytes())
         out = io.BytesIO()
-        np.save(out, np.array(list(keys), np.uint64))
+        np.save(out, keys)
         write_atomically(self._keys(number), out.getvalue())
         self._numbers.append(number)

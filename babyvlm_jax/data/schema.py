@@ -22,7 +22,8 @@ from etils import epath
 from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.data.record_files import SUFFIX, RecordFiles, write_file
+from babyvlm_jax.errors import UserError, explain_system_fault
 
 HUMAN = "human"
 ASSISTANT = "assistant"
@@ -30,8 +31,10 @@ ROLES = (HUMAN, ASSISTANT)
 IMAGE_MARK = "<image>"
 VERSION = "1.0.0"
 
-# what array_record and the parser raise on bytes that are not what was written
-_DAMAGE = (RuntimeError, OSError, DecodeError, TypeError, IndexError, ValueError)
+INFO = "dataset_info.json"
+
+# what the parser raises on bytes that are no record
+_NO_RECORD = (DecodeError, TypeError, IndexError, ValueError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,15 +158,18 @@ class LocalInfo(tfds.core.DatasetInfo):
 
 
 class _OrderedWriter(tfds.core.ExampleWriter):
-    """Writes fields in one order: TFDS stores a map, whose order differs by process."""
+    """Writes fields in one order, and the hashes of the records.
+
+    TFDS stores a map, whose order differs by process.
+    """
 
     def write(self, path, examples):
         parse = tf_example_pb2.Example.FromString
         ordered = (
-            (key, parse(serialized).SerializeToString(deterministic=True))
-            for key, serialized in examples
+            parse(serialized).SerializeToString(deterministic=True)
+            for _, serialized in examples
         )
-        return super().write(path, ordered)
+        write_file(path, ordered)
 
 
 class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -198,6 +204,40 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 def dataset_dir(shards: str | os.PathLike, name: str) -> epath.Path:
     """Folder of dataset `name`; it exists exactly when the dataset is whole."""
     return epath.Path(shards) / name / VERSION
+
+
+def shard_name(name: str, split: str, number: int, count: int) -> str:
+    """Name of a shard's file, as TFDS gives it."""
+    return f"{name}-{split}{SUFFIX}-{number:05d}-of-{count:05d}"
+
+
+def read_info(folder: epath.Path) -> tuple[str, dict[str, list[int]]]:
+    """What a dataset's description says of its files.
+
+    Args:
+        folder: of the dataset.
+
+    Returns:
+        What the names of its files begin with, and split -> records of each shard.
+
+    Raises:
+        UserError: the description cannot be read.
+    """
+    path = folder / INFO
+    try:
+        info = json.loads(path.read_text())
+        splits = {
+            one["name"]: [int(length) for length in one["shardLengths"]]
+            for one in info["splits"]
+        }
+        return str(info["name"]), splits
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        if told := explain_system_fault(error):
+            raise UserError(f"{path}: {told}") from None
+        raise UserError(
+            f"{path} is damaged ({error}); bring it back from a copy, or build the "
+            "dataset again"
+        ) from None
 
 
 def write_dataset(
@@ -252,11 +292,13 @@ def _quiet_tfds():
 class RecordSource:
     """Random access to the records of one split.
 
-    `len(source)` is the number of records, `source[i]` a `Record`. Opening reads the
-    first and the last record of each file, which finds a file that is cut short.
+    `len(source)` is the number of records, `source[i]` a `Record`. Opening compares the
+    files with what is stored of them (see `record_files`); each record is compared with
+    its hash when it is read.
 
     Raises:
-        UserError: the dataset or the split does not exist, or a shard is damaged.
+        UserError: the dataset or the split does not exist, a shard is damaged, or the
+            system refuses to read it.
     """
 
     def __init__(self, shards: str | os.PathLike, name: str, split: str):
@@ -266,53 +308,59 @@ class RecordSource:
             raise UserError(
                 f"no dataset {name!r} in {shards}; expected the folder {self.folder}"
             )
-        builder = tfds.builder_from_directory(str(self.folder))
-        if split not in builder.info.splits:
+        stem, splits = read_info(self.folder)
+        if split not in splits:
             raise UserError(
-                f"dataset {name!r} has no split {split!r}; it has "
-                f"{sorted(builder.info.splits)}"
+                f"dataset {name!r} has no split {split!r}; it has {sorted(splits)}"
             )
-        shard_lengths = builder.info.splits[split].shard_lengths
-        self._files = builder.info.splits[split].filepaths
-        self._source = builder.as_data_source(split).data_source
-        ends = list(itertools.accumulate(shard_lengths))
-        for length, end in zip(shard_lengths, ends, strict=True):
-            # a file cut short has lost its index, a changed one fails its checksum
-            for index in {end - length, end - 1}:
-                self[index]
-
-    def _damaged(self, index: int, error: Exception) -> str:
-        why = " ".join(str(error).split())[:200]
-        return (
-            f"dataset {self.name!r}, split {self.split!r} in {self.folder} is damaged "
-            f"at record {index} of {len(self)} ({why}); delete that folder and build "
-            "it again"
+        lengths = splits[split]
+        self._what = f"dataset {name!r}, split {split!r}"
+        self._files = RecordFiles(
+            [
+                self.folder / shard_name(stem, split, number, len(lengths))
+                for number in range(len(lengths))
+            ],
+            lengths,
+            self._what,
         )
 
-    @functools.cached_property
+    @property
     def fingerprint(self) -> str:
-        """Differs between datasets; the same for copies of one.
+        """Hash of the split's records and their order; paths and other splits are not
+        in it. Shards of the first edition are read once for it."""
+        return self._files.fingerprint
 
-        The end of a shard file holds the place of each record, so that it changes
-        with the size of any record.
-        """
-        digest = hashlib.sha256((self.folder / "dataset_info.json").read_bytes())
-        for path in self._files:
+    def hash_all(self) -> bool:
+        """Stores the hashes of all records; False if they were there already."""
+        missing = not self._files.are_hashed
+        self._files.hash_all()
+        return missing
+
+    @functools.cached_property
+    def _first_fingerprint(self) -> str:
+        """What the first edition stored: from all splits' names and the files' ends."""
+        digest = hashlib.sha256((self.folder / INFO).read_bytes())
+        for path in self._files.paths:
             with path.open("rb") as file:
                 file.seek(-min(path.stat().length, 2**16), os.SEEK_END)
                 digest.update(file.read())
         return digest.hexdigest()[:16]
 
+    def known_as(self, stored: str) -> str:
+        """`stored` if an earlier edition called these records so, or `fingerprint`."""
+        if stored != self.fingerprint and stored == self._first_fingerprint:
+            return stored
+        return self.fingerprint
+
+    def faults(self) -> list[str]:
+        """Reads all records; a line for each file that is not as it was written."""
+        return self._files.faults()
+
     def __len__(self) -> int:
-        return len(self._source)
+        return len(self._files)
 
     def __getitem__(self, index: int) -> Record:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        try:
-            return _from_example(self._source[index])
-        except _DAMAGE as error:
-            raise UserError(self._damaged(index, error)) from None
+        return self.read([index])[0]
 
     def read(self, indices: Sequence[int]) -> list[Record]:
         """The records of these numbers, asked for together.
@@ -320,10 +368,18 @@ class RecordSource:
         Raises:
             UserError: one of them is damaged.
         """
+        read = self._files.read(indices)
+        return [self._parsed(i, one) for i, one in zip(indices, read, strict=True)]
+
+    def _parsed(self, index, serialized) -> Record:
         try:
-            return [_from_example(x) for x in self._source.__getitems__(list(indices))]
-        except _DAMAGE:
-            return [self[index] for index in indices]  # says which
+            return _from_example(serialized)
+        except _NO_RECORD as error:
+            why = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"{self._what} in {self.folder}: record {index} of {len(self)} is none "
+                f"that this program wrote ({why}); build the dataset again"
+            ) from None
 
     def __iter__(self) -> Iterator[Record]:
         return (self[index] for index in range(len(self)))

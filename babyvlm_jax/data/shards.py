@@ -12,24 +12,29 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import tensorflow_datasets as tfds
-from array_record.python import array_record_module
+from etils import epath
 
+from babyvlm_jax import lock
+from babyvlm_jax.data.record_files import hashes_path, write_file
 from babyvlm_jax.data.schema import (
+    INFO,
     VERSION,
     LocalInfo,
     Record,
     dataset_dir,
+    read_info,
     record_features,
     serialize,
+    shard_name,
 )
-from babyvlm_jax.errors import UserError
 
-INFO = "dataset_info.json"
+LOCK = ".lock"  # beside a dataset's version, for as long as a split joins it
+WAIT_S = 60  # ours: joining takes a second
 _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 
 
 def write_shard(path: str | os.PathLike, records: Iterable[Record]) -> tuple[int, int]:
-    """Writes one ArrayRecord file; it appears whole or not at all.
+    """Writes one ArrayRecord file and its hashes; see `record_files`.
 
     Args:
         path: the file, on a local disk. Without a record it is not made.
@@ -38,26 +43,10 @@ def write_shard(path: str | os.PathLike, records: Iterable[Record]) -> tuple[int
     Returns:
         The number of records and the sum of their sizes in bytes.
     """
-    path = Path(path)
     records = iter(records)
-    first = next(records, None)
-    if first is None:
-        return 0, 0
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    # one record a group: random access reads no more than what it asks for
-    writer = array_record_module.ArrayRecordWriter(str(beside), "group_size:1")
-    count = size_bytes = 0
-    try:
-        for record in itertools.chain([first], records):
-            serialized = serialize(record)
-            writer.write(serialized)
-            count += 1
-            size_bytes += len(serialized)
-        writer.close()
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return count, size_bytes
+    for first in records:
+        return write_file(path, map(serialize, itertools.chain([first], records)))
+    return 0, 0
 
 
 def splits_of(shards: str | os.PathLike, name: str) -> dict[str, int]:
@@ -66,14 +55,10 @@ def splits_of(shards: str | os.PathLike, name: str) -> dict[str, int]:
     Raises:
         UserError: the dataset's description cannot be read.
     """
-    path = Path(dataset_dir(shards, name)) / INFO
-    if not path.exists():
+    folder = dataset_dir(shards, name)
+    if not (folder / INFO).exists():
         return {}
-    try:
-        splits = json.loads(path.read_text())["splits"]
-        return {s["name"]: sum(map(int, s["shardLengths"])) for s in splits}
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); build it again") from None
+    return {split: sum(lengths) for split, lengths in read_info(folder)[1].items()}
 
 
 def publish_split(
@@ -84,9 +69,10 @@ def publish_split(
     size_bytes: int,
     description: str,
 ) -> Path:
-    """Moves shard files into a dataset, which gains the split all at once.
+    """Moves shard files and their hashes into a dataset, which gains the split at once.
 
-    May be called again after it was killed: files that were moved already stay.
+    May be called again after it was killed: files that were moved already stay. Of
+    several processes that add splits to one dataset, each waits for the others.
 
     Args:
         shards: folder that holds the datasets, on a local disk.
@@ -98,19 +84,29 @@ def publish_split(
 
     Returns:
         The dataset's folder.
+
+    Raises:
+        UserError: another process has the dataset for more than a minute.
     """
     folder = Path(dataset_dir(shards, name))
+    with lock.held(folder.parent, LOCK, WAIT_S):
+        return _publish(folder, name, split, files, size_bytes, description)
+
+
+def _publish(folder, name, split, files, size_bytes, description) -> Path:
     is_new = not folder.exists()
     if is_new:  # fills a folder of another name, which is then renamed
         target = folder.with_name(f"{folder.name}.partial")
         target.mkdir(parents=True, exist_ok=True)
-    else:
+    else:  # the files of a renamed dataset keep the name that they were given
         target = folder
+        name, _ = read_info(epath.Path(folder))
         description = json.loads((folder / INFO).read_text())["description"]
     for number, (file, _) in enumerate(files):
-        place = f"{name}-{split}.array_record-{number:05d}-of-{len(files):05d}"
-        if file.exists():
-            os.replace(file, target / place)
+        place = target / shard_name(name, split, number, len(files))
+        for source, moved in ((hashes_path(file), hashes_path(place)), (file, place)):
+            if Path(source).exists():
+                os.replace(source, moved)
     lengths = [length for _, length in files]
     info = _info(name, target, description)
     others = [] if is_new else _known_splits(folder, split)

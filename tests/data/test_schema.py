@@ -77,27 +77,6 @@ def test_index_out_of_range(world):
         source[40]
 
 
-@pytest.mark.parametrize("keep", [0.0, 0.3, 0.999])
-def test_a_shard_cut_short_is_found_when_opened(tmp_path, keep):
-    write_dataset(tmp_path, "demo", {"train": map(plain, range(50))}, "d")
-    (shard,) = dataset_dir(tmp_path, "demo").glob("*.array_record*")
-    os.truncate(shard, int(shard.stat().length * keep))
-    with pytest.raises(UserError, match=r"'demo', split 'train'.*damaged.*delete"):
-        RecordSource(tmp_path, "demo", "train")
-
-
-def test_a_changed_record_is_found_when_read(tmp_path):
-    records = [Record(f"r{i}", "frames", (os.urandom(70000),)) for i in range(9)]
-    write_dataset(tmp_path, "demo", {"train": records}, "d")
-    (shard,) = dataset_dir(tmp_path, "demo").glob("*.array_record*")
-    with open(shard, "r+b") as file:
-        file.seek(300_000)
-        file.write(b"damage")
-    source = RecordSource(tmp_path, "demo", "train")
-    with pytest.raises(UserError, match="damaged at record 4 of 9"):
-        list(source)
-
-
 def test_the_same_records_give_the_same_files(tmp_path):
     records = [RECORD, *map(plain, range(5))]
     folders = [
@@ -108,19 +87,8 @@ def test_the_same_records_give_the_same_files(tmp_path):
         {path.name: path.read_bytes() for path in folder.iterdir()}
         for folder in folders
     )
-    assert first == second and len(first) == 3
+    assert first == second and len(first) == 4
     # TFDS's own order of fields is the same within a process, another in the next one
     source = RecordSource(tmp_path / "a", "demo", "train")
-    stored = source._source.__getitems__(list(range(len(source))))
+    stored = source._files.read(list(range(len(source))))
     assert stored == [serialize(record) for record in source]
-
-
-def test_fingerprint_follows_the_dataset(tmp_path):
-    for folder, count in (("a", 1), ("b", 2)):
-        records = map(plain, range(count))
-        write_dataset(tmp_path / folder, "demo", {"train": records}, "d")
-    first, second = (
-        RecordSource(tmp_path / folder, "demo", "train") for folder in "ab"
-    )
-    again = RecordSource(tmp_path / "a", "demo", "train")
-    assert first.fingerprint == again.fingerprint != second.fingerprint

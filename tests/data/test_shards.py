@@ -48,6 +48,9 @@ def test_published_shards_are_read_back_in_their_order(tmp_path):
         "mine-train.array_record-00000-of-00003",
         "mine-train.array_record-00001-of-00003",
         "mine-train.array_record-00002-of-00003",
+        "mine-train.hashes-00000-of-00003",
+        "mine-train.hashes-00001-of-00003",
+        "mine-train.hashes-00002-of-00003",
     ]
     assert list(RecordSource(tmp_path, "mine", "train")) == RECORDS
 
@@ -106,5 +109,5 @@ def test_the_same_records_give_the_same_bytes(tmp_path):
 def test_a_damaged_description_is_named(tmp_path):
     _publish(tmp_path, "train", RECORDS)
     (tmp_path / "mine" / "1.0.0" / "dataset_info.json").write_text("{")
-    with pytest.raises(UserError, match=r"dataset_info\.json cannot be read"):
+    with pytest.raises(UserError, match=r"dataset_info\.json is damaged"):
         splits_of(tmp_path, "mine")
