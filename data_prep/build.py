@@ -10,64 +10,127 @@
 
 Reads videos/, transcripts/ and corpus.json of the raw corpus; writes one dataset a
 folder, dataset_card.md and build_summary.json. Recordings, lines and frames that cannot
-be used are left out and listed there. A killed build goes on where it was when the same
-command is run again. Exit codes: 0 finished, 78 bad configuration or input.
+be used are left out and listed there. If killed, run the same command again to resume.
+After a change of a setting or of recordings it makes the shards again; unchanged
+recordings are copied, not decoded. Exit codes: 0 finished, 78 bad input.
 """
 
+import collections
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from babyvlm_jax.command import run_config_command
-from babyvlm_jax.data.schema import write_dataset
+from babyvlm_jax.data.schema import Record, RecordSource, dataset_dir, write_dataset
+from babyvlm_jax.data.shards import read_shard, write_shard
 from babyvlm_jax.errors import UserError
+from data_prep import jobs
 from data_prep.raw import SPLITS, Corpus, Recording, read_corpus
 from data_prep.stages.card import card, summarise
-from data_prep.stages.config import BuildConfig, identity
+from data_prep.stages.config import BuildConfig
+from data_prep.stages.embedding import embedder_facts, is_embedder
 from data_prep.stages.pairing import DATASETS
 from data_prep.stages.recording import Report, cut_recording, prepare
 from data_prep.stages.splitting import assign_splits
-from data_prep.stages.store import SUMMARY, Store, write_json, write_whole
 from data_prep.stages.workers import workers
+
+SUMMARY = "build_summary.json"
+PARTS = "build.parts.json"  # which recordings the datasets hold
+# reasons of the summary for which a line of a transcript is left out
+LINE_REASONS = ("short", "unsure", "unscored", "image_mark", "outside", "bad_line")
+FORMAT = 1  # of the stages; another number makes all anew
 
 
 def build(config: BuildConfig) -> None:
     """Makes the shards, or goes on making them; prints where they are.
 
     Raises:
-        UserError: bad corpus, no usable recording, or another build in the folder.
+        UserError: bad corpus, no usable record, or something else in the folder.
     """
-    corpus = read_corpus(config.raw)
-    wanted = identity(config, corpus.root / "corpus.json")
-    store = Store(config.out)
-    if store.open(wanted):
-        print(f"shards are complete: {store.out}")
-        return
+    corpus, out = read_corpus(config.raw), Path(config.out)
+    contents = jobs.Hashes(out).of(_files(corpus))
+    weights = embedder_facts(config.scorer) if is_embedder(config.scorer) else {}
+    job = jobs.Job(
+        out=out,
+        name="build",
+        kind=f"build of the corpus {corpus.name!r}",
+        summary=out / SUMMARY,
+        identity={
+            **config.content(),
+            "corpus": contents["corpus.json"][:16],
+            "inputs": {**contents, "scorer": weights.get("weights", "")},
+        },
+        foreign=lambda: [name for name in DATASETS if dataset_dir(out, name).exists()],
+    )
+    with job.begun() as done:
+        if done is not None:
+            print(f"shards are complete: {out}")
+            return
+        summary = _build(config, corpus, job)
+    _print_outcome(summary, out)
+
+
+def _files(corpus: Corpus) -> dict[str, Path]:
+    """All that is read, by its name below the corpus."""
+    paths = [corpus.root / "corpus.json"]
+    for recording in corpus.recordings:
+        paths.append(corpus.video(recording.recording))
+        paths.append(corpus.transcript(recording.recording))
+    return {str(path.relative_to(corpus.root)): path for path in paths}
+
+
+def _build(config: BuildConfig, corpus: Corpus, job: jobs.Job) -> dict[str, Any]:
     splits = assign_splits(
         corpus.recordings,
         lambda recording: _has_speech(corpus, recording, config),
         config.seed,
     )
+    stages = _stages(corpus, splits, config, job)
+    kept = _kept(job)
     with workers(config.num_processes) as each:
-        reports = _prepare_all(each, corpus, splits, config, store)
-        usable = _usable(corpus, splits, reports)
-        _write_datasets(each, corpus, usable, reports, store)
-    summary = summarise(corpus, config, wanted, list(reports.values()))
-    write_whole(store.out / "dataset_card.md", card(summary).encode())
-    write_json(store.out / SUMMARY, summary)
-    store.close()
-    _print_outcome(summary, store)
+        reports = _prepare_all(each, corpus, splits, config, job, stages, kept)
+        summary = summarise(corpus, config, list(reports.values()))
+        _expect_usable(summary)
+        datasets = _write_datasets(each, corpus, reports, job, stages)
+    job.replace()
+    for name in DATASETS:
+        if name in datasets:
+            job.publish(datasets[name], Path(dataset_dir(job.out, name)))
+        else:
+            job.withdraw(Path(dataset_dir(job.out, name)))
+    text = card(summary, job.identity["corpus"])
+    jobs.write_whole(job.out / "dataset_card.md", text.encode())
+    parts = {
+        jobs.digest(stages[name]): dataclasses.asdict(r) for name, r in reports.items()
+    }
+    jobs.write_json(job.out / jobs.FOLDER / PARTS, parts)
+    return job.finish(summary)
 
 
-def _usable(corpus, splits, reports) -> dict[str, str]:
-    """Recording -> split of those that gave records."""
-    usable = {name: split for name, split in splits.items() if reports[name].usable}
-    if not usable:
-        first = next(iter(reports.values())).problems if reports else "it lists none"
+def _kept(job: jobs.Job) -> dict[str, dict[str, Any]]:
+    """Digest of a stage -> report of the recordings that the datasets there hold."""
+    path = job.out / jobs.FOLDER / PARTS
+    return jobs.read_json(path) if job.summary.exists() and path.exists() else {}
+
+
+def _expect_usable(summary: Mapping[str, Any]) -> None:
+    """Raises UserError if there is nothing to learn from, or nothing said of much."""
+    records = {name: sum(n.values()) for name, n in summary["datasets"].items()}
+    problems = summary["problems"]
+    first = f"; the first of {len(problems)} faults: {problems[0]}" if problems else ""
+    if not any(records.values()):
+        raise UserError(f"no recording can be used to make a record{first}")
+    lost = {r: n for r, n in summary["dropped"].items() if r in LINE_REASONS}
+    if not records["text"] and lost:
+        told = ", ".join(f"{reason} {number}" for reason, number in lost.items())
         raise UserError(
-            f"no recording of {corpus.root} can be used, the first because: {first}"
+            f"all {sum(lost.values()):,} lines of the transcripts are left out ({told})"
+            f"; mend them or change --config.min_confidence, --config.min_duration_s"
+            f"{first}"
         )
-    return usable
 
 
 def _has_speech(corpus: Corpus, recording: str, config: BuildConfig) -> bool:
@@ -79,61 +142,134 @@ def _has_speech(corpus: Corpus, recording: str, config: BuildConfig) -> bool:
     return bool(found.clips)
 
 
-def _prepare_all(each, corpus, splits, config, store) -> dict[str, Report]:
+def _stages(corpus, splits, config, job) -> dict[str, dict[str, Any]]:
+    """Recording -> all that its records depend on."""
+    inputs = job.identity["inputs"]
+    return {
+        one.recording: {
+            "recording": dataclasses.asdict(one),
+            "split": splits[one.recording],
+            "config": config.content(),
+            "scorer": inputs["scorer"],
+            "video": inputs[f"videos/{one.recording}.mp4"],
+            "transcript": inputs[f"transcripts/{one.recording}.json"],
+            "format": FORMAT,
+        }
+        for one in corpus.recordings
+    }
+
+
+def _prepare_all(each, corpus, splits, config, job, stages, kept) -> dict[str, Report]:
     """Prepares what is not prepared yet; recording -> report, in the corpus's order."""
-    reports = {r.recording: store.report(r.recording) for r in corpus.recordings}
-    jobs = [
-        (corpus, recording, splits[recording.recording], config, store)
-        for recording in corpus.recordings
-        if reports[recording.recording] is None
+    reports = {
+        name: jobs.stage_report(job.scratch, stage) or kept.get(jobs.digest(stage))
+        for name, stage in stages.items()
+    }
+    todo = [
+        (job.scratch, stages[one.recording], corpus, one, splits[one.recording], config)
+        for one in corpus.recordings
+        if reports[one.recording] is None
     ]
     bar = tqdm(
-        each(_prepare_one, jobs),
+        each(_prepare_one, todo),
         desc="recordings",
         total=len(reports),
-        initial=len(reports) - len(jobs),
+        initial=len(reports) - len(todo),
         unit="video",
     )
-    for report in bar:
-        reports[report.recording] = report
-    return reports
+    reports.update((report["recording"], report) for report in bar)
+    return {name: Report(**report) for name, report in reports.items()}
 
 
 def _prepare_one(
-    corpus: Corpus, recording: Recording, split: str, config: BuildConfig, store: Store
-) -> Report:
-    records, report = prepare(corpus, recording, split, config)
-    if report.usable:  # an unusable one is tried again when the build goes on
-        store.save(records, report)
-    return report
+    scratch: Path,
+    stage: Mapping[str, Any],
+    corpus: Corpus,
+    recording: Recording,
+    split: str,
+    config: BuildConfig,
+) -> dict[str, Any]:
+    def make(folder: Path) -> dict[str, Any]:
+        records, report = prepare(corpus, recording, split, config)
+        for name, found in records.items():
+            write_shard(_shard(folder, name), found)
+        return dataclasses.asdict(report)
+
+    return jobs.make_stage(scratch, stage, make)
 
 
-def _write_datasets(each, corpus, usable, reports, store) -> None:
-    names = [name for name in DATASETS if any(reports[r].records[name] for r in usable)]
+def _shard(folder: Path, dataset: str) -> Path:
+    return folder / f"{dataset}.array_record"
+
+
+def _write_datasets(each, corpus, reports, job, stages) -> dict[str, Path]:
+    """Dataset -> the folder of the stage that holds it."""
+    parts = collections.defaultdict(lambda: {split: [] for split in SPLITS})
+    for recording, report in reports.items():
+        for name, number in report.records.items():
+            if number:
+                part = jobs.digest(stages[recording]), recording
+                parts[name][report.split].append(part)
     kind = "synthetic " if corpus.synthetic else ""
-    jobs = [
-        (store, name, usable, f"{name} records of the {kind}corpus {corpus.name!r}")
-        for name in names
+    todo = [
+        (job.out, job.scratch, name, parts[name], f"{kind}corpus {corpus.name!r}")
+        for name in DATASETS
+        if name in parts
     ]
-    bar = tqdm(each(_write_one, jobs), desc="datasets", total=len(jobs))
-    for name in bar:
-        bar.set_postfix_str(name)
+    bar = tqdm(each(_write_one, todo), desc="datasets", total=len(todo), unit="dataset")
+    return dict(bar)
 
 
-def _write_one(store: Store, name: str, usable: dict[str, str], description: str):
-    recordings = {s: [r for r, split in usable.items() if split == s] for s in SPLITS}
-    splits = {split: store.records(found, name) for split, found in recordings.items()}
-    write_dataset(store.out, name, splits, description)
-    return name
+def _write_one(
+    out: Path,
+    scratch: Path,
+    name: str,
+    parts: Mapping[str, list[tuple[str, str]]],
+    corpus: str,
+) -> tuple[str, Path]:
+    description = f"{name} records of the {corpus}"
+    stage = {"dataset": name, "parts": parts, "description": description}
+
+    def records(split: str):
+        there = None
+        for digest, recording in parts[split]:
+            path = _shard(scratch / digest, name)
+            if path.exists():
+                yield from read_shard(path)
+            else:  # unchanged since the build that is there
+                there = there or Recorded(out, name, split)
+                yield from there.of(recording)
+
+    def make(folder: Path) -> dict[str, Any]:
+        whole = folder / "whole"
+        write_dataset(whole, name, {s: records(s) for s in SPLITS}, description)
+        dataset_dir(whole, name).rename(folder / dataset_dir(whole, name).name)
+        return {}
+
+    jobs.make_stage(scratch, stage, make)
+    return name, jobs.stage_folder(scratch, stage)
 
 
-def _print_outcome(summary: dict[str, Any], store: Store) -> None:
+class Recorded:
+    """The records of a split by recording."""
+
+    def __init__(self, out: Path, name: str, split: str):
+        self._source = RecordSource(out, name, split)
+        self._numbers = collections.defaultdict(list)
+        for number, record in enumerate(self._source):
+            self._numbers[record.meta["recording"]].append(number)
+
+    def of(self, recording: str) -> Iterator[Record]:
+        return (self._source[number] for number in self._numbers[recording])
+
+
+def _print_outcome(summary: dict[str, Any], out: Path) -> None:
     lost = len(summary["problems"])
     counts = ", ".join(
         f"{name} {sum(splits.values())}" for name, splits in summary["datasets"].items()
     )
     faults = f"; {lost} faults listed in {SUMMARY}" if lost else ""
-    print(f"shards written to {store.out}: {counts}{faults}")
+    print(f"shards written to {out}: {counts}{faults}")
 
 
 def main(config) -> None:

@@ -26,18 +26,18 @@ import numpy as np
 from babyvlm_jax.data.schema import ASSISTANT, IMAGE_MARK, Record, RecordSource
 from babyvlm_jax.data.shards import splits_of
 from babyvlm_jax.errors import UserError, run_main
+from data_prep.fields import read_json
 from data_prep.importing.flags import (
     add_embedding_flags,
     check_name,
     check_out,
     command_parser,
 )
-from data_prep.raw import read_json
+from data_prep.jobs import write_whole
 from data_prep.stages import histogram
 from data_prep.stages.embedding import Batches, embedder_facts, make_embedder
 from data_prep.stages.scoring import CosineScorer
 from data_prep.stages.staging import SplitJob, make_split, summary_path
-from data_prep.stages.store import write_whole
 
 CHUNK = 4096  # pairs of a shard
 THRESHOLD = 0.2  # BabyVLM V1 and V2

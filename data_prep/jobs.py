@@ -19,7 +19,7 @@ has filled is refused. A job that was killed keeps its finished stages.
         reports = [job.stage(part, make) for part in parts]
         job.replace()
         ...                                       # publish what the stages made
-        return job.finish(facts, records=sum(r["kept"] for r in reports))
+        return job.finish({"reports": reports})
 """
 
 import concurrent.futures
@@ -110,8 +110,8 @@ class Job:
             raise UserError(f"{self.summary} is no summary; delete it")
         wanted = self._wanted
         if "job" not in done and "inputs" not in there:
-            # The first edition hashed no inputs: what it says is all there is to know.
-            wanted = {key: value for key, value in wanted.items() if key != "inputs"}
+            # The first edition hashed no inputs and had fewer settings.
+            wanted = {key: value for key, value in wanted.items() if key in there}
         differs = difference(there, wanted)
         made = done.get("job", "what an older edition made")
         if differs and made != self.kind:
@@ -144,23 +144,37 @@ class Job:
         """To be called before anything that a finished job has made is overwritten."""
         self.summary.unlink(missing_ok=True)
 
+    def publish(self, stage: Path, target: Path) -> None:
+        """Moves the folder `stage / target.name` to `target`, over what is there.
+
+        The stage is no longer made then: after a kill it is made again.
+        """
+        (stage / REPORT).unlink()
+        old = self.scratch / "replaced"
+        shutil.rmtree(old, ignore_errors=True)
+        make_folder(target.parent, f"the folder {self.out}")
+        if target.exists():
+            os.replace(target, old)
+        os.replace(stage / target.name, target)
+
     def stage(self, identity: Any, make: Callable[[Path], Facts]) -> Facts:
         """Makes a stage in its folder, unless it is made; see `make_stage`."""
         return make_stage(self.scratch, identity, make)
 
-    def finish(self, facts: Mapping[str, Any], records: int, why_none: str) -> Facts:
-        """Writes the summary, removes what only an unfinished job needs.
+    def withdraw(self, target: Path) -> None:
+        """Removes a folder that this job made before and does not make now."""
+        shutil.rmtree(target, ignore_errors=True)
+
+    def finish(self, facts: Mapping[str, Any]) -> Facts:
+        """Writes the summary, and removes what only an unfinished job needs.
 
         Args:
-            facts: what was made, what was left out and why.
-            records: how many usable ones there are.
-            why_none: for the message if there are none.
+            facts: what was made, what was left out and why. A job without one usable
+                record raises UserError instead of finishing.
 
-        Raises:
-            UserError: there is no usable record; nothing is marked as finished.
+        Returns:
+            The summary as it is read back.
         """
-        if not records:
-            raise UserError(why_none)
         done = {**facts, "job": self.kind, "identity": self._wanted}
         write_json(self.summary, done)
         self.abandon()

@@ -1,21 +1,27 @@
 """Reads a raw corpus: `corpus.json`, timed transcripts and COCO annotations.
 
 Owns the files and their faults: what cannot be used is left out and described in a
-line of `problems`, so that one bad line never ends a build. Videos are in
-`data_prep.video`. A corpus without annotations, or with plain COCO (no colours, sizes,
-instance ids), is as good as the nursery's.
+line of `problems`, so that one bad line never ends a build; only `corpus.json` must be
+right throughout. Fields are read by `data_prep.fields`, videos by `data_prep.video`.
+A corpus without annotations, or with plain COCO (no colours, sizes, instance ids), is
+as good as the nursery's.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from babyvlm_jax.errors import UserError
-from data_prep.fields import read_json
+from data_prep import fields
+from data_prep.fields import BadField, read_json
 
 SPLITS = ("train", "val", "test")
+MAX_DAYS = 100_000
+MAX_SECONDS = 1e9
+MAX_SIDE = 65_535  # pixels, the most that a JPEG can have
+MIN_SIDE = 0.01  # pixels of a box
+MAX_FRAME = 10**9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,14 +38,13 @@ class Recording:
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """A raw corpus on disk; `world` names the nursery's categories, colours, rooms."""
+    """A raw corpus on disk."""
 
     root: Path
     name: str
     synthetic: bool
     seed: int | None
     recordings: tuple[Recording, ...]
-    world: Mapping[str, Any]
 
     def video(self, recording: str) -> Path:
         return self.root / "videos" / f"{recording}.mp4"
@@ -53,12 +58,15 @@ class Corpus:
 
 @dataclasses.dataclass(frozen=True)
 class Utterance:
-    """One transcript line with usable times and words."""
+    """One transcript line with usable times and words.
+
+    `confidence` is None where the transcript has none, as those written by hand.
+    """
 
     start_s: float
     end_s: float
     text: str
-    confidence: float
+    confidence: float | None
     speaker: str | None
 
 
@@ -103,47 +111,38 @@ def read_corpus(root: str | Path) -> Corpus:
     raw = read_json(path)
     if not isinstance(raw, dict) or not isinstance(raw.get("recordings"), list):
         raise UserError(f"{path}: expected an object with a list 'recordings'")
-    recordings = tuple(_recording(path, item) for item in raw["recordings"])
-    names = [recording.recording for recording in recordings]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UserError(f"{path}: recordings listed twice: {', '.join(twice[:5])}")
-    return Corpus(
-        root=root,
-        name=str(raw.get("name", root.name)),
-        synthetic=bool(raw.get("synthetic", False)),
-        seed=raw.get("seed"),
-        recordings=recordings,
-        world=raw.get("world", {}),
-    )
-
-
-def _recording(path: Path, item: Mapping[str, Any]) -> Recording:
     try:
-        recording = Recording(
-            recording=str(item["recording"]),
-            child=str(item["child"]),
-            age_days=int(item["age_days"]),
-            split=item.get("split"),
-            duration_s=float(item["duration_s"]),
-            room=item.get("room"),
+        recordings = tuple(map(_recording, raw["recordings"]))
+        names = [recording.recording for recording in recordings]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise BadField(f"recordings listed twice: {', '.join(twice[:5])}")
+        return Corpus(
+            root=root,
+            name=fields.text(raw, "name", root.name, most=fields.MAX_NAME_BYTES),
+            synthetic=fields.flag(raw, "synthetic", False),
+            seed=fields.whole(raw, "seed", None),
+            recordings=recordings,
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: recording {item!r:.80} lacks or has a bad field ({error}); "
-            "expected recording, child, age_days, duration_s"
-        ) from None
-    if not recording.recording or "/" in recording.recording:
-        raise UserError(
-            f"{path}: {recording.recording!r} is no name for a recording; it names "
-            "files, so it must not be empty or hold a '/'"
+    except BadField as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _recording(item: Any) -> Recording:
+    name = fields.file_name(item, "recording")
+    try:
+        split = fields.text(item, "split", None)
+        if split not in (None, *SPLITS):
+            raise BadField(f"split is {split!r}: expected one of {SPLITS} or none")
+        return Recording(
+            recording=name,
+            child=fields.identifier(item, "child"),
+            age_days=int(fields.number(item, "age_days", least=0, most=MAX_DAYS)),
+            split=split,
+            duration_s=fields.number(item, "duration_s", least=0, most=MAX_SECONDS),
+            room=fields.text(item, "room", None),
         )
-    if recording.split not in (None, *SPLITS):
-        raise UserError(
-            f"{path}: recording {recording.recording!r} has split "
-            f"{recording.split!r}; expected one of {SPLITS} or none"
-        )
-    return recording
+    except BadField as error:
+        raise BadField(f"recording {name!r}: {error}") from None
 
 
 def read_transcript(path: Path) -> tuple[list[Utterance], list[str]]:
@@ -172,17 +171,14 @@ def read_transcript(path: Path) -> tuple[list[Utterance], list[str]]:
 def _utterance(line: Any) -> Utterance | str:
     try:
         utterance = Utterance(
-            start_s=float(line["start_s"]),
-            end_s=float(line["end_s"]),
-            text=" ".join(line["text"].split()),
-            confidence=float(line["confidence"]),
-            speaker=line.get("speaker"),
+            start_s=fields.number(line, "start_s", least=0, most=MAX_SECONDS),
+            end_s=fields.number(line, "end_s", least=0, most=MAX_SECONDS),
+            text=" ".join(fields.text(line, "text").split()),
+            confidence=fields.number(line, "confidence", None),
+            speaker=fields.identifier(line, "speaker", None),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        return f"bad or missing field ({type(error).__name__}: {error})"
-    times = (utterance.start_s, utterance.end_s, utterance.confidence)
-    if not all(map(math.isfinite, times)) or utterance.start_s < 0:
-        return f"start, end or confidence is not a usable number {times}"
+    except BadField as error:
+        return str(error)
     if utterance.end_s <= utterance.start_s:
         return f"end {utterance.end_s} s is not after start {utterance.start_s} s"
     return utterance if utterance.text else "no words"
@@ -195,38 +191,39 @@ def read_annotations(path: Path) -> tuple[list[Frame], list[str]]:
     `instance_id` to the annotation's id, `visible` to 1, `colour` and `size` to None.
 
     Returns:
-        The frames (also those without a box), and one line of text for each box left
-        out: outside its frame, an unknown image or category, or a bad field.
+        The frames (also those without a box), and one line of text for each frame or
+        box left out: outside its frame, an unknown image or category, or a bad field.
 
     Raises:
-        UserError: the file is missing, not JSON, or its images or categories are bad.
+        UserError: the file is missing, not JSON, not COCO, or no frame is usable.
     """
     raw = read_json(path)
+    problems: list[str] = []
+    frames, boxes, taken = {}, {}, set()
     try:
-        names = {item["id"]: str(item["name"]) for item in raw["categories"]}
-        frames = {
-            item["id"]: Frame(
-                frame_index=int(item["frame_index"]),
-                time_s=float(item["time_s"]),
-                width=int(item["width"]),
-                height=int(item["height"]),
-                boxes=(),
-            )
-            for item in raw["images"]
-        }
-        annotations = list(raw["annotations"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: not COCO as expected ({type(error).__name__}: {error})"
-        ) from None
-    boxes = {image_id: [] for image_id in frames}
-    problems = []
+        names = category_names(raw, problems)
+        for number, item in enumerate(fields.objects(raw, "images")):
+            try:
+                image_id, frame = _frame(item)
+                if image_id in frames or frame.frame_index in taken:
+                    raise BadField("id or frame_index is that of an earlier image")
+            except BadField as error:
+                problems.append(f"image {number}: {error}")
+            else:
+                frames[image_id], boxes[image_id] = frame, []
+                taken.add(frame.frame_index)
+        annotations = fields.objects(raw, "annotations")
+    except BadField as error:
+        raise UserError(f"{path}: not COCO as expected ({error})") from None
+    if not frames:
+        first = problems[0] if problems else "there is none"
+        raise UserError(f"{path}: no usable image ({first})")
     for number, item in enumerate(annotations):
         try:
-            image_id = item["image_id"]
+            image_id = known(item, "image_id", frames)
             boxes[image_id].append(parse_box(item, names, frames[image_id]))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            problems.append(f"annotation {number}: {type(error).__name__}: {error}")
+        except BadField as error:
+            problems.append(f"annotation {number}: {error}")
     whole = [
         dataclasses.replace(frame, boxes=tuple(boxes[image_id]))
         for image_id, frame in frames.items()
@@ -234,24 +231,77 @@ def read_annotations(path: Path) -> tuple[list[Frame], list[str]]:
     return sorted(whole, key=lambda frame: frame.frame_index), problems
 
 
-def parse_box(item: Mapping[str, Any], names: Mapping[int, str], frame: Frame) -> Box:
-    """Reads one COCO annotation; its box is clipped to the frame.
+def _frame(item: Any) -> tuple[str, Frame]:
+    return fields.identifier(item, "id"), Frame(
+        frame_index=fields.whole(item, "frame_index", least=0, most=MAX_FRAME),
+        time_s=fields.number(item, "time_s"),
+        width=side(item, "width"),
+        height=side(item, "height"),
+        boxes=(),
+    )
+
+
+def side(item: Any, key: str) -> int:
+    """Width or height of a picture in pixels."""
+    return fields.whole(item, key, least=1, most=MAX_SIDE)
+
+
+def category_names(raw: Any, problems: list[str]) -> dict[str, str]:
+    """Id -> name of the categories of a COCO file.
+
+    Args:
+        raw: the file's content.
+        problems: receives a line for each category that cannot be used.
 
     Raises:
-        ValueError: the box lies outside the frame.
-        KeyError: a field or a category is missing.
+        BadField: it has no list of categories.
     """
-    x, y, width, height = map(float, item["bbox"])
+    names: dict[str, str] = {}
+    for number, item in enumerate(fields.objects(raw, "categories")):
+        try:
+            key = fields.identifier(item, "id")
+            if key in names:
+                raise BadField(f"id {key} is that of an earlier category")
+            name = " ".join(fields.text(item, "name", most=200).split())
+            if not name:
+                raise BadField("name is empty")
+            names[key] = name
+        except BadField as error:
+            problems.append(f"category {number}: {error}")
+    return names
+
+
+def known(item: Any, key: str, things: Mapping[str, Any]) -> str:
+    """An identifier that is a key of `things`; raises BadField if it is none."""
+    value = fields.identifier(item, key)
+    if value not in things:
+        raise BadField(f"{key} {value} is unknown")
+    return value
+
+
+def parse_box(item: Any, names: Mapping[str, str], frame: Frame) -> Box:
+    """Reads one COCO annotation; its box is clipped to the frame.
+
+    Args:
+        item: the annotation.
+        names: of the categories, by identifier.
+        frame: the one it lies in.
+
+    Raises:
+        BadField: a field is missing or bad, or the box lies outside the frame.
+    """
+    x, y, width, height = fields.numbers(item, "bbox", 4)
     left, right = (min(max(v, 0.0), frame.width) for v in (x, x + width))
     top, bottom = (min(max(v, 0.0), frame.height) for v in (y, y + height))
-    if not (right > left and bottom > top):
-        raise ValueError(f"box {item['bbox']} lies outside its frame")
+    if min(right - left, bottom - top) < MIN_SIDE:
+        raise BadField(f"bbox {fields.shown(item['bbox'])} lies outside its frame")
+    annotation_id = fields.whole(item, "id")
     return Box(
-        annotation_id=int(item["id"]),
-        category=names[item["category_id"]],
+        annotation_id=annotation_id,
+        category=names[known(item, "category_id", names)],
         bbox=(left, top, right - left, bottom - top),
-        instance_id=str(item.get("instance_id", item["id"])),
-        colour=item.get("colour"),
-        size=item.get("size"),
-        visible=float(item.get("visible", 1.0)),
+        instance_id=fields.identifier(item, "instance_id", str(annotation_id)),
+        colour=fields.text(item, "colour", None, most=200),
+        size=fields.text(item, "size", None, most=200),
+        visible=fields.number(item, "visible", 1.0, least=0, most=1),
     )

@@ -110,7 +110,8 @@ def serialize(record: Record) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def _from_example(serialized: bytes) -> Record:
+def parse_record(serialized: bytes) -> Record:
+    """The record of what `serialize` gave."""
     # TFDS would decode each field into an array first: 5 times slower
     features = tf_example_pb2.Example.FromString(serialized).features.feature
 
@@ -373,7 +374,7 @@ class RecordSource:
 
     def _parsed(self, index, serialized) -> Record:
         try:
-            return _from_example(serialized)
+            return parse_record(serialized)
         except _NO_RECORD as error:
             why = " ".join(str(error).split())[:200]
             raise UserError(

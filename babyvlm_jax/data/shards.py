@@ -8,20 +8,27 @@ and tells the dataset of them. The order of the records is kept.
 import itertools
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import tensorflow_datasets as tfds
 from etils import epath
 
 from babyvlm_jax import lock
-from babyvlm_jax.data.record_files import hashes_path, write_file
+from babyvlm_jax.data.record_files import (
+    AT_ONCE,
+    RecordFiles,
+    hashes_path,
+    read_hashes,
+    write_file,
+)
 from babyvlm_jax.data.schema import (
     INFO,
     VERSION,
     LocalInfo,
     Record,
     dataset_dir,
+    parse_record,
     read_info,
     record_features,
     serialize,
@@ -47,6 +54,21 @@ def write_shard(path: str | os.PathLike, records: Iterable[Record]) -> tuple[int
     for first in records:
         return write_file(path, map(serialize, itertools.chain([first], records)))
     return 0, 0
+
+
+def read_shard(path: str | os.PathLike) -> Iterator[Record]:
+    """The records of a file of `write_shard`, in order; none if it was not made.
+
+    Raises:
+        UserError: the file is not as it was written.
+    """
+    if (hashes := read_hashes(path)) is None:
+        return
+    count = len(hashes.table)
+    files = RecordFiles([epath.Path(path)], [count], str(path))
+    for first in range(0, count, AT_ONCE):
+        for one in files.read(range(first, min(first + AT_ONCE, count))):
+            yield parse_record(one)
 
 
 def splits_of(shards: str | os.PathLike, name: str) -> dict[str, int]:

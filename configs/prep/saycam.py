@@ -21,6 +21,7 @@ def get_config(arg: str = "") -> mlc.ConfigDict:
     c.out = ""  # given on the command line
     c.min_duration_s = 0.5  # BabyVLM-V2, spec section 1.2
     c.min_confidence = 0.3  # BabyVLM-V2, spec section 1.2
+    c.keep_unscored = True  # ours: a transcript written by hand has no confidence
     c.pad_s = 1.0  # BabyVLM-V2, spec section 1.2
     c.frames_per_clip = 8  # the authors' BabyView samples, spec section 1.5
     c.image_fps = 1.0  # BabyVLM-V2, spec section 1.2

@@ -29,8 +29,8 @@ from babyvlm_jax.errors import UserError
 from data_prep.devcv import card, ingest, sizes
 from data_prep.devcv.bank import MIN_SIDE, Bank
 from data_prep.devcv.items import Style
+from data_prep.jobs import write_json, write_whole
 from data_prep.stages.item_summary import open_summary
-from data_prep.stages.store import write_json, write_whole
 from data_prep.stages.workers import workers
 
 SUMMARY = "devcv_summary.json"

@@ -15,7 +15,7 @@ from babyvlm_jax.data.schema import HUMAN, Record, RecordSource
 from babyvlm_jax.data.shards import splits_of
 from babyvlm_jax.errors import UserError
 from data_prep.devcv.names import dataset_name
-from data_prep.stages.store import write_whole
+from data_prep.jobs import write_whole
 
 # Released names of the fields that have one; all others go into `meta`.
 FIELDS = {"labels": "labels", "bbox": "bb", "numbers": "notes"}

@@ -1,5 +1,6 @@
 """The vocabulary that the flags of `build` describe."""
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -74,5 +75,6 @@ def _utterances(root: str) -> list[str]:
     for recording in corpus.recordings:
         path = corpus.transcript(recording.recording)
         if recording.split == "train" and path.exists():
-            lines += [one.text for one in raw.read_transcript(path)[0]]
+            with contextlib.suppress(UserError):
+                lines += [one.text for one in raw.read_transcript(path)[0]]
     return lines

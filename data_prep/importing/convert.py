@@ -9,7 +9,7 @@ from babyvlm_jax.data.schema import IMAGE_MARK, Record
 from babyvlm_jax.data.shards import write_shard
 from data_prep.importing.batches import Batch, Converter
 from data_prep.importing.refusal import Refusal
-from data_prep.stages.store import write_json
+from data_prep.jobs import write_json
 
 
 def convert_batch(

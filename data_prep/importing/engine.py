@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 from babyvlm_jax.data.shards import publish_split, splits_of
 from babyvlm_jax.errors import UserError
+from data_prep.fields import read_json
 from data_prep.importing.batches import BATCH, Batch, Converter, Input, batches
 from data_prep.importing.convert import convert_batch
 from data_prep.importing.refusal import REASONS
-from data_prep.raw import read_json
-from data_prep.stages.store import make_folder, write_json
+from data_prep.jobs import make_folder, write_json
 from data_prep.stages.workers import workers
 
 FORMAT = 1  # of batches and records; another number makes all anew

@@ -27,7 +27,7 @@ from data_prep.inspect import fill, page, terminal
 from data_prep.inspect.sheet import contact_sheet
 from data_prep.inspect.splits import Split, open_splits
 from data_prep.inspect.statistics import evenly
-from data_prep.stages.store import write_whole
+from data_prep.jobs import write_whole
 
 
 def parser() -> argparse.ArgumentParser:

@@ -12,6 +12,8 @@ from data_prep.stages.recording import Report
 REASONS = {
     "short": "utterance shorter than min_duration_s",
     "unsure": "utterance recognised with less than min_confidence",
+    "unscored": "utterance without a confidence, with keep_unscored off",
+    "image_mark": "utterance with `<image>`, which stands for an image",
     "outside": "utterance begins after the video's end",
     "repeated": "second line with the same times",
     "bad_line": "transcript line without words or with unusable times",
@@ -33,7 +35,6 @@ CARD_PROBLEMS = 20  # the summary lists them all
 def summarise(
     corpus: Corpus,
     config: BuildConfig,
-    identity: Mapping[str, Any],
     reports: Sequence[Report],
 ) -> dict[str, Any]:
     """Adds up the reports of all recordings; hours are of usable recordings."""
@@ -52,7 +53,6 @@ def summarise(
         "corpus": corpus.name,
         "synthetic": corpus.synthetic,
         "corpus_seed": corpus.seed,
-        "identity": dict(identity),
         "config": config.content(),
         "recordings": per_split(lambda report: 1),
         "video_hours": hours(lambda report: report.video_s),
@@ -63,12 +63,13 @@ def summarise(
         },
         "dropped": dict(dropped),
         "overlapping": sum(report.overlapping for report in usable),
+        "unscored": sum(report.unscored for report in usable),
         "unusable": [report.recording for report in reports if not report.usable],
         "problems": [problem for report in reports for problem in report.problems],
     }
 
 
-def card(summary: Mapping[str, Any]) -> str:
+def card(summary: Mapping[str, Any], corpus_hash: str) -> str:
     """The dataset card, in Markdown."""
     kind = (
         "**Synthetic**: drawn and narrated by a program (`data_prep.nursery`, seed "
@@ -102,13 +103,14 @@ def card(summary: Mapping[str, Any]) -> str:
         ),
         f"- {len(summary['unusable'])} x recording: video or transcript unusable",
         "",
-        f"{summary['overlapping']} overlapping utterances were kept.",
+        f"{summary['overlapping']} overlapping utterances were kept, and "
+        f"{summary['unscored']} without a confidence.",
         "",
         *_problems(summary["problems"]),
         "## Settings",
         "",
         *(f"- `{name}` = {value}" for name, value in sorted(summary["config"].items())),
-        f"- corpus fingerprint {summary['identity']['corpus']}",
+        f"- corpus fingerprint {corpus_hash}",
         "",
     ]
     return "\n".join(lines)

@@ -1,10 +1,7 @@
 """What a build can be told, checked before anything is read."""
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from babyvlm_jax.errors import UserError
@@ -22,6 +19,8 @@ class BuildConfig:
         out: folder of the shards.
         min_duration_s: shorter utterances are dropped.
         min_confidence: less confidently recognised utterances are dropped.
+        keep_unscored: utterances without a confidence, as of a transcript written by
+            hand, are kept.
         pad_s: video kept before and after an utterance.
         frames_per_clip: frames of a video_utterance.
         image_fps: frames per second of image_utterance.
@@ -41,6 +40,7 @@ class BuildConfig:
     out: str
     min_duration_s: float
     min_confidence: float
+    keep_unscored: bool
     pad_s: float
     frames_per_clip: int
     image_fps: float
@@ -97,10 +97,3 @@ class BuildConfig:
         """The fields that decide what is built."""
         values = dataclasses.asdict(self)
         return {name: value for name, value in values.items() if name not in PLACES}
-
-
-def identity(config: BuildConfig, corpus_json: Path) -> dict[str, Any]:
-    """What makes two builds the same: settings and corpus, not places."""
-    digest = hashlib.sha256(corpus_json.read_bytes()).hexdigest()[:16]
-    # Through JSON, so that it equals what is read back.
-    return json.loads(json.dumps({**config.content(), "corpus": digest}))

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from babyvlm_jax.errors import UserError
-from data_prep.jobs import difference
-from data_prep.raw import read_json
-from data_prep.stages.store import make_folder, write_json
+from data_prep.fields import read_json
+from data_prep.jobs import difference, make_folder, write_json
 
 
 def open_summary(

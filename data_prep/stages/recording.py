@@ -30,6 +30,7 @@ class Report:
     records: dict[str, int] = dataclasses.field(default_factory=dict)
     dropped: dict[str, int] = dataclasses.field(default_factory=dict)
     overlapping: int = 0
+    unscored: int = 0
     problems: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -51,6 +52,7 @@ def cut_recording(
         config.min_duration_s,
         config.min_confidence,
         config.pad_s,
+        config.keep_unscored,
     )
     return found, problems
 
@@ -84,6 +86,7 @@ def _prepare(corpus, recording, config, report):
     )
     report.video_s = info.duration_s
     report.overlapping = found.overlapping
+    report.unscored = found.unscored
     report.problems += [f"{transcript}: {bad}" for bad in (*bad_lines, *found.faults)]
     dropped = collections.Counter(found.dropped)
     dropped["bad_line"] += len(bad_lines)

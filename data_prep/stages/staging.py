@@ -19,9 +19,8 @@ from babyvlm_jax import lock
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.data.shards import publish_split, splits_of, write_shard
 from babyvlm_jax.errors import UserError
-from data_prep.jobs import difference
-from data_prep.raw import read_json
-from data_prep.stages.store import make_folder, write_json
+from data_prep.fields import read_json
+from data_prep.jobs import difference, make_folder, write_json
 
 Facts = dict[str, Any]
 # number of a chunk -> its records, and facts that are whole once they are consumed

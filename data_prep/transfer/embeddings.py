@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.errors import UserError
+from data_prep.jobs import write_whole
 from data_prep.stages.embedding import Batches
-from data_prep.stages.store import write_whole
 
 PART = 4096  # pictures of a file
 

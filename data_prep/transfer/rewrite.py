@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.lock import held
-from data_prep.stages.store import make_folder
+from data_prep.jobs import make_folder
 from data_prep.transfer import asking, cost, prompts, rules, table
 from data_prep.transfer.answers import Answer
 from data_prep.transfer.cache import Cache

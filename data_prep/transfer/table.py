@@ -11,9 +11,8 @@ import pyarrow.parquet as pq
 
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.errors import UserError
-from data_prep.jobs import difference
-from data_prep.raw import read_json
-from data_prep.stages.store import write_json
+from data_prep.fields import read_json
+from data_prep.jobs import difference, write_json
 
 
 def write_table(path: Path, columns: Mapping[str, Sequence]) -> None:

@@ -19,8 +19,8 @@ from babyvlm_jax.data.schema import Record, RecordSource, dataset_dir, write_dat
 from babyvlm_jax.errors import UserError
 from data_prep.devcv import ingest
 from data_prep.devcv.bank import Bank
+from data_prep.jobs import write_json, write_whole
 from data_prep.stages.item_summary import open_summary
-from data_prep.stages.store import write_json, write_whole
 from data_prep.stages.workers import workers
 from data_prep.v1bench import generate, records
 

@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from babyvlm_jax.data.schema import IMAGE_MARK, Record, dataset_dir, write_dataset
 from babyvlm_jax.errors import UserError
+from data_prep.fields import read_json
 from data_prep.importing.pictures import checked_picture, read_picture
 from data_prep.importing.refusal import REASONS, Refusal
-from data_prep.raw import read_json
-from data_prep.stages.store import make_folder, write_json
+from data_prep.jobs import make_folder, write_json
 from data_prep.v1bench import csvs, records
 from data_prep.v1bench.csvs import Item
 

@@ -38,14 +38,14 @@ def mutations(sound: Any) -> Iterator[bytes]:
 
 
 def _paths(value: Any, path: tuple = ()) -> Iterator[tuple]:
-    """Ways to all values, of each list only its first two."""
+    """Ways to all values, of each list only its first."""
     if path:
         yield path
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _paths(inner, (*path, key))
     elif isinstance(value, list):
-        for number, inner in enumerate(value[:2]):
+        for number, inner in enumerate(value[:1]):
             yield from _paths(inner, (*path, number))
 
 

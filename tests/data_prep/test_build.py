@@ -1,15 +1,23 @@
 import json
-import subprocess
-import sys
+import shutil
 
 import pytest
 
+from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.schema import RecordSource
+from babyvlm_jax.data.shards import splits_of
 from babyvlm_jax.errors import UserError
 from configs.prep import nursery
 from data_prep import build as command
 from data_prep.stages.config import BuildConfig
-from tests.data_prep.raw_fixture import TRAIN, VAL, write_corpus
+from tests.data_prep.raw_fixture import (
+    TRAIN,
+    VAL,
+    default_lines,
+    write_corpus,
+    write_json,
+    write_video,
+)
 
 DATASETS = ("frames", "image_utterance", "interleaved", "text", "video_utterance")
 SECOND = "S_20300104_0700_02"
@@ -27,14 +35,13 @@ def _config(raw, out, **changes):
 
 
 def _all_records(shards):
-    """(dataset, split) -> records sorted by id; test has no frames."""
+    """(dataset, split) -> records sorted by id."""
     return {
         (name, split): sorted(
             RecordSource(shards, name, split), key=lambda record: record.id
         )
         for name in DATASETS
-        for split in ("train", "val", "test")
-        if (name, split) != ("frames", "test")
+        for split in splits_of(shards, name)
     }
 
 
@@ -57,7 +64,7 @@ def test_counts_agree_with_the_summary(shards):
     assert summary["video_hours"] == {"train": 0.0111, "val": 0.0056, "test": 0.0056}
     assert summary["synthetic"] is True
     assert summary["problems"] == []
-    assert not (shards / ".build").exists()
+    assert not (shards / ".jobs" / "build").exists()
 
 
 def test_card_says_what_it_is(shards):
@@ -88,7 +95,7 @@ def test_two_processes_give_the_same(raw, shards, tmp_path):
     assert _all_records(tmp_path) == _all_records(shards)
 
 
-@pytest.mark.parametrize("stage", ["_write_one", "summarise"])
+@pytest.mark.parametrize("stage", ["_write_one", "card"])
 def test_killed_build_goes_on(raw, shards, tmp_path, monkeypatch, stage):
     prepared = []
     prepare = command.prepare
@@ -105,7 +112,9 @@ def test_killed_build_goes_on(raw, shards, tmp_path, monkeypatch, stage):
         with pytest.raises(KeyboardInterrupt):
             command.build(config)
     assert not (tmp_path / "build_summary.json").exists()
-    (tmp_path / ".build" / f"{VAL}.json").unlink()  # as if killed before this one
+    for report in (tmp_path / ".jobs" / "build").glob("*/report.json"):
+        if json.loads(report.read_text()).get("recording") == VAL:
+            report.unlink()  # as if killed before this one
     prepared.clear()
     command.build(config)
     assert prepared == [VAL]
@@ -119,8 +128,103 @@ def test_finished_build_is_left_alone(raw, shards, capsys):
     command.build(_config(raw, shards))
     assert capsys.readouterr().out == f"shards are complete: {shards}\n"
     assert (shards / "build_summary.json").stat().st_mtime_ns == before
-    with pytest.raises(UserError, match="holds a build that differs in frames_fps"):
-        command.build(_config(raw, shards, frames_fps=2.0))
+
+
+def _change_transcript(raw):
+    path = raw / "transcripts" / f"{VAL}.json"
+    write_json(path, json.loads(path.read_text())[:2])
+
+
+def _change_video(raw):
+    write_video(raw / "videos" / f"{VAL}.mp4", 90)
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "prepared", "text"),
+    [
+        (_change_transcript, {}, [VAL], 2),
+        (_change_video, {}, [VAL], 6),
+        (None, {"min_duration_s": 1.3}, [TRAIN, VAL], 2),
+    ],
+)
+def test_what_has_changed_is_made_again(
+    tmp_path, monkeypatch, change, settings, prepared, text
+):
+    raw = write_corpus(tmp_path / "raw", {TRAIN: "train", VAL: "val"})
+    out, done = tmp_path / "out", []
+    command.build(_config(raw, out))
+    prepare = command.prepare
+    monkeypatch.setattr(
+        command, "prepare", lambda *a: done.append(a[1].recording) or prepare(*a)
+    )
+    if change:
+        change(raw)
+    moved = raw.rename(tmp_path / "moved")
+    command.build(_config(moved, out, **settings))
+    assert done == prepared
+    assert len(RecordSource(out, "text", "val")) == text
+    command.build(_config(moved, tmp_path / "anew", **settings))
+    assert _all_records(out) == _all_records(tmp_path / "anew")
+    done.clear()
+    command.build(_config(moved, out, **settings))
+    assert done == []
+
+
+def test_another_corpus_is_refused(shards, tmp_path):
+    raw = write_corpus(tmp_path / "raw", {TRAIN: "train"}, num_frames=10)
+    corpus = json.loads((raw / "corpus.json").read_text())
+    write_json(raw / "corpus.json", {**corpus, "name": "other"})
+    with pytest.raises(UserError, match="holds build of the corpus 'tiny'"):
+        command.build(_config(raw, shards))
+
+
+def test_a_first_edition_build_is_left_alone(raw, shards, tmp_path, capsys):
+    out = shutil.copytree(shards, tmp_path / "out")
+    summary = json.loads((out / "build_summary.json").read_text())
+    del summary["job"], summary["identity"]["inputs"]
+    del summary["identity"]["keep_unscored"]
+    write_json(out / "build_summary.json", summary)
+    command.build(_config(raw, out))
+    assert "shards are complete" in capsys.readouterr().out
+
+
+def test_transcripts_without_confidence_are_kept(tmp_path):
+    lines = [
+        {k: v for k, v in one.items() if k != "confidence"} for one in default_lines()
+    ]
+    raw = write_corpus(tmp_path / "raw", {TRAIN: "train"}, {TRAIN: lines})
+    command.build(_config(raw, tmp_path / "out"))
+    summary = json.loads((tmp_path / "out" / "build_summary.json").read_text())
+    assert summary["datasets"]["text"]["train"] == summary["unscored"] == 6
+    with pytest.raises(UserError, match=r"all 6 lines .* left out \(unscored 6\)"):
+        command.build(_config(raw, tmp_path / "none", keep_unscored=False))
+    assert not (tmp_path / "none" / "build_summary.json").exists()
+
+
+def test_one_bad_line_never_ends_a_build(tmp_path):
+    faults = [
+        {"start_s": 10**400},
+        {"confidence": 10**400},
+        {"text": "look \ud800 here"},
+        {"text": "look <image> here"},
+        {"end_s": float("nan")},
+        {"speaker": ["mother"]},
+    ]
+    hostile = [{**default_lines()[0], **fault} for fault in faults]
+    raw = write_corpus(
+        tmp_path / "raw",
+        {TRAIN: "train", "identity": "train", "deep": "train"},
+        {TRAIN: default_lines() + hostile},
+    )
+    marked = raw / "transcripts" / "identity.json"
+    marked.write_text("\ufeff" + marked.read_text())
+    (raw / "transcripts" / "deep.json").write_text("[" * 100_000)
+    command.build(_config(raw, tmp_path / "out"))
+    summary = json.loads((tmp_path / "out" / "build_summary.json").read_text())
+    assert summary["datasets"]["text"]["train"] == 12
+    assert summary["dropped"] == {"bad_line": 5, "image_mark": 1}
+    assert summary["unusable"] == ["deep"]
+    assert len(summary["problems"]) == 7
 
 
 def test_one_bad_recording_does_not_end_the_build(tmp_path):
@@ -141,7 +245,7 @@ def test_no_usable_recording_is_an_error(tmp_path):
     raw = write_corpus(tmp_path / "raw", {TRAIN: "train"})
     (raw / "videos" / f"{TRAIN}.mp4").unlink()
     config = _config(raw, tmp_path / "out")
-    with pytest.raises(UserError, match=r"no recording of .* the video is missing"):
+    with pytest.raises(UserError, match=r"no recording can be .* the video is missing"):
         command.build(config)
     assert not (tmp_path / "out" / "build_summary.json").exists()
     # The cause mended, the same command goes on.
@@ -168,21 +272,13 @@ def test_split_rule_where_the_corpus_gives_none(tmp_path):
         ([], 78, "--config is missing"),
         (["--config=configs/prep/nursery.py"], 78, "add --config.raw=DIR"),
         (["--config=configs/prep/nursery.py", "--config.oud=x"], 78, "key 'oud'"),
-        (["--help"], 0, ""),
+        (["--help"], 0, "python -m data_prep.build --config=configs/prep/nursery.py"),
     ],
 )
-def test_command_line(flags, code, message):
-    done = subprocess.run(
-        [sys.executable, "-m", "data_prep.build", *flags],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == code
-    assert message in done.stderr
-    if code == 78:
-        assert done.stderr.startswith("error: ")
-        assert done.stderr.count("\n") == 1
-    else:
-        assert (
-            "python -m data_prep.build --config=configs/prep/nursery.py" in done.stdout
-        )
+def test_command_line(flags, code, message, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run_config_command(command.__doc__, command.main, False, ["build", *flags])
+    assert ended.value.code == code
+    told = capsys.readouterr()
+    assert message in (told.err if code else told.out)
+    assert told.err.count("\n") == (code == 78)

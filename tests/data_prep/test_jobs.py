@@ -19,7 +19,7 @@ def _job(out, **changes):
     return jobs.Job(**{**found, **changes})
 
 
-def _run(job, parts=("a", "b"), records=2):
+def _run(job, parts=("a", "b")):
     """Makes one stage a part; gives (summary, parts that were made)."""
     made = []
 
@@ -36,7 +36,7 @@ def _run(job, parts=("a", "b"), records=2):
             return done, made
         reports = [job.stage({"part": part}, make(part)) for part in parts]
         job.replace()
-        return job.finish({"reports": reports}, records, "nothing usable"), made
+        return job.finish({"reports": reports}), made
 
 
 def test_a_finished_job_is_left_alone(tmp_path):
@@ -112,10 +112,21 @@ def test_two_processes_do_not_make_the_same(tmp_path):
         _run(_job(tmp_path))
 
 
-def test_nothing_usable_is_an_error(tmp_path):
-    with pytest.raises(UserError, match="nothing usable"):
-        _run(_job(tmp_path), records=0)
-    assert not (tmp_path / "count.json").exists()
+def test_a_published_folder_takes_the_place_of_the_old_one(tmp_path):
+    job, target = _job(tmp_path), tmp_path / "text" / "1.0.0"
+
+    def write(folder):
+        (folder / "1.0.0").mkdir()
+        (folder / "1.0.0" / "words").write_text("new")
+        return {}
+
+    target.mkdir(parents=True)
+    (target / "old").write_text("")
+    with job.begun():
+        job.stage("words", write)
+        job.publish(jobs.stage_folder(job.scratch, "words"), target)
+        assert [path.name for path in target.iterdir()] == ["words"]
+        assert jobs.stage_report(job.scratch, "words") is None
 
 
 def test_a_summary_of_the_first_edition_counts_without_inputs(tmp_path):

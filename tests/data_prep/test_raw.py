@@ -1,10 +1,19 @@
+import dataclasses
 import json
 
 import pytest
 
 from babyvlm_jax.errors import UserError
 from data_prep.raw import Box, Utterance, read_annotations, read_corpus, read_transcript
-from tests.data_prep.raw_fixture import TRAIN, coco, line, write_corpus, write_json
+from tests.data_prep import hostile
+from tests.data_prep.raw_fixture import (
+    TRAIN,
+    coco,
+    default_lines,
+    line,
+    write_corpus,
+    write_json,
+)
 
 
 def test_corpus_is_read(tmp_path):
@@ -22,8 +31,10 @@ def test_corpus_is_read(tmp_path):
         (None, "is missing; give the folder"),
         ("{", "not a JSON file"),
         ("[]", "expected an object with a list 'recordings'"),
-        ('{"recordings": [{"recording": "a"}]}', "lacks or has a bad field"),
-        ('{"recordings": [3]}', "lacks or has a bad field"),
+        ('{"recordings": [{"recording": "a"}]}', "recording 'a': child is missing"),
+        ('{"recordings": [3]}', "expected an object with 'recording', not 3"),
+        ('{"recordings": [], "name": "a\\ud800"}', "name is .* half of a character"),
+        ('{"recordings": [], "synthetic": "no"}', "expected true or false"),
     ],
 )
 def test_bad_corpus_is_one_line(tmp_path, content, message):
@@ -38,8 +49,13 @@ def test_bad_corpus_is_one_line(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"split": "dev"}, "has split 'dev'; expected one of"),
-        ({"recording": "../x"}, "is no name for a recording"),
+        ({"split": "dev"}, "recording 'a': split is 'dev': expected one of"),
+        ({"recording": "../x"}, "'../x' is no name for a file"),
+        ({"recording": "b" * 300}, "expected at most 200"),
+        ({"recording": "b\ud800"}, r"'b\\ud800': half of a character"),
+        ({"age_days": float("inf")}, "recording 'a': age_days is inf"),
+        ({"age_days": float("nan")}, "recording 'a': age_days is nan"),
+        ({"duration_s": 10**400}, "recording 'a': duration_s is inf"),
     ],
 )
 def test_bad_recording_is_named(tmp_path, changes, message):
@@ -122,3 +138,57 @@ def test_annotations_that_are_not_coco(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({"images": []}))
     with pytest.raises(UserError, match=r"a\.json: not COCO"):
         read_annotations(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("reader", ["corpus", "transcript", "annotations"])
+def test_no_fault_of_a_file_is_a_traceback(tmp_path, reader):
+    """One value at a time is replaced; what is read can be stored and computed with."""
+    path = tmp_path / "corpus.json"
+    recording = {"recording": "a", "child": "S", "age_days": 1, "duration_s": 2.0}
+    read, sound = {
+        "corpus": (
+            lambda: ([], read_corpus(tmp_path)),
+            {"name": "x", "synthetic": True, "seed": 0, "recordings": [recording]},
+        ),
+        "transcript": (lambda: read_transcript(path), default_lines()),
+        "annotations": (lambda: read_annotations(path), coco("r", 2)),
+    }[reader]
+    outcomes = set()
+    for data in hostile.mutations(sound):
+        path.write_bytes(data)
+        try:
+            found, rest = read()
+        except UserError as error:
+            assert "corpus.json" in str(error)
+            str(error).encode()
+            outcomes.add("refused")
+        else:
+            json.dumps([dataclasses.asdict(one) for one in found], allow_nan=False)
+            str([found, rest]).encode()
+            outcomes.add("read")
+    assert outcomes == {"read", "refused"}
+
+
+def test_annotations_leave_out_what_is_bad(tmp_path):
+    raw = coco("r", 5)
+    raw["images"][0]["frame_index"] = float("inf")
+    raw["images"][1]["width"] = 10**400
+    raw["images"][2]["id"] = raw["images"][3]["id"]
+    raw["annotations"][4]["bbox"][2] = 10**400
+    write_json(tmp_path / "a.json", raw)
+    frames, problems = read_annotations(tmp_path / "a.json")
+    assert [frame.frame_index for frame in frames] == [2, 4]
+    assert [problem.partition(":")[0] for problem in problems] == [
+        *("image 0", "image 1", "image 3"),
+        *("annotation 0", "annotation 1", "annotation 2", "annotation 4"),
+    ]
+
+
+def test_category_ids_may_be_text(tmp_path):
+    raw = coco("r", 2)
+    for box in raw["annotations"]:
+        box["category_id"] = "1"
+    write_json(tmp_path / "a.json", raw)
+    frames, problems = read_annotations(tmp_path / "a.json")
+    assert not problems
+    assert [len(frame.boxes) for frame in frames] == [1, 1]

@@ -11,7 +11,7 @@ from data_prep.devcv import names
 from data_prep.devcv.audit import tables
 from data_prep.devcv.audit.audit import audit, datasets
 from data_prep.importing.flags import add_command, positive
-from data_prep.stages.store import write_json, write_whole
+from data_prep.jobs import write_json, write_whole
 
 REPORT = "devcv_audit.json"
 EXAMPLES = """examples:

@@ -4,7 +4,7 @@ import pytest
 
 from babyvlm_jax.errors import UserError
 from configs.prep import nursery, saycam
-from data_prep.stages.config import BuildConfig, identity
+from data_prep.stages.config import BuildConfig
 
 PLACES = {"raw": "in", "out": "there"}
 
@@ -44,14 +44,8 @@ def test_bad_values_are_named(changes, message):
     assert message in str(caught.value)
 
 
-def test_identity_is_settings_and_corpus_not_places(tmp_path):
-    path = tmp_path / "corpus.json"
-    path.write_text("{}")
+def test_content_is_settings_not_places():
     config = BuildConfig.from_mapping(_values())
     same = dataclasses.replace(config, raw="x", out="y", num_processes=7)
-    assert identity(same, path) == identity(config, path)
-    other = dataclasses.replace(config, seed=1)
-    assert identity(other, path) != identity(config, path)
-    before = identity(config, path)
-    path.write_text("{ }")
-    assert identity(config, path) != before
+    assert same.content() == config.content()
+    assert dataclasses.replace(config, seed=1).content() != config.content()
