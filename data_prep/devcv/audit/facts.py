@@ -28,7 +28,6 @@ class Facts:
         rounds: its questions.
         told: the assistant's turns, as they stand there.
         digests: u64[M] of the pictures' files.
-        hashes: u64[M] perceptual hashes.
         thumbs: u8[M, 8, 8, 3].
         features: f32[M, D].
         quadrants: f32[4, D] of the parts of its picture, if it has a single one.
@@ -45,7 +44,6 @@ class Facts:
     rounds: tuple[Round, ...]
     told: tuple[str, ...]
     digests: np.ndarray
-    hashes: np.ndarray
     thumbs: np.ndarray
     features: np.ndarray
     quadrants: np.ndarray
@@ -91,7 +89,6 @@ def facts_of(record: Record, task: str) -> Facts:
         rounds=rounds,
         told=tuple(text for role, text in record.turns if role == ASSISTANT),
         digests=np.array([_digest(image) for image in record.images], np.uint64),
-        hashes=looks.hashes(thumbs),
         thumbs=looks.small(thumbs),
         features=looks.features(thumbs, lengths, sizes),
         quadrants=_quadrants(thumbs),

@@ -1,4 +1,4 @@
-"""What the audit measures of pictures: thumbnails, perceptual hashes, plain features.
+"""What the audit measures of pictures: thumbnails and plain features.
 
 Axes: M pictures, S side of a thumbnail, D features.
 """
@@ -6,7 +6,6 @@ Axes: M pictures, S side of a thumbnail, D features.
 import io
 
 import numpy as np
-import scipy.fft
 import scipy.ndimage
 import scipy.spatial
 from PIL import Image
@@ -14,7 +13,6 @@ from PIL import Image
 SIDE = 32
 SMALL = 8  # side of the thumbnails that are compared between items
 BLACK = 24  # of 255, all channels: the background of a canvas, compressed
-FLAT = 4.0  # standard deviation of luminance below which a hash means nothing
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 BINS = 8  # of a channel's histogram
 FEATURES = (
@@ -37,29 +35,13 @@ def thumbnail(picture: Image.Image) -> np.ndarray:
     return np.asarray(small, np.float32)
 
 
-def hashes(thumbnails: np.ndarray) -> np.ndarray:
-    """Perceptual hashes: signs of the lowest waves of the luminance.
-
-    Equal for pictures that differ in size, encoding or brightness alone; a few bits
-    apart for small shifts; about 32 bits apart for others.
-
-    Args:
-        thumbnails: f32[M, S, S, 3].
-
-    Returns:
-        u64[M]; 0 for a picture of one colour, which has no look to compare.
-    """
-    grey = thumbnails @ LUMINANCE
-    waves = scipy.fft.dctn(grey, axes=(1, 2), norm="ortho")[:, :8, :8]
-    waves = waves.reshape(len(grey), 64)
-    middle = np.median(waves[:, 1:], axis=1, keepdims=True)
-    bits = np.packbits(waves > middle, axis=1)
-    found = np.ascontiguousarray(bits).view(np.uint64)[:, 0]
-    return np.where(grey.std(axis=(1, 2)) < FLAT, np.uint64(0), found)
+def luminance(thumbnails: np.ndarray) -> np.ndarray:
+    """f32[M, S, S] of f32[M, S, S, 3]; its last bits differ between processors."""
+    return thumbnails @ LUMINANCE
 
 
 def small(thumbnails: np.ndarray) -> np.ndarray:
-    """u8[M, 8, 8, 3] of f32[M, S, S, 3]."""
+    """u8[M, 8, 8, 3] of f32[M, S, S, 3], whose values are whole: exact everywhere."""
     step = SIDE // SMALL
     blocks = thumbnails.reshape(-1, SMALL, step, SMALL, step, 3)
     return blocks.mean(axis=(2, 4)).round().astype(np.uint8)
@@ -77,7 +59,7 @@ def unlikenesses(thumbnails: np.ndarray) -> np.ndarray:
 
     Source: spec of BabyVLM-V2, section 7: 32x32 luminance and RGB histogram.
     """
-    grey = (thumbnails @ LUMINANCE).reshape(len(thumbnails), -1) / 255
+    grey = luminance(thumbnails).reshape(len(thumbnails), -1) / 255
     colours = np.array([_histogram(one) for one in thumbnails])
     return _apart(grey) + _apart(colours) / 2
 
@@ -108,7 +90,7 @@ def features(
     Returns:
         f32[M, D].
     """
-    grey = thumbnails @ LUMINANCE
+    grey = luminance(thumbnails)
     spread = thumbnails.std(axis=(1, 2))
     edges = np.abs(np.diff(grey, axis=1))[:, :, :-1]
     edges = edges + np.abs(np.diff(grey, axis=2))[:, :-1]
