@@ -37,6 +37,12 @@ def make_encode(encode_images: Callable) -> Callable:
     return jax.jit(encode, donate_argnums=1)
 
 
+@functools.lru_cache(maxsize=64)
+def make_empty(shape: tuple[int, ...], dtype, sharding: NamedSharding) -> Callable:
+    """Makes the jitted () -> zeros; a function per call would compile per call."""
+    return jax.jit(lambda: jnp.zeros(shape, dtype), out_shardings=sharding)
+
+
 class Features:
     """The visual tokens of some pictures, on every device.
 
@@ -90,8 +96,7 @@ class Features:
         like = jax.eval_shape(reader.model.encode_images, reader.params, one)
         whole = NamedSharding(reader.mesh, PartitionSpec())
         shape = (rows, *like.shape[1:])
-        make = jax.jit(lambda: jnp.zeros(shape, like.dtype), out_shardings=whole)
-        return make()
+        return make_empty(shape, like.dtype, whole)()
 
     def piece(self, encoded: Encoded, start: int = 0) -> Piece:
         """The tokens of a record from `start` on, pointing into the table."""

@@ -17,14 +17,17 @@ def fingerprint(params: Any) -> str:
     and any mesh gives the same. It finds mistakes, not forgeries.
     """
     leaves, _ = jax.tree_util.tree_flatten_with_path(params)
-    sums = jax.jit(lambda arrays: [_sums(array) for array in arrays])(
-        [leaf for _, leaf in leaves]
-    )
+    sums = _all_sums([leaf for _, leaf in leaves])
     facts = [
         [jax.tree_util.keystr(path), list(leaf.shape), str(leaf.dtype), *map(int, two)]
         for (path, leaf), two in zip(leaves, sums, strict=True)
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+@jax.jit
+def _all_sums(arrays: list[jax.Array]) -> list[tuple[jax.Array, jax.Array]]:
+    return [_sums(array) for array in arrays]
 
 
 def _sums(x: jax.Array) -> tuple[jax.Array, jax.Array]:

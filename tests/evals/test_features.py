@@ -41,6 +41,17 @@ def test_pictures_that_are_held_are_not_encoded_again(reader):
     assert features.table is not table
 
 
+def test_another_table_of_the_same_shape_compiles_nothing(reader, caplog):
+    Features(reader).hold([picture(5)])
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        Features(reader).hold([picture(6), picture(7)])
+        features = Features(reader)
+        features.hold([picture(8)])
+        features.hold([picture(9)])
+    compiled = [line for line in caplog.messages if line.startswith("Compiling")]
+    assert compiled == []
+
+
 def test_no_pictures(reader):
     features = Features(reader)
     features.hold([])
