@@ -101,6 +101,31 @@ def test_a_padded_batch_gives_the_same_scores(tmp_path):
     assert (both[..., 100:] < -1e8).all()
 
 
+@pytest.mark.parametrize("name", ["nursery", "v1", "official"])
+def test_generate_uses_its_cache(tmp_path, name):
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    export(ExportConfig(str(make_workdir(tmp_path, name)), str(tmp_path / "x")))
+    model = transformers.AutoModelForImageTextToText.from_pretrained(
+        tmp_path / "x", trust_remote_code=True
+    )
+    lengths = []
+
+    def look(module, args, given):
+        lengths.append(given["input_ids"].shape[1])
+
+    model.register_forward_pre_hook(look, with_kwargs=True)
+    ids = torch.randint(5, 90, (2, 40), generator=torch.Generator().manual_seed(0))
+    model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=False,
+        min_new_tokens=8,
+        max_new_tokens=8,
+    )
+    assert lengths == [40, 1, 1, 1, 1, 1, 1, 1]
+
+
 def test_what_transformers_wrote_imports(tmp_path):
     torch = pytest.importorskip("torch")
     pytest.importorskip("transformers")

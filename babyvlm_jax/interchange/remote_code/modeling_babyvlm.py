@@ -9,6 +9,7 @@ Axes: B rows, T tokens, S keys, M images, P visual tokens an image, D width, N h
 H head width, V rows of the vocabulary.
 """
 
+import dataclasses
 from types import SimpleNamespace
 
 import torch
@@ -19,6 +20,10 @@ from transformers.cache_utils import DynamicCache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 NEVER = -1e9  # score of a vocabulary row that no token has
+# `generate` gives the cache by the name that outputs have: `past_key_values`, in later
+# releases of transformers 5 `cache`.
+_OUTPUTS = {field.name for field in dataclasses.fields(CausalLMOutputWithPast)}
+CACHE = "cache" if "cache" in _OUTPUTS else "past_key_values"
 
 
 class BabyVLMConfig(PretrainedConfig):
@@ -290,6 +295,7 @@ class BabyVLMForConditionalGeneration(PreTrainedModel, GenerationMixin):
         attention_mask=None,
         position_ids=None,
         past_key_values=None,
+        cache=None,
         labels=None,
         **kwargs,
     ):
@@ -299,10 +305,13 @@ class BabyVLMForConditionalGeneration(PreTrainedModel, GenerationMixin):
             input_ids: [B, T]; left or right padded.
             pixel_values: [M, 3, H, W], the pictures of all rows in order.
             attention_mask: [B, S], 1 where there is a token; S = T without a cache.
+            past_key_values, cache: keys and values of the tokens before, by either of
+                the names that transformers has for them.
             labels: [B, T], -100 where nothing is to be predicted.
         """
         cfg = self.config.babyvlm["model"]["decoder"]
-        cache = DynamicCache() if past_key_values is None else past_key_values
+        cache = past_key_values if cache is None else cache
+        cache = DynamicCache() if cache is None else cache
         past, (rows, length) = cache.get_seq_length(), input_ids.shape
         size = past + length
         if attention_mask is None:
@@ -322,21 +331,17 @@ class BabyVLMForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if labels is not None:
             flat = logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten()
             loss = F.cross_entropy(*flat, ignore_index=-100)
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=cache)
+        return CausalLMOutputWithPast(loss=loss, logits=logits, **{CACHE: cache})
 
     def prepare_inputs_for_generation(
-        self,
-        input_ids,
-        past_key_values=None,
-        attention_mask=None,
-        pixel_values=None,
-        **kwargs,
+        self, input_ids, attention_mask=None, pixel_values=None, **kwargs
     ):
         """Pictures go in once; later steps show the newest token alone."""
-        past = 0 if past_key_values is None else past_key_values.get_seq_length()
+        cache = kwargs.get(CACHE)
+        past = 0 if cache is None else cache.get_seq_length()
         return {
             "input_ids": input_ids[:, past:],
             "pixel_values": None if past else pixel_values,
             "attention_mask": attention_mask,
-            "past_key_values": past_key_values,
+            CACHE: cache,
         }
