@@ -39,7 +39,7 @@ LAYERS = (
         *("losses", "pair_losses", "optim", "plateau", "muon"),
         *("models", "flops", "step_flops"),
     ),
-    ("sharding", "command", "lock", "processes", "watchdog", "json_fields"),
+    ("sharding", "command", "lock", "ties", "processes", "watchdog", "json_fields"),
     ("errors",),
 )
 LAYER_OF = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
@@ -52,6 +52,7 @@ DATA_PREP_MAY_USE = (
     "babyvlm_jax.command",
     "babyvlm_jax.lock",
     "babyvlm_jax.json_fields",
+    "babyvlm_jax.ties",
     "babyvlm_jax.errors",
 )
 # shows what training will see: the same tokens, the same packing

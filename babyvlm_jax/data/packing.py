@@ -179,7 +179,8 @@ class _Packer:
 
     def add(self, window: np.ndarray, lengths: np.ndarray) -> None:
         """Packs one window; only the emptiest rows stay open for the next."""
-        size = lengths @ self._scale
+        # not a product of matrices, whose last bits differ between processors
+        size = lengths[:, 0] * self._scale[0] + lengths[:, 1] * self._scale[1]
         order = np.argsort(-size, kind="stable")
         alike = (np.diff(lengths[order], axis=0) == 0).all(axis=1)
         for run in np.split(order, np.flatnonzero(~alike) + 1):

@@ -3,8 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 
-import numpy as np
-
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import controls
@@ -15,6 +13,7 @@ from babyvlm_jax.evals.matching import match
 from babyvlm_jax.evals.orders import num_orders, rotate, rotate_back
 from babyvlm_jax.evals.predictors import Predictor
 from babyvlm_jax.evals.tasks import CHOICE, GENERATE, MATCH, Task
+from babyvlm_jax.ties import best_places
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +121,7 @@ def _chosen(control, choices, found) -> Said:
         CHOICE,
         control,
         [
-            answers[int(np.argmax(values))]
+            answers[best_places(values)[0]]
             for answers, values in zip(choices, found, strict=True)
         ],
         [

@@ -22,6 +22,7 @@ from babyvlm_jax.evals.decode import detokenize, make_greedy
 from babyvlm_jax.evals.dialogue import num_rounds, round_record
 from babyvlm_jax.evals.features import Features
 from babyvlm_jax.evals.reader import Piece, Reader, fetch
+from babyvlm_jax.ties import best_places
 
 _STEP = 32  # ours: lengths of later rounds are multiples of it, to compile rarely
 _NOTHING = Piece(np.zeros(0, np.int32))
@@ -222,8 +223,8 @@ def play(
                 normalize,
             )
             for row in going:
-                best = int(np.argmax(scores[row]))
-                chooses.said[row].append(choices[row][number][best])
+                first, *_ = best_places(scores[row])
+                chooses.said[row].append(choices[row][number][first])
                 played[row].likelihoods.append(scores[row])
     return played
 

@@ -20,6 +20,7 @@ from babyvlm_jax.evals.lines import Said
 from babyvlm_jax.evals.predictors import Predictor
 from babyvlm_jax.evals.scoring import gold_answer
 from babyvlm_jax.evals.tasks import MATCH, Task
+from babyvlm_jax.ties import best_places
 
 # Options of equal score: one of them is drawn, seeded by the item's id; or the answer
 # is wrong; or it is right, as the original has it, whose first option is the right one.
@@ -137,7 +138,7 @@ def highest(values: np.ndarray) -> list[int]:
     """
     if np.isneginf(values).any():
         return list(range(len(values)))
-    return [int(k) for k in np.flatnonzero(values == values.max())]
+    return best_places(values)
 
 
 def decide(best: Sequence[str], gold: str, ties: str, name: str) -> str:

@@ -20,6 +20,7 @@ from babyvlm_jax.evals.predictors import (
     Predictor,
     Replies,
 )
+from babyvlm_jax.ties import best_places
 
 
 class TransformersPredictor(Predictor):
@@ -86,7 +87,7 @@ class TransformersPredictor(Predictor):
                 values.append(
                     np.array([self._likelihood(inputs, text) for text in offered])
                 )
-                said.append(offered[int(values[-1].argmax())])
+                said.append(offered[best_places(values[-1])[0]])
             found.append(values)
         return found
 

@@ -12,6 +12,8 @@ import numpy as np
 import scipy.optimize
 import scipy.special
 
+from babyvlm_jax.ties import best_places
+
 FOLDS = 5
 L2 = 1.0  # of the weights, against the sum of losses; features are standardised
 MAX_STEPS = 60
@@ -108,8 +110,8 @@ def _scored(x, z, offered, gold, train, test) -> np.ndarray:
     x_train, x_test = _standardised(x[train], x[test])
     z_train, z_test = _standardised(z[train], z[test])
     weights, shared = fit(x_train, z_train, offered[train], gold[train])
-    told = scores(x_test, z_test, offered[test], weights, shared).argmax(axis=1)
-    return told == gold[test]
+    said = scores(x_test, z_test, offered[test], weights, shared)
+    return np.array([best_places(row)[0] for row in said], int) == gold[test]
 
 
 def _standardised(train, test):

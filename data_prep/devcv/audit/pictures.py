@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from babyvlm_jax.ties import best_places
 from data_prep.devcv.audit.answers import MARGIN, Splits, chance
 from data_prep.devcv.audit.facts import NEAR, Facts
 from data_prep.devcv.audit.findings import FAULT, NONE, NOTE, OK, Finding, interval
@@ -117,8 +118,8 @@ def matcher(task: str, splits: Splits) -> Finding:
         unlike = item.unlike[number]
         if len(unlike):
             rounds.append(one)
-            told = unlike.argmax() if task in MEMORY else unlike.argmin()
-            right += int(told) == one.gold
+            told, *_ = best_places(unlike if task in MEMORY else -unlike)
+            right += told == one.gold
     if not rounds:
         return Finding("matcher", NONE, "nothing is shown before the options")
     low, high = interval(right, len(rounds))
