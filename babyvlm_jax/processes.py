@@ -26,7 +26,7 @@ DETECT = "BABYVLM_DISTRIBUTED"
 
 # ours: how long a process that is gone keeps the others waiting
 TIMEOUTS = {"heartbeat_timeout_seconds": 100, "shutdown_timeout_seconds": 60}
-_ROOM = 4096  # bytes that a process tells the others at a time
+_ROOM = 4096  # bytes that a process tells the others at once, if they suffice
 
 
 def are_several() -> bool:
@@ -81,7 +81,7 @@ def on_first(action: Callable[[], Any]) -> Any:
     """What process 0 gets from `action`, on every process; the others do nothing.
 
     Args:
-        action: returns something that JSON can hold, in few words.
+        action: returns something that JSON can hold.
 
     Raises:
         UserError: process 0 raised it; all do.
@@ -119,10 +119,19 @@ def together(action: Callable[[], Any]) -> Any:
 
 
 def _exchanged(told: dict) -> list[dict]:
+    """Arrays of one shape cross between processes; long words get a second, larger."""
     text = json.dumps(told).encode()
-    padded = np.frombuffer(text.ljust(_ROOM), np.uint8)
+    heard = _gathered(
+        text if len(text) <= _ROOM else json.dumps({"size": len(text)}).encode(), _ROOM
+    )
+    sizes = [one["size"] for one in heard if "size" in one]
+    return _gathered(text, max(_ROOM, *sizes)) if sizes else heard
+
+
+def _gathered(text: bytes, room: int) -> list[dict]:
+    padded = np.frombuffer(text.ljust(room), np.uint8)
     heard = np.asarray(multihost_utils.process_allgather(padded))
-    return [json.loads(row.tobytes()) for row in heard.reshape(-1, _ROOM)]
+    return [json.loads(row.tobytes()) for row in heard.reshape(-1, room)]
 
 
 @contextlib.contextmanager

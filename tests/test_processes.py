@@ -77,7 +77,10 @@ def second_of_two(monkeypatch):
     monkeypatch.setattr(processes.jax, "process_index", lambda: 1)
 
     def gather(mine):
-        other = json.dumps(first[0]).encode().ljust(len(mine))
+        text = json.dumps(first[0]).encode()
+        if len(text) > len(mine):
+            text = json.dumps({"size": len(text)}).encode()
+        other = text.ljust(len(mine))
         return np.stack([np.frombuffer(other, np.uint8), mine])
 
     monkeypatch.setattr(processes.multihost_utils, "process_allgather", gather)
@@ -96,6 +99,15 @@ def test_an_error_of_one_process_is_everyones(second_of_two):
     second_of_two[:] = [{"value": 1}]
     with pytest.raises(UserError, match=r"^bad \(process 1\)$"):
         processes.on_all(refuse)
+
+
+def test_long_words_are_exchanged_whole(second_of_two):
+    second_of_two.append({"value": "short"})
+    assert processes.on_first(refuse) == "short"
+    long = "x" * 3 * processes._ROOM
+    second_of_two[0] = {"value": long}
+    told = {"value": long + "y"}
+    assert processes._exchanged(told) == [{"value": long}, told]
 
 
 def test_messages_come_once_and_logs_have_a_number(second_of_two, capsys):

@@ -1,8 +1,10 @@
 """Reads checkpoints: as a phase's start, for evaluation, for export."""
 
+import contextlib
 import functools
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -10,7 +12,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 from jax.sharding import Mesh
 
-from babyvlm_jax import settings
+from babyvlm_jax import processes, settings
 from babyvlm_jax.checkpoint import whole
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.models.config import from_dict
@@ -20,10 +22,11 @@ from babyvlm_jax.models.vlm import Model, make_model
 from babyvlm_jax.sharding import tree_shardings
 
 FOLDER = "checkpoints"
+ITEMS = ("params", "train", "data")
 
 
 def whole_steps(folder) -> tuple[list[int], dict[int, str]]:
-    """Steps of the whole checkpoints, and why the other ones are not.
+    """Steps of the checkpoints that are whole by their sizes, and what the others lack.
 
     Args:
         folder: `WORKDIR/checkpoints`.
@@ -38,26 +41,71 @@ def whole_steps(folder) -> tuple[list[int], dict[int, str]]:
     )
 
 
+def newest_whole(folder, items=ITEMS) -> tuple[int | None, dict[int, str]]:
+    """The newest checkpoint whose files are as they were written; all processes ask.
+
+    Each process reads its share of the files, so that each byte crosses the network
+    once, whatever the number of processes.
+
+    Args:
+        folder: `WORKDIR/checkpoints`.
+        items: what is to be read of it.
+
+    Returns:
+        Its step, or None, and what is wrong with others.
+    """
+    steps, told = processes.on_first(lambda: _listed_steps(folder))
+    faults = dict(told)
+    while steps:
+        why = damage(epath.Path(folder) / str(steps[-1]), items)
+        if why is None:
+            return steps[-1], faults
+        faults[steps.pop()] = why
+    return None, faults
+
+
+def _listed_steps(folder):
+    steps, faults = whole_steps(folder)
+    return steps, list(faults.items())
+
+
+def damage(path, items=ITEMS) -> str | None:
+    """`whole.damage` by all processes together, each of its share of the files."""
+    place = jax.process_index(), jax.process_count()
+    found = processes.on_all(lambda: whole.damage(path, items, *place))
+    return next(filter(None, found), None)
+
+
 def absolute(path: epath.Path) -> epath.Path:
     """The path as Orbax wants it; `resolve` would take gs:// for a folder's name."""
     return path if "://" in str(path) else path.resolve()
 
 
-def newest_step(workdir) -> int:
-    """The newest whole checkpoint of a work directory.
+def newest_step(workdir, items=("params",)) -> int:
+    """The newest whole checkpoint of a work directory; reads its files to tell.
+
+    Says which newer ones it passes over.
+
+    Args:
+        items: what will be read; () to look at sizes only.
 
     Raises:
         UserError: there is none.
     """
     folder = epath.Path(workdir) / FOLDER
-    steps, faults = whole_steps(folder)
-    if not steps:
+    step, faults = newest_whole(folder, items)
+    if step is None:
         told = "".join(f"; {step} is not whole: {faults[step]}" for step in faults)
         raise UserError(
             f"no checkpoint in {folder}{told}; train that phase first, or give another "
             "folder"
         )
-    return steps[-1]
+    for newer in sorted(faults):
+        if newer > step:
+            processes.say(
+                f"{folder}/{newer} is not whole ({faults[newer]}); taking step {step}"
+            )
+    return step
 
 
 def check_source(part: str, source: str, abstract: Any) -> None:
@@ -71,16 +119,21 @@ def check_source(part: str, source: str, abstract: Any) -> None:
     Raises:
         UserError: no whole checkpoint is there, or it is of another architecture.
     """
-    workdir, prefix = _split_source(part, source)
-    path = _params_path(workdir, newest_step(workdir))
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+    workdir, prefix = split_source(part, source)
+    path = _params_path(workdir, newest_step(workdir, items=()))
+    with _read_by_orbax(path) as reader:
         check_leaves(path, prefix, _leaves_there(reader, path, prefix), abstract)
 
 
-def _split_source(part: str, source: str) -> tuple[str, str]:
-    """`WORKDIR[:PREFIX]` -> (workdir, prefix), the part's name by default."""
+def split_source(part: str, source: str) -> tuple[str, str]:
+    """`WORKDIR[:PREFIX]` -> (workdir, prefix), the part's name by default.
+
+    A folder's name may have a colon of its own: the longest that is there counts.
+    """
     workdir, colon, prefix = source.rpartition(":")
     if not colon or prefix.startswith("//"):  # gs://BUCKET/WORKDIR
+        return source, part
+    if (epath.Path(source) / FOLDER).exists():
         return source, part
     return workdir, prefix
 
@@ -89,10 +142,51 @@ def _params_path(workdir, step: int) -> epath.Path:
     return absolute(epath.Path(workdir) / FOLDER / str(step) / "params")
 
 
+@contextlib.contextmanager
+def _read_by_orbax(path: epath.Path) -> Iterator[ocp.Checkpointer]:
+    """Orbax's reader of an item of a checkpoint, `WORKDIR/checkpoints/STEP/ITEM`.
+
+    Where hashes told that the files are as they were written, what goes wrong is no
+    fault of theirs. Where the list has none, a damaged file raises anything.
+
+    Raises:
+        UserError: it cannot be read, and the list has no hashes.
+    """
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+        try:
+            yield reader
+        except UserError:
+            raise
+        except Exception as error:
+            if whole.has_hashes(path.parent):
+                raise
+            why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise UserError(
+                f"{path} cannot be read ({why}); bring it back from a copy, or remove "
+                f"{path.parent} and use an older one"
+            ) from error
+
+
+def read_facts(workdir, step: int) -> dict[str, str]:
+    """What a checkpoint says of the data that it was trained on; see `data.identity`.
+
+    Weights that were imported by the first edition have no such facts.
+    """
+    path = epath.Path(workdir) / FOLDER / str(step) / "data" / "metadata"
+    if not path.exists():
+        return {}
+    try:
+        return {name: str(fact) for name, fact in json.loads(path.read_text()).items()}
+    except (ValueError, RecursionError, AttributeError) as error:
+        raise UserError(
+            f"{path} is damaged ({error}); bring it back from a copy"
+        ) from None
+
+
 def _leaves_there(reader: ocp.Checkpointer, path: epath.Path, prefix: str) -> Any:
-    """The tree under `prefix`, from the metadata."""
+    """The tree under `prefix`, from the metadata; all of it if that is empty."""
     there = reader.metadata(path).item_metadata.tree
-    for key in prefix.split("/"):
+    for key in filter(None, prefix.split("/")):
         if key not in there:
             raise UserError(f"{path} holds no {prefix!r}; it has {sorted(there)}")
         there = there[key]
@@ -108,12 +202,21 @@ def restore_params(workdir, step: int, prefix: str, abstract: Any) -> Any:
     Raises:
         UserError: a leaf is missing or has another shape; the message names it.
     """
-    path = _params_path(workdir, step)
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+    return restore_item(_params_path(workdir, step), prefix, abstract)
+
+
+def restore_item(path: epath.Path, prefix: str, abstract: Any) -> Any:
+    """The tree under `prefix` of one item of a checkpoint; see `restore_params`.
+
+    Args:
+        path: `WORKDIR/checkpoints/STEP/ITEM`.
+        prefix: "" for the whole tree.
+        abstract: as `restore_params`.
+    """
+    keys = [key for key in prefix.split("/") if key]
+    with _read_by_orbax(path) as reader:
         check_leaves(path, prefix, _leaves_there(reader, path, prefix), abstract)
-        wanted = functools.reduce(
-            lambda tree, key: {key: tree}, reversed(prefix.split("/")), abstract
-        )
+        wanted = functools.reduce(lambda tree, key: {key: tree}, keys[::-1], abstract)
         found = reader.restore(
             path,
             args=ocp.args.PyTreeRestore(
@@ -122,7 +225,7 @@ def restore_params(workdir, step: int, prefix: str, abstract: Any) -> Any:
                 partial_restore=True,
             ),
         )
-    return functools.reduce(lambda tree, key: tree[key], prefix.split("/"), found)
+    return functools.reduce(lambda tree, key: tree[key], keys, found)
 
 
 def check_leaves(path, prefix: str, there: Any, abstract: Any) -> None:
@@ -179,11 +282,12 @@ def warm_start(abstract: Any, sources: dict[str, str]) -> dict[str, Any]:
     Returns:
         part -> parameters, for the parts in `sources`.
     """
-    params = {}
+    params, steps = {}, {}
     for part, source in sources.items():
-        workdir, prefix = _split_source(part, source)
-        step = newest_step(workdir)
-        params[part] = restore_params(workdir, step, prefix, abstract[part])
+        workdir, prefix = split_source(part, source)
+        if workdir not in steps:
+            steps[workdir] = newest_step(workdir)
+        params[part] = restore_params(workdir, steps[workdir], prefix, abstract[part])
     return params
 
 
@@ -240,10 +344,13 @@ def _workdir_of(path) -> epath.Path:
 def _load(path, mesh: Mesh, make) -> tuple[Any, Any, dict[str, Any]]:
     path = epath.Path(path)
     workdir = _workdir_of(path)
-    step = int(path.name) if path.parent.name == FOLDER else newest_step(workdir)
-    why = whole.fault(workdir / FOLDER / str(step))
-    if why:
-        raise UserError(f"checkpoint {path} is not whole: {why}; give another one")
+    if path.parent.name == FOLDER:
+        step = int(path.name)
+        why = processes.on_first(lambda: whole.fault(path)) or damage(path, ("params",))
+        if why:
+            raise UserError(f"checkpoint {path} is not whole: {why}; give another one")
+    else:
+        step = newest_step(workdir)
     config = settings.read_config(workdir)
     model = make(config)
     abstract = abstract_params(model, mesh)

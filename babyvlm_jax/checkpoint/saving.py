@@ -15,7 +15,9 @@ from babyvlm_jax.checkpoint import whole
 from babyvlm_jax.checkpoint.reading import (
     FOLDER,
     absolute,
-    check_leaves,
+    newest_whole,
+    read_facts,
+    restore_item,
     whole_steps,
 )
 from babyvlm_jax.data.identity import check_facts
@@ -80,7 +82,7 @@ class Checkpoints:
         self._saving = 0
         names = {"item_names": ("params", "train", "data")}
         self._items = {"item_handlers": _without_copies()} if in_place else names
-        processes.on_first(lambda: _clear(self._folder))
+        processes.on_first(lambda: _clear_cut(self._folder))
         self._open()
 
     def __enter__(self) -> "Checkpoints":
@@ -146,8 +148,13 @@ class Checkpoints:
             wait,
         )
 
-    def save_params(self, step: int, params: Any) -> None:
+    def save_params(
+        self, step: int, params: Any, facts: Mapping[str, str] | None = None
+    ) -> None:
         """Writes parameters that no training run of ours made, and waits for it.
+
+        Args:
+            facts: what is known of what they were trained on.
 
         Raises:
             UserError, Preempted: as `save`.
@@ -158,7 +165,11 @@ class Checkpoints:
         item = ocp.args.PyTreeSave(
             params, save_args=pieces, ocdbt_target_data_file_size=PIECE_BYTES
         )
-        self._save(step, {"params": item}, wait=True)
+        self._save(
+            step,
+            {"params": item, "data": ocp.args.JsonSave(dict(facts or {}))},
+            wait=True,
+        )
 
     def _save(self, step, items, wait):
         def start():
@@ -204,31 +215,29 @@ class Checkpoints:
         if step is None:
             return state
         folder = self._folder / str(step)
-        saved = self._manager.restore(
-            step, args=ocp.args.Composite(data=ocp.args.JsonRestore())
-        )
-        check_facts(saved["data"], facts, f"{folder}")
+        saved = read_facts(self._folder.parent, step)
+        check_facts(saved, facts, f"{folder}")
         train = {field: getattr(state, field) for field in TRAIN_FIELDS}
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, (state.params, train))
-        for item, wanted in zip(("params", "train"), abstract, strict=True):
-            with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
-                there = reader.metadata(folder / item).item_metadata.tree
-            check_leaves(folder, item, there, wanted)
-        found = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                params=ocp.args.StandardRestore(abstract[0]),
-                train=ocp.args.StandardRestore(abstract[1]),
-            ),
+        params, train = (
+            restore_item(folder / item, "", wanted)
+            for item, wanted in zip(("params", "train"), abstract, strict=True)
         )
-        return TrainState(params=found["params"], **found["train"])
+        return TrainState(params=params, **train)
 
     def newest(self) -> int | None:
-        """The newest whole checkpoint's step, as process 0 sees it."""
+        """The newest whole checkpoint's step; damaged ones that are newer are removed.
+
+        Raises:
+            UserError: there are checkpoints, and all of them are damaged.
+        """
         _told(self._manager.wait_until_finished)  # what fails here is not there
-        return processes.on_first(
-            lambda: max(whole_steps(self._folder)[0], default=None)
-        )
+        step, faults = newest_whole(self._folder)
+        if faults:
+            steps = [] if step is None else [step]
+            processes.on_first(lambda: _clear(self._folder, steps, faults))
+            self._reopen()  # or a step that was removed would not be saved again
+        return step
 
 
 def _without_copies() -> dict[str, ocp.CheckpointHandler]:
@@ -238,7 +247,10 @@ def _without_copies() -> dict[str, ocp.CheckpointHandler]:
         (np.ndarray, handlers.NumpyHandler(deepcopy_host_arrays=False)),
         (jax.Array, handlers.ArrayHandler()),
     )
-    return {"params": ocp.PyTreeCheckpointHandler(type_handler_registry=registry)}
+    return {
+        "params": ocp.PyTreeCheckpointHandler(type_handler_registry=registry),
+        "data": ocp.JsonCheckpointHandler(),
+    }
 
 
 def _told(action: Callable[[], Any]) -> str | None:
@@ -253,9 +265,12 @@ def _told(action: Callable[[], Any]) -> str | None:
     return next(filter(None, processes.on_all(attempt)), None)
 
 
-def _clear(folder) -> None:
-    """Removes what is not whole, unless nothing else is left."""
-    steps, faults = whole_steps(folder)
+def _clear_cut(folder) -> None:
+    """Removes what is cut short, unless nothing else is left."""
+    _clear(folder, *whole_steps(folder))
+
+
+def _clear(folder, steps, faults) -> None:
     for step, why in sorted(faults.items(), reverse=True):
         # A bucket has no rename: a save that was cut short already has its name.
         cut = "://" in str(folder) and not (folder / str(step) / whole.LIST).exists()
@@ -268,13 +283,16 @@ def _clear(folder) -> None:
         (folder / str(step)).rmtree()
 
 
-def save_params(workdir, step: int, params: Any) -> None:
+def save_params(
+    workdir, step: int, params: Any, facts: Mapping[str, str] | None = None
+) -> None:
     """Writes parameters that no training run of ours made, and waits for it.
 
     Args:
         workdir: gets `checkpoints/STEP/params`.
         params: tree of arrays; numpy's, such as files mapped into memory, are read as
             they are written, a piece at a time.
+        facts: what is known of what they were trained on, as {"tokenizer": hash}.
     """
     with Checkpoints(workdir, in_place=True) as checkpoints:
-        checkpoints.save_params(step, params)
+        checkpoints.save_params(step, params, facts)

@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import tempfile
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from babyvlm_jax import checkpoint
 from babyvlm_jax.data.conversation import check_template
@@ -66,10 +67,11 @@ def import_source(cfg: ImportConfig) -> str:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             tables, leaves = source.tables, source.leaves
             params = fill(tables, shapes, leaves, pathlib.Path(scratch))
-            checkpoint.save_params(folder, STEP, params)
+            facts = {"tokenizer": tokenizer.fingerprint} if tokenizer else {}
+            checkpoint.save_params(folder, STEP, params, facts)
             del params
         if tokenizer:
-            (folder / tokenizer[0]).write_bytes(tokenizer[1])
+            (folder / tokenizer.name).write_bytes(tokenizer.content)
         config = {
             "name": "import",
             "seed": 0,
@@ -77,7 +79,7 @@ def import_source(cfg: ImportConfig) -> str:
             "model": dataclasses.asdict(source.model),
             "data": {
                 "template": template,
-                "tokenizer": str(out / tokenizer[0]) if tokenizer else "",
+                "tokenizer": str(out / tokenizer.name) if tokenizer else "",
                 "tokens_per_image": source.model.tokens_per_image,
                 "image_size": source.model.vision.image_size,
             },
@@ -91,8 +93,16 @@ def import_source(cfg: ImportConfig) -> str:
     return f"{lines}\nleft out: {', '.join(unused)}" if unused else lines
 
 
-def _tokenizer(cfg, path, source: Source) -> tuple[str, bytes] | None:
-    """Name and content of the tokenizer, which is known to fit."""
+class _Tokenizer(NamedTuple):
+    """The file that is written beside the weights."""
+
+    name: str
+    content: bytes
+    fingerprint: str
+
+
+def _tokenizer(cfg, path, source: Source) -> _Tokenizer | None:
+    """The tokenizer, which is known to fit."""
     if source.parts != PARTS and not source.pair:
         return None
     chosen = [pathlib.Path(cfg.tokenizer)] if cfg.tokenizer else []
@@ -113,7 +123,7 @@ def _tokenizer(cfg, path, source: Source) -> tuple[str, bytes] | None:
             f"{chosen[0]} has {tokenizer.vocab_size} ids, but the model's embedding "
             f"has {known}; it is another model's tokenizer"
         )
-    return f"tokenizer{chosen[0].suffix}", content
+    return _Tokenizer(f"tokenizer{chosen[0].suffix}", content, tokenizer.fingerprint)
 
 
 @contextlib.contextmanager

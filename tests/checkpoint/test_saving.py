@@ -1,7 +1,10 @@
 """Saving, failing to, and restoring: on another mesh, from what is left whole."""
 
+import contextlib
 import errno
+import json
 import os
+import random
 import shutil
 
 import jax
@@ -112,6 +115,72 @@ def test_a_checkpoint_cut_at_any_file_and_byte_is_not_taken_for_whole(two):
             assert reading.newest_step(two) == 1, f"{file} cut at {length}"
             file.write_bytes(content)
     assert reading.newest_step(two) == 2
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
+def test_a_flipped_bit_is_found_or_changes_nothing(two, tmp_path, count):
+    """Only times and the path of the moment of saving are not covered by a hash."""
+    folder = tmp_path / "copy"
+    shutil.copytree(two, folder)
+    newest, rng, harmless = folder / "checkpoints" / "2", random.Random(count), 0
+    files = files_of(newest)
+    for _ in range(count):
+        file = rng.choice(files)
+        content = file.read_bytes()
+        changed, bit = bytearray(content), rng.randrange(8 * len(content))
+        changed[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(changed)
+        if reading.newest_step(folder, reading.ITEMS) == 2:
+            assert file in (newest / whole.STAMP, newest / whole.COMMITTED)
+            assert value_in(folder) == 2.0
+            harmless += 1
+        file.write_bytes(content)
+    assert harmless < count / 4
+    assert value_in(folder) == 2.0
+
+
+@pytest.mark.parametrize("name", ["params/_METADATA", "params/manifest.ocdbt"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(two, tmp_path, capsys, name):
+    folder = tmp_path / "copy"
+    shutil.copytree(two, folder)
+    file = folder / "checkpoints" / "2" / name
+    file.write_bytes(bytes(file.stat().st_size))
+    assert reading.newest_step(folder) == 1
+    assert "2 is not whole" in capsys.readouterr().err
+    with Checkpoints(folder) as checkpoints:
+        state = checkpoints.restore_latest(state_of(0), FACTS)
+        assert state.params["w"].tolist()[0] == 1.0
+        checkpoints.save(2, state_of(7), FACTS)  # the run gets there again
+    assert f"{name} is not as it was written" in capsys.readouterr().err
+    assert value_in(folder) == 7.0
+
+
+def test_a_run_whose_only_checkpoint_is_damaged_keeps_it(two, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(two, folder)
+    shutil.rmtree(folder / "checkpoints" / "1")
+    file = folder / "checkpoints" / "2" / "train" / "_METADATA"
+    file.write_bytes(bytes(file.stat().st_size))
+    with Checkpoints(folder) as checkpoints, pytest.raises(UserError, match="no other"):
+        checkpoints.restore_latest(state_of(0), FACTS)
+    assert steps_in(folder) == [2]
+    assert reading.newest_step(folder) == 2  # its parameters are as they were
+
+
+def test_without_hashes_what_cannot_be_read_is_told_in_one_line(two, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(two, folder)
+    newest = folder / "checkpoints" / "2"
+    sizes = json.loads((newest / whole.LIST).read_text())["sizes"]
+    (newest / whole.LIST).write_text(json.dumps({"sizes": sizes}))
+    leaf = jax.eval_shape(lambda: state_of(2).params["w"])
+    for file in files_of(newest / "params"):
+        content = file.read_bytes()
+        file.write_bytes(bytes(len(content)))
+        with contextlib.suppress(UserError):
+            step = reading.newest_step(folder)
+            reading.restore_params(folder, step, "w", leaf)
+        file.write_bytes(content)
 
 
 def test_the_run_goes_on_from_the_one_before(two, tmp_path, capsys):
