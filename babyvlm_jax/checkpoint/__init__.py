@@ -7,6 +7,7 @@ there, and `whole` tells whether all of it still is.
 """
 
 from babyvlm_jax.checkpoint.reading import (
+    ITEMS,
     abstract_params,
     check_source,
     is_contrastive,
@@ -19,6 +20,7 @@ from babyvlm_jax.checkpoint.reading import (
 from babyvlm_jax.checkpoint.saving import Checkpoints, save_params
 
 __all__ = [
+    "ITEMS",
     "Checkpoints",
     "abstract_params",
     "check_source",

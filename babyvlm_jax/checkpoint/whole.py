@@ -6,7 +6,7 @@ that is missing or shorter than listed. A bit that flipped leaves a file of anot
 hash: `fault` looks at sizes and costs nothing, `damage` reads the files.
 
 The list's first edition is {"sizes": {name: bytes}}; the second adds "edition",
-"blake2b" {name: hash} and "stamp", the hash of what Orbax's own note says but for times.
+"blake2b" {name: hash} and "stamp", the hash of Orbax's own note but for its times.
 """
 
 import concurrent.futures
@@ -19,7 +19,8 @@ from typing import Any
 
 from etils import epath
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.data.files import write_atomically
+from babyvlm_jax.errors import UserError, explain_system_fault
 
 LIST = "files.json"
 EDITION = 2
@@ -46,7 +47,19 @@ def seal(folder) -> None:
         "blake2b": dict(zip(names, _hashes(folder, names), strict=True)),
         "stamp": _stamp_hash(_read_json(folder / STAMP)),
     }
-    (folder / LIST).write_text(json.dumps(listed))
+    write_atomically(folder / LIST, json.dumps(listed).encode())
+
+
+def upgrade(folder) -> bool:
+    """Adds hashes to the list of an earlier edition; False if it has them already.
+
+    Args:
+        folder: the checkpoint, of which `fault` and `damage` find none.
+    """
+    if has_hashes(folder):
+        return False
+    seal(folder)
+    return True
 
 
 def fault(folder) -> str | None:
@@ -94,7 +107,7 @@ def damage(
             return None
         for name, found in zip(names, _hashes(folder, names), strict=True):
             if found != listed["blake2b"][name]:
-                return f"{name} is not as it was written: another hash than listed"
+                return f"{name} is not as it was written"
     except _NotWhole as why:
         return str(why)
     return None
@@ -199,7 +212,5 @@ def _reading(path):
     except FileNotFoundError:
         raise _NotWhole(f"{path.name} is missing") from None
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be read: {error}; make it readable, or remove its "
-            "checkpoint"
-        ) from None
+        why = explain_system_fault(error) or f"{error}; remove its checkpoint"
+        raise UserError(f"{path} cannot be read: {why}") from None

@@ -8,6 +8,8 @@ What an earlier edition wrote stays readable by it.
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from babyvlm_jax import checkpoint
+from babyvlm_jax.checkpoint import whole
 from babyvlm_jax.data.schema import INFO, VERSION, RecordSource
 from babyvlm_jax.data.shards import splits_of
 from babyvlm_jax.errors import UserError
@@ -30,7 +32,24 @@ def upgrade_shards(folder: Path) -> Iterator[str]:
             yield f"{version.parent}, {split}: {len(source)} records, {done}"
 
 
-SUBJECTS: tuple[Callable[[Path], Iterator[str]], ...] = (upgrade_shards,)
+def upgrade_checkpoints(folder: Path) -> Iterator[str]:
+    """Stores the hashes of the files of the checkpoints in or below `folder`.
+
+    One that is cut short or damaged is left as it is.
+    """
+    for path in sorted(folder.rglob(whole.LIST)):
+        step = path.parent
+        why = whole.fault(step) or whole.damage(step, checkpoint.ITEMS)
+        if why:
+            yield f"{step}: not whole ({why}), left as it is"
+        else:
+            yield f"{step}: {'hashed' if whole.upgrade(step) else 'up to date'}"
+
+
+SUBJECTS: tuple[Callable[[Path], Iterator[str]], ...] = (
+    upgrade_shards,
+    upgrade_checkpoints,
+)
 
 
 def upgrade(folder: str) -> Iterator[str]:
