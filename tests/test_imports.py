@@ -44,8 +44,10 @@ LAYERS = (
 )
 LAYER_OF = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
 DATA_PREP_MAY_USE = (
+    "babyvlm_jax.data.questions",
     "babyvlm_jax.data.schema",
     "babyvlm_jax.data.shards",
+    "babyvlm_jax.evals.tasks",
     "babyvlm_jax.data.tokenizer",
     "babyvlm_jax.data.images",
     "babyvlm_jax.convert",

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import controls
@@ -70,7 +71,7 @@ def ask(
         )
         replies, found = _answer(predictor, forms, choices, written)
         if CHOICE in written:
-            found = _over_orders(predictor, task, forms, choices, found, how.permute)
+            found = _over_orders(predictor, plain, forms, choices, found, how.permute)
         for place in range(len(forms)):
             name = names[place % len(names)]
             if replies:
@@ -97,18 +98,20 @@ def _answer(predictor, forms, choices, written):
     return predictor.answer(forms, choices)
 
 
-def _over_orders(predictor, task, forms, choices, found, permute):
+def _over_orders(predictor, plain, forms, choices, found, permute):
     """Per form and round the offered answers' shares, over all orders if asked to."""
     mean = [[shares(values) for values in rounds] for rounds in found]
     if not permute:
         return mean
-    orders = [num_orders(task, offered) for offered in choices]
+    asked = [questions_of(record) for record in plain]
+    orders = [num_orders(questions) for questions in asked]
     for shift in range(1, max(orders)):
         turned = [i for i, number in enumerate(orders) if shift < number]
-        rotated = [rotate(task, forms[i], choices[i], shift) for i in turned]
+        rotated = [rotate(forms[i], asked[i], shift) for i in turned]
         scored = predictor.score(rotated, [choices[i] for i in turned])
         for i, rounds in zip(turned, scored, strict=True):
-            back = rotate_back(task, [shares(values) for values in rounds], shift)
+            back = [shares(values) for values in rounds]
+            back = rotate_back(asked[i], back, shift)
             mean[i] = [a + b for a, b in zip(mean[i], back, strict=True)]
     return [
         [total / number for total in rounds]
@@ -148,11 +151,11 @@ def ask_no_model(
     found = {}
     try:
         if trained_on:
-            counts = controls.count_answers(task, trained_on)
+            counts = controls.count_answers(trained_on)
             found[controls.PRIOR] = [
                 controls.likeliest(task, record, counts) for record in records
             ]
-        matched = [controls.match_pixels(task, record) for record in records]
+        matched = [controls.match_pixels(record) for record in records]
     except UserError:  # a prompt that offers nothing in a form that is known
         return found
     if all(replies is not None for replies in matched):

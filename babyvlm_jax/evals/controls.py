@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image
 
 from babyvlm_jax.data.images import blank, encode_png
+from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record
-from babyvlm_jax.evals.dialogue import gold_texts, questions, round_images
+from babyvlm_jax.evals.dialogue import num_rounds, round_images
 from babyvlm_jax.evals.items import offered, option_images
-from babyvlm_jax.evals.scoring import gold_answer
 from babyvlm_jax.evals.tasks import CAPTION, Task
 
 NO_IMAGE = "no_image"
@@ -90,10 +90,10 @@ def make_variants(
 VARIANTS = (NO_IMAGE, SHUFFLED_IMAGE, NO_TEXT)
 
 
-def count_answers(task: Task, records: Sequence[Record]) -> Mapping[str, int]:
+def count_answers(records: Sequence[Record]) -> Mapping[str, int]:
     """How often each answer is right."""
     return collections.Counter(
-        gold_answer(task.answer, text) for r in records for text in gold_texts(r)
+        question.answer for r in records for question in questions_of(r)
     )
 
 
@@ -105,31 +105,32 @@ def likeliest(task: Task, record: Record, counts: Mapping[str, int]) -> list[str
     ]
 
 
-def match_pixels(task: Task, record: Record) -> list[str] | None:
+def match_pixels(record: Record) -> list[str] | None:
     """Per round the option that looks right, without any understanding.
 
     Beside a query, the option that is most like it; in a dialogue, the option that is
     least like all seen before. None for other tasks.
     """
-    rounds = list(zip(option_images(task, record), round_images(record), strict=True))
+    questions = questions_of(record)
     if not all(
-        options and (len(images) == len(options) + 1 or len(rounds) > 1)
-        for options, images in rounds
+        question.options and (len(question.queries) == 1 or len(questions) > 1)
+        for question in questions
     ):
         return None
     looks = {image: look(image) for image in set(record.images)}
     seen: list[np.ndarray] = []
     replies = []
-    for options, images in rounds:
+    for question, options in zip(questions, option_images(record), strict=True):
         found = {}
         for letter, image in options.items():
-            if len(images) > len(options):
-                found[letter] = -distance(looks[image], looks[images[0]])
+            if question.queries:
+                query = record.images[question.queries[0]]
+                found[letter] = -distance(looks[image], looks[query])
             else:
                 apart = [distance(looks[image], old) for old in seen]
                 found[letter] = min(apart, default=0.0)
         replies.append(max(found, key=found.__getitem__))
-        seen += [looks[image] for image in images]
+        seen += [looks[record.images[image]] for image in question.images]
     return replies
 
 
@@ -156,7 +157,7 @@ def constant_answers(task: Task, records: Sequence[Record]) -> list[str]:
 
     Of captions only the most frequent, the first of them by the alphabet.
     """
-    counts = count_answers(task, records)
+    counts = count_answers(records)
     if task.answer == CAPTION:
         return sorted(counts, key=lambda text: (-counts[text], text))[:_CAPTIONS]
     return sorted(counts)
@@ -164,4 +165,4 @@ def constant_answers(task: Task, records: Sequence[Record]) -> list[str]:
 
 def constant(answer: str, record: Record) -> list[str]:
     """The same reply in each round."""
-    return [answer] * len(questions(record))
+    return [answer] * num_rounds(record)

@@ -4,12 +4,8 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 
+from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
-
-
-def questions(record: Record) -> list[str]:
-    """The human turns of a record."""
-    return [text for role, text in record.turns if role == HUMAN]
 
 
 def gold_texts(record: Record) -> list[str]:
@@ -19,7 +15,7 @@ def gold_texts(record: Record) -> list[str]:
 
 def num_rounds(record: Record) -> int:
     """Number of questions in a record."""
-    return len(questions(record))
+    return sum(role == HUMAN for role, _ in record.turns)
 
 
 def round_images(record: Record) -> list[tuple[bytes, ...]]:
@@ -27,7 +23,8 @@ def round_images(record: Record) -> list[tuple[bytes, ...]]:
     images = iter(record.images)
     return [
         tuple(next(images) for _ in range(text.count(IMAGE_MARK)))
-        for text in questions(record)
+        for role, text in record.turns
+        if role == HUMAN
     ]
 
 
@@ -53,7 +50,8 @@ def option_labels(record: Record) -> list[list[str]]:
     """
     if "labels" in record.meta:
         return [list(options) for options in record.meta["labels"]]
+    names = [hashlib.sha256(image).hexdigest() for image in record.images]
     return [
-        [hashlib.sha256(image).hexdigest() for image in images]
-        for images in round_images(record)
+        [names[image] for image in question.options or question.images]
+        for question in questions_of(record)
     ]

@@ -1,63 +1,86 @@
 """Facts of benchmark items: what guessing gives, what is wrong, what goes together."""
 
 import io
+import re
 
 import numpy as np
 from PIL import Image
 
+from babyvlm_jax.data.questions import (
+    BAD_ROUNDS,
+    DIRECTION,
+    NO_CHOICES,
+    NUMBER,
+    RING,
+    TEXT,
+    questions_of,
+    recording_of,
+)
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record
 from babyvlm_jax.errors import UserError
-from babyvlm_jax.evals.dialogue import (
-    gold_texts,
-    option_labels,
-    questions,
-    round_images,
-)
-from babyvlm_jax.evals.scoring import gold_answer, is_adjacent, memory_metrics
+from babyvlm_jax.evals.dialogue import gold_texts, option_labels
+from babyvlm_jax.evals.scoring import memory_metrics, read_strictly
 from babyvlm_jax.evals.tasks import (
+    CAPTION,
     DIFFERENCE,
-    DIRECTION,
-    LETTER,
-    LETTERS,
-    NUMBER,
     QUADRANT,
     QUADRANTS,
     WORD,
     Task,
-    offered_answers,
 )
+
+# of an item and of its augmented copy; #2 is ours, of an id that comes again
+_COPY = re.compile(r"_(?:original|augmented|aug)(?:#\d+)?$")
 
 
 def cluster(record: Record) -> str:
     """What an item shares with others: its recordings, or else itself.
 
-    The recordings are in its meta; in released ids they stand before the last slash,
-    as in `{video}/{start}_{end}_{object}`.
+    The recordings are in its meta, or in its id, see `recording_of`; an item and its
+    augmented copy go together in any case.
     """
     if record.meta.get("recordings"):
         return " ".join(sorted(record.meta["recordings"]))
-    return record.id.rpartition("/")[0] or record.id
+    return recording_of(record.id) or _COPY.sub("", record.id)
 
 
 def offered(task: Task, record: Record) -> list[tuple[str, ...]]:
-    """The answers that each round of an item allows; see `tasks.offered_answers`."""
-    return [offered_answers(task, question) for question in questions(record)]
+    """The answers that each round of an item allows, as the right ones are spelt.
 
+    Directions stand in ring order whatever the prompt, so that the first of equals
+    does not depend on its wording; a number is one of the task's.
 
-def option_images(task: Task, record: Record) -> list[dict[str, bytes]]:
-    """Letter -> picture for each round whose options are pictures.
-
-    The options are the last pictures of a round; a query stands before them. A round
-    with more letters than pictures asks for a place in one picture: {}.
+    Raises:
+        UserError: a question that allows any text.
     """
-    found = []
-    for letters, images in zip(
-        offered(task, record), round_images(record), strict=True
-    ):
-        is_pictures = task.answer == LETTER and len(images) >= len(letters)
-        shown = images[len(images) - len(letters) :] if is_pictures else ()
-        found.append(dict(zip(letters, shown, strict=False)))
-    return found
+    return [_offered(task, question) for question in questions_of(record)]
+
+
+def _offered(task, question) -> tuple[str, ...]:
+    if question.kind == DIRECTION:
+        return tuple(sorted(question.choices, key=RING.index))
+    if question.choices:
+        return question.choices
+    if question.kind == NUMBER and task.largest_number:
+        return tuple(str(number) for number in range(1, task.largest_number + 1))
+    raise UserError(
+        f"task {task.name!r}: the prompt {question.prompt!r} offers no {task.answer}; "
+        "use the protocol 'generate' for it"
+    )
+
+
+def option_images(record: Record) -> list[dict[str, bytes]]:
+    """Choice -> picture for each round; {} where the choices are no pictures."""
+    return [
+        dict(
+            zip(
+                question.choices,
+                [record.images[image] for image in question.options],
+                strict=False,
+            )
+        )
+        for question in questions_of(record)
+    ]
 
 
 def chance_metrics(task: Task, record: Record) -> dict[str, float]:
@@ -65,27 +88,23 @@ def chance_metrics(task: Task, record: Record) -> dict[str, float]:
 
     Args:
         task: names the metrics.
-        record: its item; a prompt that offers nothing gets the task's own chance, and
-            so does Winoground, whose four comparisons share their scores.
+        record: its item; a question that allows any text gets the task's own chance,
+            and so does Winoground, whose four comparisons share their scores.
 
     Returns:
         metric -> value.
     """
-    try:
-        answers = offered(task, record)
-    except UserError:
+    if "group" in task.metrics or task.answer == CAPTION:
         return dict(task.chance)
-    if "group" in task.metrics:
-        return dict(task.chance)
+    answers = offered(task, record)
     guesses = [1 / len(options) for options in answers]
     if "adjusted" in task.metrics:
         return memory_metrics(guesses, option_labels(record))
     if "adjacent" not in task.metrics:
         return {"accuracy": float(np.mean(guesses))}
-    golds = [gold_answer(task.answer, text) for text in gold_texts(record)]
     near = [
-        np.mean([is_adjacent(side, gold) for side in options])
-        for options, gold in zip(answers, golds, strict=True)
+        np.mean([read_strictly(question, reply).near for reply in options])
+        for question, options in zip(questions_of(record), answers, strict=True)
     ]
     return {"exact": float(np.mean(guesses)), "adjacent": float(np.mean(near))}
 
@@ -101,18 +120,38 @@ def find_problem(task: Task, record: Record, needs_options: bool) -> str | None:
     roles = [role for role, _ in record.turns]
     if not roles or roles != [HUMAN, ASSISTANT] * (len(roles) // 2):
         return f"turns go {roles}, expected human and assistant in turn"
+    if "adjusted" in task.metrics and len(roles) < 4:
+        return "a memory dialogue of one round tests nothing"
     for number, image in enumerate(record.images, 1):
         if not is_picture(image):
             return f"picture {number} of {len(record.images)} is missing or damaged"
-    try:
-        options = option_images(task, record)
-    except UserError as error:
-        return str(error) if needs_options else None
-    for shown, gold in zip(options, gold_texts(record), strict=True):
-        right = shown.get(gold_answer(task.answer, gold))
+    golds = gold_texts(record)
+    for question, gold in zip(questions_of(record), golds, strict=True):
+        if what := _find_fault(task, question, gold, needs_options):
+            return what
+    for question, shown in zip(
+        questions_of(record), option_images(record), strict=True
+    ):
+        right = shown.get(question.answer)
         same = [letter for letter, image in shown.items() if image == right]
         if right is not None and len(same) > 1:
             return f"options {' and '.join(same)} are the same picture, the right one"
+    return None
+
+
+def _find_fault(task, question, gold, needs_options) -> str | None:
+    asked = f"the prompt {question.prompt!r}"
+    if question.fault == BAD_ROUNDS:
+        return f"its meta has no valid entry of 'rounds' for {asked}"
+    expected = {NUMBER: task.answer == NUMBER, TEXT: task.answer == CAPTION}
+    if question.fault == NO_CHOICES or not expected.get(question.kind, True):
+        return f"{asked} offers no {task.answer} in a form that is known"
+    if question.fault:
+        return f"the right answer {gold!r} is none that {asked} offers"
+    if needs_options and question.kind == TEXT:
+        return f"{asked} offers no choices; use the protocol 'generate'"
+    if needs_options and question.answer not in _offered(task, question):
+        return f"the right answer {gold!r} is beyond {task.largest_number}"
     return None
 
 
@@ -132,11 +171,13 @@ def listed_under(task: Task, record: Record) -> str:
     (localisation) or what differs between two phrases; "" where there is none, and in
     memory, whose lines are the rounds.
     """
-    answer = gold_answer(task.answer, gold_texts(record)[0])
-    if task.breakdown == QUADRANT:
-        return dict(zip(LETTERS, QUADRANTS, strict=True)).get(answer, "")
     if task.breakdown == WORD:
         return str(record.meta.get("word", ""))
     if task.breakdown == DIFFERENCE:
         return str(record.meta.get("difference", ""))
-    return answer if task.breakdown in (NUMBER, DIRECTION) else ""
+    question = questions_of(record)[0]
+    said = question.says(question.answer)
+    known = {QUADRANT: QUADRANTS, DIRECTION: RING}
+    if task.breakdown in known:
+        return said if said in known[task.breakdown] else ""
+    return said if task.breakdown == NUMBER else ""

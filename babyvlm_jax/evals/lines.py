@@ -4,11 +4,17 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.evals.dialogue import gold_texts, option_labels, questions
+from babyvlm_jax.evals.dialogue import gold_texts, option_labels
 from babyvlm_jax.evals.items import chance_metrics, cluster, listed_under
 from babyvlm_jax.evals.parsers import OFFICIAL, STRICT
-from babyvlm_jax.evals.scoring import Round, item_metrics, score_round
+from babyvlm_jax.evals.scoring import (
+    Round,
+    item_metrics,
+    read_officially,
+    read_strictly,
+)
 from babyvlm_jax.evals.tasks import GENERATE, Task
 
 
@@ -55,8 +61,8 @@ def make_line(
     """
     rounds = _read(task, record, said.replies, STRICT)
     lines = [
-        {"prompt": prompt, **_facts(one)}
-        for prompt, one in zip(questions(record), rounds, strict=True)
+        {"prompt": question.prompt, **_facts(one)}
+        for question, one in zip(questions_of(record), rounds, strict=True)
     ]
     if said.likelihoods is not None:
         for line, shares in zip(lines, said.likelihoods, strict=True):
@@ -84,10 +90,10 @@ def make_line(
 
 
 def _read(task, record, replies, parser) -> list[Round]:
-    return [
-        score_round(task.answer, gold, reply, parser)
-        for gold, reply in zip(gold_texts(record), replies, strict=True)
-    ]
+    found = zip(questions_of(record), gold_texts(record), replies, strict=True)
+    if parser == OFFICIAL:
+        return [read_officially(task, *one) for one in found]
+    return [read_strictly(question, reply) for question, _, reply in found]
 
 
 def score_replies(

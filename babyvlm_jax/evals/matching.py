@@ -11,14 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.choice import shares
-from babyvlm_jax.evals.dialogue import gold_texts
-from babyvlm_jax.evals.items import offered, option_images
+from babyvlm_jax.evals.items import offered
 from babyvlm_jax.evals.lines import Said
 from babyvlm_jax.evals.predictors import Predictor
-from babyvlm_jax.evals.scoring import gold_answer
 from babyvlm_jax.evals.tasks import MATCH, Task
 from babyvlm_jax.ties import best_places
 
@@ -50,17 +49,16 @@ def pairs_of(task: Task, record: Record) -> list[dict[str, Pair]]:
                 offered(task, record), record.meta["pairs"], strict=True
             )
         ]
-    rounds = option_images(task, record)
-    options = rounds[0] if len(rounds) == 1 else {}
+    questions = questions_of(record)
+    options = questions[0].options if len(questions) == 1 else ()
     if "word" not in record.meta or not options:
         raise UserError(
             f"item {record.id!r} of {task.name!r} has no 'word' in its meta, or "
             "its options are no pictures; the protocol 'match' serves "
             "picture_vocabulary and lwl, and the tasks of V1"
         )
-    first = len(record.images) - len(options)
-    word = record.meta["word"]
-    return [{letter: Pair(first + k, word) for k, letter in enumerate(options)}]
+    pairs = [Pair(image, record.meta["word"]) for image in options]
+    return [dict(zip(questions[0].choices, pairs, strict=True))]
 
 
 def match(
@@ -93,7 +91,7 @@ def match(
     said = []
     for record, form, of_item, known in zip(plain, forms, rounds, scores, strict=True):
         replies, likelihoods = [], []
-        golds = [gold_answer(task.answer, text) for text in gold_texts(record)]
+        golds = [question.answer for question in questions_of(record)]
         for number, (options, gold) in enumerate(zip(of_item, golds, strict=True)):
             values = np.array([known[form.images[i], t] for i, t in options.values()])
             best = [list(options)[k] for k in highest(values)]

@@ -8,27 +8,35 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from babyvlm_jax.data.questions import DIRECTION, LETTER, NUMBER, RING, Question
 from babyvlm_jax.evals import captions
-from babyvlm_jax.evals.parsers import READERS
-from babyvlm_jax.evals.tasks import CAPTION, LETTER, NUMBER, RING, Task
+from babyvlm_jax.evals.parsers import OFFICIAL_READERS
+from babyvlm_jax.evals.tasks import CAPTION, Task
 
 
-def gold_answer(kind: str, text: str) -> str:
-    """What the right answer's text stands for.
+def official_gold(task: Task, question: Question, text: str) -> str | None:
+    """What the official scorers read in a right answer's text.
 
-    A gold letter is the last word of the assistant's turn, upper-cased; numbers,
-    directions and captions are the whole turn.
+    The extraction is that of the replies; of a dialogue only the last word is read.
+    A direction is the whole text.
 
     Source: BabyVLM-V2, DevCV scorer.
     """
-    if kind == LETTER:
-        return text.split()[-1].upper()
-    return text.strip().lower()
+    if task.answer == DIRECTION:
+        return text.strip().lower()
+    if "adjusted" in task.metrics:
+        text = " ".join(text.split()[-1:])
+    return OFFICIAL_READERS[_official_kind(task, question)](text)
+
+
+def _official_kind(task, question):
+    """An option that is called by a number is read as a number (ours)."""
+    return NUMBER if task.answer == LETTER and question.is_numbered else task.answer
 
 
 def is_adjacent(prediction: str | None, label: str) -> bool:
     """Whether a direction is the label or one of its two neighbours on the ring."""
-    if prediction not in RING:
+    if prediction not in RING or label not in RING:
         return False
     steps = (RING.index(prediction) - RING.index(label)) % len(RING)
     return steps in (0, 1, len(RING) - 1)
@@ -50,11 +58,11 @@ def memory_metrics(
 ) -> dict[str, float]:
     """Learning, raw and adjusted testing accuracy of one memory dialogue.
 
-    With b old items: rounds 0..b-1 teach, rounds b..3b-1 test each old item twice.
+    With b old items: rounds 0..b-1 teach, the others test each old item twice.
     Adjusted counts an old item only when both of its test rounds are right.
     Pitfalls kept: a label that is tested once or three times never scores, a test
     round without an old label is skipped, the denominator stays b, and rounds behind
-    3b are not looked at.
+    3b, as 31 rounds have one, count as tests.
 
     Args:
         correct: per round, whether the reply was right, or how likely it is.
@@ -67,15 +75,14 @@ def memory_metrics(
     """
     base = memory_base(len(correct))
     old = {label for options in labels[:base] for label in options}
-    tested = slice(base, 3 * base)
     tests: dict[str, list[float]] = {}
-    for right, options in zip(correct[tested], labels[tested], strict=False):
+    for right, options in zip(correct[base:], labels[base:], strict=False):
         for label in old.intersection(options):
             tests.setdefault(label, []).append(right)
     both = sum(math.prod(rounds) for rounds in tests.values() if len(rounds) == 2)
     return {
         "learning": _mean(correct[:base]),
-        "raw": _mean(correct[tested]),
+        "raw": _mean(correct[base:]),
         "adjusted": both / base,
     }
 
@@ -117,30 +124,52 @@ def winoground_metrics(correct: Sequence[bool]) -> dict[str, float]:
 
 @dataclasses.dataclass(frozen=True)
 class Round:
-    """One question and its reply, as a parser read it."""
+    """One question and its reply, as a parser read it.
+
+    Attributes:
+        answer: the right one.
+        output: what was said.
+        prediction: what was read in it, None where nothing was.
+        correct: whether that is the answer.
+        near: of directions, whether it is the answer or beside it.
+    """
 
     answer: str
     output: str
     prediction: str | None
     correct: bool
+    near: bool = False
 
 
-def score_round(kind: str, gold: str, output: str, parser: str) -> Round:
-    """Reads one output and compares it with the gold text.
+def read_strictly(question: Question, output: str) -> Round:
+    """Reads one reply by what its question offers, and compares it with the answer."""
+    prediction = question.read(output)
+    correct = prediction == question.answer
+    side, right = question.says(prediction), question.says(question.answer)
+    near = correct or is_adjacent(side, right)
+    return Round(question.answer, output, prediction, correct, near)
 
-    An option that is called by a number is read as a number.
+
+def read_officially(task: Task, question: Question, gold: str, output: str) -> Round:
+    """Reads one reply, and the text of the right answer, as the official scorers do.
+
+    Faults kept: a direction must be the whole reply, and where nothing can be read in
+    the right answer's text, a reply in which nothing can be read is right.
 
     Args:
-        kind: `letter`, `number`, `direction` or `caption`.
+        task: whose scorer; it does not look at what a question offers.
+        question: the question.
         gold: the assistant's turn of the record.
-        output: what the model said.
-        parser: `official` or `strict`.
+        output: what was said.
+
+    Source: BabyVLM-V2, DevCV scorer.
     """
-    answer = gold_answer(kind, gold)
-    if kind == LETTER and answer.isdigit():
-        kind = NUMBER
-    prediction = READERS[parser][kind](output)
-    return Round(answer, output, prediction, prediction == answer)
+    answer = official_gold(task, question, gold)
+    prediction = OFFICIAL_READERS[_official_kind(task, question)](output)
+    if task.answer == DIRECTION and output.lower() == answer:
+        prediction = answer
+    near = is_adjacent(prediction, answer)
+    return Round(answer or "", output, prediction, prediction == answer, near)
 
 
 def item_metrics(
@@ -165,8 +194,8 @@ def item_metrics(
     if "adjusted" in task.metrics:
         return memory_metrics(correct, labels)
     if "adjacent" in task.metrics:
-        near = [is_adjacent(r.prediction, r.answer) for r in rounds]
-        return {"exact": _mean(correct), "adjacent": _mean(near)}
+        near = _mean([r.near for r in rounds])
+        return {"exact": _mean(correct), "adjacent": near}
     return {"accuracy": _mean(correct)}
 
 

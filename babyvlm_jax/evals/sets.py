@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from etils import epath
 
+from babyvlm_jax.data.questions import add_rounds
 from babyvlm_jax.data.schema import Record, RecordSource, dataset_dir
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.items import find_problem
@@ -162,7 +163,7 @@ def read_items(
     records, problems = [], []
     for index in range(size):
         try:
-            record = source[index]
+            record = add_rounds(source[index])
         except UserError as error:  # as many marks as pictures, or damaged
             problems.append(Problem(item_set.key, f"number {index}", str(error)))
             continue

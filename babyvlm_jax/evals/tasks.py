@@ -8,11 +8,10 @@ extra rows. Four are of BabyVLM V1, its captions an extra row.
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from babyvlm_jax.data.questions import DIRECTION, LETTER, NUMBER
 from babyvlm_jax.errors import UserError
 
-LETTER = "letter"
-NUMBER = "number"
-DIRECTION = "direction"
+# Kinds of answers are LETTER, NUMBER, DIRECTION, and
 CAPTION = "caption"
 
 # Ways to ask a model.
@@ -30,21 +29,7 @@ DIFFERENCE = "difference"
 DEVCV = "devcv"
 V1 = "v1"
 
-LETTERS = "ABCD"
-NUMERALS = "1234"  # what some sets call their options instead
 QUADRANTS = ("top left", "top right", "bottom left", "bottom right")
-
-# The sides and corners of a frame in ring order: neighbours differ by 45 degrees.
-RING = (
-    "top",
-    "top right",
-    "right",
-    "bottom right",
-    "bottom",
-    "bottom left",
-    "left",
-    "top left",
-)
 
 LANGUAGE = "Language"
 EXECUTIVE = "Executive Function/Memory"
@@ -327,37 +312,3 @@ def select_tasks(names: Sequence[str]) -> tuple[Task, ...]:
     return tuple(
         task for task in TASKS.values() if wanted & {"all", task.benchmark, task.name}
     )
-
-
-def offered_answers(task: Task, prompt: str) -> tuple[str, ...]:
-    """Answers that a prompt allows.
-
-    A letter is offered as `(A)`, or as the number `(1)`, a direction in quotes as
-    `'top left'`, a number by the task: `Touch the new image. (A) <image> (B) <image>`
-    offers A and B.
-
-    Args:
-        task: the task the prompt is of.
-        prompt: the last human turn.
-
-    Returns:
-        The answers, as the gold answers spell them.
-
-    Raises:
-        UserError: the prompt offers none.
-    """
-    if task.answer == NUMBER:
-        return tuple(str(number) for number in range(1, task.largest_number + 1))
-    if task.answer == LETTER:
-        offered = tuple(letter for letter in LETTERS if f"({letter})" in prompt)
-        offered = offered or tuple(n for n in NUMERALS if f"({n})" in prompt)
-    elif task.answer == DIRECTION:
-        offered = tuple(side for side in RING if f"'{side}'" in prompt)
-    else:
-        offered = ()
-    if not offered:
-        raise UserError(
-            f"task {task.name!r}: the prompt {prompt!r} offers no {task.answer}; "
-            "use the protocol 'generate' for it"
-        )
-    return offered

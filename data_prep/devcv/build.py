@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from babyvlm_jax.data.questions import rounds_of
 from babyvlm_jax.data.schema import (
     Record,
     RecordSource,
@@ -187,6 +188,7 @@ def records(
             meta={
                 "task": task,
                 **item.meta,
+                "rounds": rounds_of(item.turns),
                 "recordings": sorted({recording for recording, _ in origins}),
                 "instances": sorted({instance for _, instance in origins}),
             },

@@ -19,6 +19,7 @@ from data_prep.jobs import write_whole
 
 # Released names of the fields that have one; all others go into `meta`.
 FIELDS = {"labels": "labels", "bbox": "bb", "numbers": "notes"}
+_MADE_AGAIN = "rounds"  # by whoever imports the turns
 _SUFFIXES = {b"\xff\xd8": "jpeg", b"\x89P": "png", b"RI": "webp"}
 
 
@@ -94,4 +95,7 @@ def released(record: Record, paths: list[str]) -> dict[str, Any]:
 
 def _fields(meta: Mapping[str, Any]) -> dict[str, Any]:
     named = {FIELDS[key]: value for key, value in meta.items() if key in FIELDS}
-    return {**named, "meta": {k: v for k, v in meta.items() if k not in FIELDS}}
+    return {
+        **named,
+        "meta": {k: v for k, v in meta.items() if k not in (*FIELDS, _MADE_AGAIN)},
+    }

@@ -7,12 +7,20 @@ that is not known here is kept in the meta under its own name.
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from babyvlm_jax.data.questions import (
+    NUMBER,
+    TEXT,
+    Question,
+    parse_turns,
+    recording_of,
+)
 from babyvlm_jax.data.schema import IMAGE_MARK, Record
-from data_prep.devcv.question import NUMBER, Round, noun_of, read_rounds
+from babyvlm_jax.evals.tasks import TASKS
 from data_prep.importing.llava import Llava
 from data_prep.importing.refusal import Refusal
 
@@ -20,6 +28,13 @@ NUMBERED = ("count", "subitize")
 WORDED = ("picture_vocabulary", "picture_vocabulary_three", "lwl")
 MEMORY = ("memory", "memory_short")
 FOLDED = ("vdr_binary", "vdr_open")
+_NOUNS = (
+    re.compile(r"Touch the image of '(.+?)'"),
+    re.compile(r"How many (?:of )?(.+?) do you see"),
+    re.compile(r"has more (?:of )?(.+?)\?"),
+    re.compile(r"Point at the (.+?)\."),
+    re.compile(r"\bdo(?:es)? the (.+?) (?:collectively )?leave"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +75,11 @@ class Released:
         if isinstance(raw, Mapping):
             raw = self._prepared(raw)
         record = self._llava.record(raw, record_id)
-        rounds = read_rounds(record.turns)
+        rounds = parse_turns(record.turns)
         if not rounds:
             raise Refusal("no_turns", "no question")
+        if self.task in MEMORY and len(rounds) == 1:
+            raise Refusal("too_few_rounds", "one round")
         for number, one in enumerate(rounds):
             self._expect_usable(one, number, record.images)
         return dataclasses.replace(record, meta=self._meta(record, rounds))
@@ -88,32 +105,39 @@ class Released:
         is_there = (self.folder / file).exists() or not (self.folder / inside).exists()
         return file if is_there else inside
 
-    def _expect_usable(self, one: Round, number: int, images: Sequence[bytes]) -> None:
+    def _expect_usable(
+        self, one: Question, number: int, images: Sequence[bytes]
+    ) -> None:
         where = f"question {number}: {one.prompt[-60:]!r}"
-        if one.kind == NUMBER and self.task not in NUMBERED:
+        is_number = one.kind == NUMBER
+        if one.kind == TEXT or (is_number and self.task not in NUMBERED):
             raise Refusal("no_choices", where)
-        if one.answer is None:
-            raise Refusal("not_offered", where)
+        if one.fault:
+            raise Refusal(one.fault, where)
+        if is_number and not 0 < int(one.answer) <= TASKS[self.task].largest_number:
+            raise Refusal("not_offered", f"{where}: {one.answer}")
         if self.keep_unanswerable or one.gold is None or not one.options:
             return
         shown = [images[i] for i in one.options]
         if shown.count(shown[one.gold]) > 1:
             raise Refusal("identical_options", where)
 
-    def _meta(self, record: Record, rounds: Sequence[Round]) -> dict[str, Any]:
+    def _meta(self, record: Record, rounds: Sequence[Question]) -> dict[str, Any]:
         told = {
             "noun" if self.task not in WORDED else "word": noun_of(rounds[0].prompt)
         }
         if self.task in NUMBERED and rounds[0].kind == NUMBER:
             told["number"] = int(rounds[0].answer)
         if self.task in FOLDED:
-            told["direction"] = rounds[0].answer
-            told["recordings"] = [record.id.rpartition("/")[0]]
-        told = {key: value for key, value in told.items() if value not in (None, [""])}
+            told["direction"] = rounds[0].says(rounds[0].answer)
+        if recording := recording_of(record.id):
+            told["recordings"] = [recording]
+        told = {key: value for key, value in told.items() if value is not None}
         ours = {
             "task": self.task,
             "corpus": self.corpus,
             "answer": " ".join(one.answer for one in rounds),
+            "rounds": [one.entry() for one in rounds],
         }
         if self.task in MEMORY:
             labels = labels_as_given(record.meta.get("labels"), rounds)
@@ -124,6 +148,17 @@ class Released:
             for key, value in record.meta.items()
         }
         return {**told, **theirs, **ours}
+
+
+def noun_of(prompt: str) -> str | None:
+    """The thing that a prompt names, None where it names none.
+
+    noun_of("<image> How many of cup do you see?") -> "cup"
+    """
+    for pattern in _NOUNS:
+        if found := pattern.search(prompt):
+            return found[1]
+    return None
 
 
 def with_marks(conversations: Any, num_images: int) -> Any:
@@ -143,7 +178,7 @@ def with_marks(conversations: Any, num_images: int) -> Any:
     return [{**first, "value": value}, *rest]
 
 
-def labels_as_given(given: Any, rounds: Sequence[Round]) -> list[list[str]] | None:
+def labels_as_given(given: Any, rounds: Sequence[Question]) -> list[list[str]] | None:
     """The names of the pictures of each round, None where the file's do not fit.
 
     Args:
@@ -164,7 +199,7 @@ def labels_as_given(given: Any, rounds: Sequence[Round]) -> list[list[str]] | No
 
 
 def labels_by_bytes(
-    rounds: Sequence[Round], images: Sequence[bytes]
+    rounds: Sequence[Question], images: Sequence[bytes]
 ) -> list[list[str]]:
     """Names pictures in order of appearance; files with the same bytes share one."""
     names: dict[bytes, str] = {}

@@ -18,6 +18,7 @@ REASONS = {
     "undecodable_image": "not a whole JPEG, PNG or WebP picture",
     "no_choices": "the prompt offers no answers in a form that is known",
     "not_offered": "the answer is none of those that the prompt offers",
+    "too_few_rounds": "a dialogue that ends before it tests anything",
     "identical_options": "the right picture is also a wrong one",
     "bad_row": "a row without a value in each column",
     "bad_trial": "rows that are not one item of the test",

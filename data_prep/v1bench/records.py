@@ -9,6 +9,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from babyvlm_jax.data.questions import add_rounds
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
 
 LABELED_S, TWO_WORD, WINOGROUND, CAPTION = "labeled_s", "vtwt", "winoground", "caption"
@@ -50,7 +51,7 @@ def labeled_s(
     order = list(range(len(images)))
     random.Random(f"v1/{name}").shuffle(order)
     marks = " ".join(f"({letter}) {IMAGE_MARK}" for letter in _LETTERS[: len(order)])
-    return Record(
+    item = Record(
         id=name,
         source=f"eval/{LABELED_S}",
         images=tuple(images[i] for i in order),
@@ -66,6 +67,7 @@ def labeled_s(
             "pairs": [[[k, word] for k in range(len(order))]],
         },
     )
+    return add_rounds(item)
 
 
 def two_word(
@@ -74,7 +76,7 @@ def two_word(
     """One picture with two phrases, in an order that follows from the id."""
     phrases = [positive, negative]
     random.Random(f"v1/{name}").shuffle(phrases)
-    return Record(
+    item = Record(
         id=name,
         source=f"eval/{TWO_WORD}",
         images=(image,),
@@ -91,6 +93,7 @@ def two_word(
             "pairs": [[[0, phrase] for phrase in phrases]],
         },
     )
+    return add_rounds(item)
 
 
 def winoground(
@@ -112,7 +115,7 @@ def winoground(
         for question, answer in zip(asked, "ABAB", strict=True)
         for turn in ((HUMAN, question), (ASSISTANT, answer))
     ]
-    return Record(
+    item = Record(
         id=name,
         source=f"eval/{WINOGROUND}",
         images=(*images, *images, *images),
@@ -132,17 +135,19 @@ def winoground(
             ],
         },
     )
+    return add_rounds(item)
 
 
 def caption(name: str, image: bytes, text: str, meta: Mapping[str, Any]) -> Record:
     """One picture and what was said over it."""
-    return Record(
+    item = Record(
         id=name,
         source=f"eval/{CAPTION}",
         images=(image,),
         turns=((HUMAN, IMAGE_MARK), (ASSISTANT, text)),
         meta={**meta, "task": CAPTION},
     )
+    return add_rounds(item)
 
 
 def difference(positive: str, negative: str) -> str:

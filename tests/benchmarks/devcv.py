@@ -38,7 +38,6 @@ from babyvlm_jax import checkpoint, settings
 from babyvlm_jax.data import tokenizer as tokenizer_lib
 from babyvlm_jax.data.images import encode_jpeg
 from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record, RecordSource
-from babyvlm_jax.evals.dialogue import questions
 from babyvlm_jax.evals.predictors import CheckpointPredictor
 from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.evals.tasks import DEVCV, select_tasks
@@ -198,7 +197,7 @@ def smallest_gap(peer, item: Record, said: Sequence[str], max_new_tokens: int) -
         said: its replies to the rounds before.
         max_new_tokens: where the answer is cut off.
     """
-    asked = questions(item)[: len(said) + 1]
+    asked = [text for role, text in item.turns if role == HUMAN][: len(said) + 1]
     text = peer.prompt(list(zip(asked, [*said, None], strict=True)))
     images = _document(item)["image"][: text.count(IMAGE_MARK)]
     out = peer.model.generate(

@@ -45,8 +45,9 @@ def test_variants_by_name():
 
 def test_prior_takes_the_likeliest_of_what_is_offered():
     sides = ("top", "left", "right", "top")
-    train = [record("vdr_binary", "", side, images=0) for side in sides]
-    counts = controls.count_answers(TASKS["vdr_binary"], train)
+    asked = "Go 'top', 'left' or 'right'?"
+    train = [record("vdr_binary", asked, side, images=0) for side in sides]
+    counts = controls.count_answers(train)
     assert counts == {"top": 2, "left": 1, "right": 1}
     # neither side of the item is "top"; of equals the first in the ring
     assert controls.likeliest(TASKS["vdr_binary"], ITEMS["vdr_binary"], counts) == [
@@ -64,18 +65,18 @@ def test_pixels_find_the_copy_of_the_query():
     shown = [query, query[:, ::-1], query, query[::-1]]
     item = record("leftright", SAME + THREE, "B", 4)
     item = type(item)(**{**vars(item), "images": tuple(map(encode_png, shown))})
-    assert controls.match_pixels(TASKS["leftright"], item) == ["B"]
+    assert controls.match_pixels(item) == ["B"]
 
 
 def test_pixels_find_the_new_picture_of_a_dialogue():
-    assert controls.match_pixels(TASKS["memory"], memory(6)) == ["A", *"BBBBB"]
+    assert controls.match_pixels(memory(6)) == ["A", *"BBBBB"]
 
 
 @pytest.mark.parametrize(
     "name", ["count", "localize", "picture_vocabulary", "vdr_open"]
 )
 def test_pixels_do_not_answer_other_tasks(name):
-    assert controls.match_pixels(TASKS[name], ITEMS[name]) is None
+    assert controls.match_pixels(ITEMS[name]) is None
 
 
 def test_look_and_distance():

@@ -3,7 +3,6 @@ from babyvlm_jax.evals.dialogue import (
     gold_texts,
     num_rounds,
     option_labels,
-    questions,
     round_images,
     round_record,
 )
@@ -48,7 +47,6 @@ def test_image_mark_in_a_reply_is_dropped():
 
 def test_parts_of_a_dialogue():
     assert (num_rounds(THREE), num_rounds(ONE)) == (3, 1)
-    assert questions(ONE) == ["<image> where?"]
     assert gold_texts(THREE) == ["A", "B", "B"]
     assert round_images(THREE) == [(b"x",), (b"x", b"y"), (b"y", b"z")]
 

@@ -99,5 +99,6 @@ def test_scores_of_memory_without_labels_are_those_with_them():
 
 
 def test_items_in_another_wording_score_too():
-    odd = record("localize", "where is it?", "The answer is B", images=0)
+    asked = "Is it (A) here or (B) there?"
+    odd = record("localize", asked, "The answer is B", images=0)
     assert make_line(LOCALIZE, "", odd, Said("generate", "", ["b"]))["correct"]

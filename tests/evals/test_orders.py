@@ -1,16 +1,17 @@
 import numpy as np
 import pytest
 
-from babyvlm_jax.evals.items import offered
+from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.evals.orders import num_orders, rotate, rotate_back
-from babyvlm_jax.evals.tasks import TASKS
 from tests.evals.fakes import picture
 from tests.evals.samples import ITEMS, memory
 
+QUESTIONS = {name: questions_of(item) for name, item in ITEMS.items()}
+
 
 def turned(name, shift, item=None):
-    task, item = TASKS[name], item or ITEMS[name]
-    return rotate(task, item, offered(task, item), shift)
+    item = item or ITEMS[name]
+    return rotate(item, questions_of(item), shift)
 
 
 def test_pictures_move_on_and_the_query_stays():
@@ -50,10 +51,10 @@ def test_each_round_of_a_dialogue_turns_by_itself():
 def test_likelihoods_turn_back():
     # after a shift of 1, what was (A) stands at (B)
     found = [np.array([0.1, 0.7, 0.2]), np.array([1.0])]
-    back = rotate_back(TASKS["leftright"], found, 1)
+    back = rotate_back(QUESTIONS["leftright"] * 2, found, 1)
     assert back[0].tolist() == [0.7, 0.2, 0.1]
     assert back[1].tolist() == [1.0]
-    sides = rotate_back(TASKS["vdr_binary"], found, 1)
+    sides = rotate_back(QUESTIONS["vdr_binary"] * 2, found, 1)
     assert sides[0].tolist() == [0.1, 0.7, 0.2]  # answers are the sides themselves
 
 
@@ -61,5 +62,4 @@ def test_likelihoods_turn_back():
     ("name", "number"), [("leftright", 3), ("memory", 2), ("vdr_open", 8), ("count", 1)]
 )
 def test_number_of_orders(name, number):
-    task = TASKS[name]
-    assert num_orders(task, offered(task, ITEMS[name])) == number
+    assert num_orders(QUESTIONS[name]) == number

@@ -1,55 +1,48 @@
 import pytest
 
-from babyvlm_jax.evals.parsers import OFFICIAL, READERS, STRICT
+from babyvlm_jax.evals.parsers import OFFICIAL_READERS
 
-# text -> what the official and the strict parser read
+# text -> what the official parser reads, with its faults
 LETTERS = {
-    "B": ("B", "B"),
-    "b": ("B", "B"),
-    "(C)": ("C", "C"),
-    "the answer is d.": ("D", "D"),
-    "it is a dog, so B": ("A", "B"),  # fault: the article
-    "A dog": ("A", None),  # fault: the article
-    "a": ("A", "A"),
-    "A because it is new": ("A", "A"),
-    "a and not b": ("A", "A"),
-    "option a.": ("A", "A"),
-    "E": (None, None),
-    "bad cab": (None, None),
-    "B2": (None, None),
-    "B_": (None, None),
-    "": (None, None),
+    "B": "B",
+    "b": "B",
+    "(C)": "C",
+    "the answer is d.": "D",
+    "it is a dog, so B": "A",  # the article
+    "A dog": "A",
+    "a": "A",
+    "option a.": "A",
+    "E": None,
+    "bad cab": None,
+    "B2": None,
+    "": None,
 }
 NUMBERS = {
-    "7": ("7", "7"),
-    "07": ("7", "7"),
-    "There are Three balls": ("3", "3"),
-    "ten": ("10", "10"),
-    "zero": ("0", "0"),
-    "12 of 3": ("12", "12"),
-    "eleven": (None, "11"),  # fault: the list ends at ten
-    "Twelve.": (None, "12"),
-    "eleven or 4": ("4", "11"),
-    "twenty1": ("1", "20"),
-    "3.5": ("3", None),  # fault: the first run of digits
-    "-2": ("2", None),
-    "someone": (None, None),
-    "": (None, None),
+    "7": "7",
+    "07": "7",
+    "There are Three balls": "3",
+    "ten": "10",
+    "12 of 3": "12",
+    "eleven": None,  # the list ends at ten
+    "eleven or 4": "4",
+    "twenty-one": "1",
+    "twenty1": "1",
+    "3.5": "3",  # the first run of digits
+    "-2": "2",
+    "\uff13 cups": "3",
+    "someone": None,
+    "": None,
 }
 DIRECTIONS = {
-    "left": ("left", "left"),
-    "Top Left": ("top left", "top left"),
-    "left.": (None, "left"),  # faults: nothing is stripped or searched
-    " left": (None, "left"),
-    "'right'\n": (None, "right"),
-    "through the top-left corner": (None, "top left"),
-    "left, the left": (None, "left"),
-    "left or right": (None, None),
-    "topleft": (None, None),
-    "": (None, None),
+    "left": "left",
+    "Top Left": "top left",
+    "left.": None,  # nothing is stripped or searched
+    " left": None,
+    "upper left": None,
+    "": None,
 }
 CASES = [
-    (kind, text, *read)
+    (kind, text, read)
     for kind, table in (
         ("letter", LETTERS),
         ("number", NUMBERS),
@@ -59,7 +52,6 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "text", "official", "strict"), CASES)
-def test_what_is_read(kind, text, official, strict):
-    assert READERS[OFFICIAL][kind](text) == official
-    assert READERS[STRICT][kind](text) == strict
+@pytest.mark.parametrize(("kind", "text", "read"), CASES)
+def test_what_is_read(kind, text, read):
+    assert OFFICIAL_READERS[kind](text) == read

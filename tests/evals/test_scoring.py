@@ -1,22 +1,43 @@
 import pytest
 
-from babyvlm_jax.evals.parsers import OFFICIAL, STRICT
+from babyvlm_jax.data.questions import parse_turns
 from babyvlm_jax.evals.scoring import (
     Round,
-    gold_answer,
     is_adjacent,
     item_metrics,
     memory_base,
     memory_metrics,
-    score_round,
+    official_gold,
+    read_officially,
+    read_strictly,
 )
 from babyvlm_jax.evals.tasks import TASKS
 
+TWO = "Which? (A) <image> (B) <image>"
+COUNT = "<image> How many of cup do you see?"
+SIDES = "<image> Respond ONLY with 'left' or 'top left'."
 
-def test_gold_letter_is_the_last_word():
-    assert gold_answer("letter", "The answer is b") == "B"
-    assert gold_answer("number", "12") == "12"
-    assert gold_answer("direction", "Top left") == "top left"
+
+def asked(prompt, gold):
+    (question,) = parse_turns((("human", prompt), ("assistant", gold)))
+    return question
+
+
+@pytest.mark.parametrize(
+    ("task", "prompt", "gold", "read"),
+    [
+        ("localize", TWO, "(B)", "B"),
+        ("localize", TWO, "A cup, so B", "A"),  # the article, as in replies
+        ("memory", TWO, "A cup, so B", "B"),  # of dialogues the last word
+        ("compare_real", "Which? (1) <image> (2) <image>", "The 2nd, 2.", "2"),
+        ("count", COUNT, "Three cups", "3"),
+        ("count", COUNT, "eleven", None),  # no word beyond ten
+        ("vdr_binary", SIDES, " Top left ", "top left"),
+        ("vdr_binary", SIDES, "left.", "left."),
+    ],
+)
+def test_official_gold(task, prompt, gold, read):
+    assert official_gold(TASKS[task], asked(prompt, gold), gold) == read
 
 
 @pytest.mark.parametrize(
@@ -105,12 +126,15 @@ def test_memory_of_thirty_rounds():
     }
 
 
-def test_rounds_behind_the_last_test_are_not_looked_at():
+def test_a_round_behind_the_last_test_is_a_test_too():
     correct = [True] * 31  # (31 + 1) // 3 is still 10
     correct[30] = False
     labels = [*thirty_rounds(), ["x0", "q"]]
-    assert memory_metrics(correct, labels)["raw"] == 1.0
-    assert memory_metrics(correct, labels)["adjusted"] == 1.0
+    assert memory_metrics(correct, labels) == {
+        "learning": 1.0,
+        "raw": 20 / 21,
+        "adjusted": 0.9,  # x0 is tested three times, so it never scores
+    }
 
 
 def test_expected_metrics_of_guessing_among_two():
@@ -121,24 +145,45 @@ def test_expected_metrics_of_guessing_among_two():
     }
 
 
-def test_score_round_keeps_what_was_said():
-    assert score_round("letter", "B", "b, of course", STRICT) == Round(
-        answer="B", output="b, of course", prediction="B", correct=True
+def test_a_round_keeps_what_was_said():
+    assert read_strictly(asked(TWO, "B"), "b, of course") == Round(
+        answer="B", output="b, of course", prediction="B", correct=True, near=True
     )
-    assert not score_round("number", "12", "twelve", OFFICIAL).correct
-    assert score_round("number", "12", "twelve", STRICT).correct
+    dozen = asked(COUNT, "12")
+    assert not read_officially(TASKS["count"], dozen, "12", "twelve").correct
+    assert read_strictly(dozen, "twelve").correct
 
 
 def test_options_that_are_numbers_are_read_as_numbers():
-    assert score_round("letter", "2", "The second, 2.", STRICT).correct
-    assert score_round("letter", "2", "two", OFFICIAL).correct
-    assert not score_round("letter", "2", "b", STRICT).correct
+    two = asked("Which? (1) <image> (2) <image>", "2")
+    assert read_strictly(two, "The second, 2.").correct
+    assert read_officially(TASKS["compare_real"], two, "2", "two").correct
+    assert not read_strictly(two, "b").correct
+
+
+def test_faults_of_the_official_scorer():
+    five = " ".join(f"({k}) <image>" for k in "ABCDE")
+    # nothing is read in "E", nor in the reply: equal, so right
+    assert read_officially(TASKS["leftright"], asked(five, "E"), "E", "?").correct
+    assert not read_strictly(asked(five, "E"), "?").correct
+    side = asked(SIDES, "left.")
+    assert not read_officially(TASKS["vdr_open"], side, "left.", "left").correct
+    assert read_strictly(side, "left").correct
+
+
+def test_lettered_sides_are_near_by_what_they_say():
+    prompt = "<image> through (A) the left side (B) the top left (C) the right side?"
+    question = asked(prompt, "A")
+    near = [read_strictly(question, letter).near for letter in "ABC"]
+    assert near == [True, True, False]
+    official = read_officially(TASKS["vdr_open"], question, "A", "a")
+    assert (official.correct, official.near) == (True, False)
 
 
 def test_item_metrics_of_each_kind():
-    letter = [score_round("letter", "A", "B", STRICT)]
+    letter = [read_strictly(asked(TWO, "A"), "B")]
     assert item_metrics(TASKS["localize"], letter) == {"accuracy": 0.0}
-    near = [score_round("direction", "left", "top left", STRICT)]
+    near = [read_strictly(asked(SIDES, "left"), "top left")]
     assert item_metrics(TASKS["vdr_open"], near) == {"exact": 0.0, "adjacent": 1.0}
-    rounds = [score_round("letter", "A", text, STRICT) for text in "ABABAA"]
+    rounds = [read_strictly(asked(TWO, "A"), text) for text in "ABABAA"]
     assert item_metrics(TASKS["memory"], rounds, LABELS)["raw"] == 0.75

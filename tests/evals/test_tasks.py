@@ -1,7 +1,7 @@
 import pytest
 
 from babyvlm_jax.errors import UserError
-from babyvlm_jax.evals.tasks import DEVCV, TASKS, V1, offered_answers, select_tasks
+from babyvlm_jax.evals.tasks import DEVCV, TASKS, V1, select_tasks
 
 OURS = {name: task for name, task in TASKS.items() if task.benchmark == DEVCV}
 
@@ -56,27 +56,3 @@ def test_the_four_of_v1_can_be_selected_together():
 def test_select_names_what_is_unknown(names):
     with pytest.raises(UserError, match="picture_vocabulary"):
         select_tasks(names)
-
-
-@pytest.mark.parametrize(
-    ("task", "prompt", "offered"),
-    [
-        ("memory", "Touch the new image. (A) <image>", ("A",)),
-        ("leftright", "Same? (A) <image> (B) <image> (C) <image>", ("A", "B", "C")),
-        ("compare_real", "More cups? (1) <image> (2) <image>", ("1", "2")),
-        (
-            "vdr_binary",
-            "respond ONLY with 'right' or 'left'.",
-            ("right", "left"),
-        ),
-        ("vdr_open", "one of: 'top', 'top left'.", ("top", "top left")),
-        ("subitize", "<image> How many of ball do you see?", ("1", "2", "3", "4")),
-    ],
-)
-def test_offered_answers_are_those_of_the_prompt(task, prompt, offered):
-    assert offered_answers(TASKS[task], prompt) == offered
-
-
-def test_a_prompt_without_options_is_refused():
-    with pytest.raises(UserError, match="offers no letter"):
-        offered_answers(TASKS["localize"], "Where is it?")

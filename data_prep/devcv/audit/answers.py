@@ -1,8 +1,11 @@
 """Checks of the answers alone: their form, their positions, the best constant."""
 
 import collections
+import re
 from collections.abc import Mapping, Sequence
 
+from babyvlm_jax.data.questions import DIRECTION, LETTER, NUMBER, TEXT, Question
+from babyvlm_jax.evals.tasks import TASKS
 from data_prep.devcv.audit.facts import Facts
 from data_prep.devcv.audit.findings import (
     ALPHA,
@@ -13,27 +16,33 @@ from data_prep.devcv.audit.findings import (
     interval,
     surprise,
 )
-from data_prep.devcv.question import DIRECTION, LETTER, NUMBER, Round
 from data_prep.devcv.sizes import HELD_OUT
 
-LARGEST = {"count": 12, "subitize": 4}
+_OFFICIAL_LETTER = re.compile(r"\b([A-D])\b", re.IGNORECASE)
 MARGIN = 0.05  # above chance: ours, less is no way to answer items
 Splits = Mapping[str, Sequence[Facts]]
 
 
-def num_choices(task: str, one: Round) -> int:
+def num_choices(task: str, one: Question) -> int:
     """How many answers a question allows."""
-    return len(one.choices) or LARGEST.get(task, 12)
+    if one.choices:
+        return len(one.choices)
+    return (task in TASKS and TASKS[task].largest_number) or 12
 
 
-def chance(task: str, rounds: Sequence[Round]) -> float:
+def chance(task: str, rounds: Sequence[Question]) -> float:
     """Expected share of right answers of a uniform guess."""
     return sum(1 / num_choices(task, one) for one in rounds) / max(len(rounds), 1)
 
 
-def open_rounds(items: Sequence[Facts]) -> list[Round]:
-    """The questions that leave a choice."""
-    return [one for item in items for one in item.rounds if len(one.choices) != 1]
+def open_rounds(items: Sequence[Facts]) -> list[Question]:
+    """The questions that leave a choice, and whose right answer is known."""
+    return [
+        one
+        for item in items
+        for one in item.rounds
+        if len(one.choices) != 1 and one.kind != TEXT and one.answer is not None
+    ]
 
 
 def form(task: str, splits: Splits) -> Finding:
@@ -60,17 +69,20 @@ def form(task: str, splits: Splits) -> Finding:
     )
 
 
-def is_readable(one: Round, told: str) -> bool:
+def is_readable(one: Question, told: str) -> bool:
     """Whether a model that answers `told` in lower case is scored as right.
 
-    Source: BabyVLM-V2, official scorer: last word of a letter's turn; digits; a whole
-    direction in lower case without anything round it.
+    Source: BabyVLM-V2, official scorer: the first lone letter from A to D, the article
+    too; digits, or a word up to ten; a direction without anything round it.
     """
-    if one.answer is None:
+    if one.fault:
         return False
     if one.kind == LETTER:
-        return told.split()[-1].upper() == one.answer and one.answer in "ABCD"
-    return told == one.answer if one.kind in (NUMBER, DIRECTION) else False
+        letters = _OFFICIAL_LETTER.findall(told)
+        return bool(letters) and letters[0].upper() == one.answer
+    if one.kind == NUMBER:
+        return any(c.isdigit() for c in told) or int(one.answer) <= 10
+    return one.kind == DIRECTION and told.strip().lower() == one.answer
 
 
 def positions(task: str, splits: Splits) -> Finding:
@@ -79,7 +91,7 @@ def positions(task: str, splits: Splits) -> Finding:
     for split, items in splits.items():
         by_size = collections.defaultdict(collections.Counter)
         for one in open_rounds(items):
-            place = int(one.answer or 0) if one.gold is None else one.gold
+            place = int(one.answer) if one.gold is None else one.gold
             by_size[num_choices(task, one)][place] += 1
         for size, places in by_size.items():
             (_, most), number = places.most_common(1)[0], places.total()
@@ -137,7 +149,7 @@ def _commonest(rounds) -> tuple[str | None, int]:
     return counts.most_common(1)[0] if counts else (None, 0)
 
 
-def floor(task: str, rounds: Sequence[Round]) -> float:
+def floor(task: str, rounds: Sequence[Question]) -> float:
     """What a blind guess reaches: chance, or the best constant where that is more."""
     most = _commonest(rounds)[1]
     return max(chance(task, rounds), most / max(len(rounds), 1))

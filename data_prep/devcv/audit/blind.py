@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from babyvlm_jax.data.questions import Question
 from data_prep.devcv.audit.answers import MARGIN, Splits, floor
 from data_prep.devcv.audit.facts import Facts
 from data_prep.devcv.audit.findings import (
@@ -17,7 +18,6 @@ from data_prep.devcv.audit.findings import (
     interval,
 )
 from data_prep.devcv.audit.logistic import cross_validated, transferred
-from data_prep.devcv.question import Round
 
 FEWEST = 100  # questions: with less, an interval says nothing
 MOST = 4000  # questions of a split that a model is fitted to
@@ -91,7 +91,7 @@ def _asked(items: Sequence[Facts]) -> list[tuple[Facts, int]]:
     ][:MOST]
 
 
-def _read_texts(asked, rounds: Sequence[Round]):
+def _read_texts(asked, rounds: Sequence[Question]):
     """Bags of words; of a dialogue also the round and the answer before."""
     bags = []
     for (item, number), one in zip(asked, rounds, strict=True):
@@ -128,7 +128,7 @@ def _classes(rounds, classes):
     return offered, np.array([place[one.answer] for one in rounds])
 
 
-def _read_options(asked, rounds: Sequence[Round]):
+def _read_options(asked, rounds: Sequence[Question]):
     """Features of each option's picture, and how far it is from the other options."""
     parts = [
         _option_features(item, number, one)

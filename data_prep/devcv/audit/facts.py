@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from babyvlm_jax.data.questions import Question, questions_of
 from babyvlm_jax.data.schema import ASSISTANT, Record, RecordSource
 from data_prep.devcv.audit import looks
-from data_prep.devcv.question import Round, read_rounds
 
 CANVASES = ("count", "subitize", "compare_synthetic")
 # Mean difference (0..255, at 32 pixels) below which two pictures count as one; ours:
@@ -41,7 +41,7 @@ class Facts:
     id: str
     group: str
     origins: tuple[tuple[str, str], ...]
-    rounds: tuple[Round, ...]
+    rounds: tuple[Question, ...]
     told: tuple[str, ...]
     digests: np.ndarray
     thumbs: np.ndarray
@@ -72,7 +72,7 @@ def facts_of(record: Record, task: str) -> Facts:
     shape = (0, looks.SIDE, looks.SIDE, 3)
     thumbs = np.array([looks.thumbnail(p) for p in pictures] or np.zeros(shape))
     thumbs = thumbs.astype(np.float32)
-    rounds = read_rounds(record.turns)
+    rounds = questions_of(record)
     recordings = [str(one) for one in record.meta.get("recordings", ())]
     instances = [str(one) for one in record.meta.get("instances", ())]
     sizes = np.array([p.size for p in pictures] or np.zeros((0, 2)), float)
@@ -124,7 +124,7 @@ def _measured(rounds, thumbs):
     return [_round_measured(one, differences, unlike) for one in rounds]
 
 
-def _round_measured(one: Round, differences, unlike):
+def _round_measured(one: Question, differences, unlike):
     options = list(one.options)
     apart = differences[np.ix_(options, options)]
     others = list(one.queries) or list(range(options[0] if options else 0))

@@ -4,18 +4,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from babyvlm_jax.data.questions import Question
 from babyvlm_jax.ties import best_places
 from data_prep.devcv.audit.answers import MARGIN, Splits, chance
 from data_prep.devcv.audit.facts import NEAR, Facts
 from data_prep.devcv.audit.findings import FAULT, NONE, NOTE, OK, Finding, interval
-from data_prep.devcv.question import Round
 
 SAME_BY_NATURE = ("leftright", "leftright_things")  # which option is the query?
 MEMORY = ("memory", "memory_short")
 SOLVED = 0.9  # a matcher that knows nothing and gets so much right solves the task
 
 
-def _rounds(splits: Splits) -> Iterator[tuple[Facts, int, Round]]:
+def _rounds(splits: Splits) -> Iterator[tuple[Facts, int, Question]]:
     """(item, number of the round, round) of all questions that leave a choice."""
     for items in splits.values():
         for item in items:

@@ -6,7 +6,7 @@ import pytest
 
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.errors import UserError
-from data_prep.devcv import imports
+from data_prep.devcv import imports, released
 from data_prep.devcv.__main__ import main
 from tests.data_prep.devcv.released_fixture import (
     ITEMS,
@@ -213,3 +213,21 @@ def test_two_files_of_one_split_are_refused(tmp_path):
         (tmp_path / name / "data.json").write_text("[]")
     with pytest.raises(UserError, match="are both picture_vocabulary, test"):
         imports.find_sets(tmp_path, "test", {})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "noun"),
+    [
+        ("<image> How many of toy cup do you see?", "toy cup"),
+        ("<image> How many bicycles do you see?", "bicycles"),
+        ("Which image has more of on? (A) <image>", "on"),
+        ("Which image has more people? (A) <image>", "people"),
+        ("<image> Point at the cup. Is it in the", "cup"),
+        ("Touch the image of 'cup' (A)<image>", "cup"),
+        ("<image> do the toys collectively leave the frame", "toys"),
+        ("<image> which part of the frame does the lamp leave from?", "lamp"),
+        ("Touch the new image.", None),
+    ],
+)
+def test_nouns(prompt, noun):
+    assert released.noun_of(prompt) == noun

@@ -107,11 +107,11 @@ def _busy(k):
     return dataclasses.replace(planted.compare_real(k), images=tuple(images))
 
 
-def _in_brackets(k):
-    """The official scorer reads letters without anything round them."""
+def _behind_an_article(k):
+    """The official scorer takes the article for the letter A."""
     (asked, (told, answer)) = planted.lwl(k).turns
     return dataclasses.replace(
-        planted.lwl(k), turns=(asked, (told, f"The answer is ({answer})"))
+        planted.lwl(k), turns=(asked, (told, f"It is a cup, so {answer}"))
     )
 
 
@@ -169,7 +169,7 @@ PLANTED = {
     "number in words": ("count", _in_words, answers.form),
     "same file again": ("memory", _same_file_again, pictures.query),
     "words tell": ("localize", _told_by_noun, blind.text_only),
-    "letter that never matches": ("lwl", _in_brackets, answers.form),
+    "letter that never matches": ("lwl", _behind_an_article, answers.form),
     "busier frame": ("compare_real", _busy, blind.image_only),
     "pictures tell": ("picture_vocabulary", _bright, blind.image_only),
 }
