@@ -4,6 +4,7 @@ PYTHON = python3
 DEMO = runs/demo
 SEED = 0
 SPRITES =
+ABSENT = X86_V3 X86_V4 AVX512_ICL AVX512_SPR
 
 VENV = .venv
 RUN = $(VENV)/bin/python
@@ -17,12 +18,13 @@ $(error DEMO="$(DEMO)" must be one path without spaces, as in DEMO=runs/demo)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-locked demo-parameters test lint clean-demo
+.PHONY: help setup demo demo-locked demo-parameters test test-portable lint clean-demo
 
 help:
 	@echo "make demo        build a small corpus, train, evaluate, write the report"
 	@echo "                 DEMO=$(DEMO) folder, SEED=$(SEED), SPRITES= folder of pictures"
 	@echo "make test        run the test suite"
+	@echo "make test-portable  its numeric tests again, as on an older processor"
 	@echo "make setup       only the Python environment, in $(VENV)"
 	@echo "make lint        check style with ruff"
 	@echo "make clean-demo  remove $(DEMO)"
@@ -126,8 +128,16 @@ clean-demo:
 
 # --- checks ------------------------------------------------------------------------
 
+# Two workers, whatever the number of cores: each compiles with all of them.
 test: $(TEST_INSTALLED)
-	$(RUN) -m pytest -q
+	$(RUN) -m pytest -q -n 2 --dist loadfile
+
+# The numeric tests as on a processor without AVX-512: numpy, OpenBLAS and XLA have
+# other kernels for it, whose sums differ in the last bits.
+test-portable: $(TEST_INSTALLED)
+	NPY_DISABLE_CPU_FEATURES="$(ABSENT)" OPENBLAS_CORETYPE=Haswell \
+	  XLA_FLAGS=--xla_cpu_max_isa=AVX2 \
+	  $(RUN) -m pytest -q -n 2 --dist loadfile -m "portable and not slow"
 
 lint: $(TEST_INSTALLED)
 	$(RUN) -m ruff check .

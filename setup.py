@@ -51,7 +51,13 @@ setup(
         # epath opens gs:// with gcsfs, tensorboardX with what gcsfs needs
         "gcs": ["gcsfs>=2026.8.2"],
         "torch": ["torch==2.13.0", "transformers>=5,<6"],
-        "test": ["av>=18.1", "hypothesis>=6.100", "pytest>=8.3", "ruff>=0.9"],
+        "test": [
+            "av>=18.1",
+            "hypothesis>=6.100",
+            "pytest>=8.3",
+            "pytest-xdist>=3.6",
+            "ruff>=0.9",
+        ],
     },
     classifiers=[
         "Programming Language :: Python :: 3",

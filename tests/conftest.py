@@ -19,9 +19,29 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(
 # Most compilations of small tests take less than jax's default of one second.
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 # Tests mostly compile: an optimised program would not earn back what making it takes.
-os.environ["XLA_FLAGS"] = (
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+# Flags of the caller stay: `make test-portable` chooses an instruction set.
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_backend_optimization_level=0",
+        "--xla_llvm_disable_expensive_passes=true",
+    ]
 )
+
+# Tests whose numbers must be the same on every processor: `make test-portable`.
+_NUMERIC = (
+    *("data/", "data_prep/devcv/", "data_prep/stages/", "data_prep/transfer/"),
+    *("evals/", "models/", "test_losses.py", "test_optim.py", "test_pair_losses.py"),
+    *("test_portable.py", "test_step.py", "test_ties.py"),
+)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items):
+    here = pathlib.Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).as_posix().startswith(_NUMERIC):
+            item.add_marker("portable")
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ import pytest
 
 from babyvlm_jax.ties import best_places
 
-pytestmark = pytest.mark.portable
-
 
 @pytest.mark.parametrize(
     "values, places",

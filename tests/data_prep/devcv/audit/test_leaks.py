@@ -4,7 +4,6 @@ import dataclasses
 import io
 
 import numpy as np
-import pytest
 import scipy.ndimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +14,6 @@ from data_prep.devcv.audit.audit import CHECKS
 from data_prep.devcv.audit.facts import facts_of
 from tests.data_prep.devcv.audit import planted
 
-pytestmark = pytest.mark.portable
 SIDE = 64
 
 
