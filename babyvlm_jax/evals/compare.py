@@ -10,7 +10,7 @@ from etils import epath
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import tables
 from babyvlm_jax.evals.lines import metrics_of
-from babyvlm_jax.evals.stats import bootstrap_interval, p_paired
+from babyvlm_jax.evals.stats import holm, paired
 from babyvlm_jax.evals.store import read_json
 
 
@@ -86,8 +86,9 @@ def compare(paths: Sequence[str], parser: str, seed: int = 0) -> list[tuple[str,
 
     Returns:
         Rows of a table: header, then a row for each set of items that all runs have.
-        A difference stands with its 95 % interval and the p-value of the paired test,
-        all over the shared items, of which there are n.
+        A difference is followed by its 95 % interval, the p-value of the paired test
+        and the same corrected for the number of tasks (Holm), all over the shared
+        items, of which there are n in so many clusters.
 
     Raises:
         UserError: fewer than two runs, or no items in common.
@@ -102,13 +103,15 @@ def compare(paths: Sequence[str], parser: str, seed: int = 0) -> list[tuple[str,
     ]
     if not shared:
         raise UserError(f"{' and '.join(paths)} have no items in common")
-    header = ["task", "n", runs[0].name]
+    rows = [["task", "n", "clusters", runs[0].name]]
+    rows += [_first_cells(runs, key, parser) for key in shared]
     for run in runs[1:]:
-        header += [run.name, "difference", "p"]
-    rows = [tuple(header)]
-    for key in shared:
-        rows.append(_row(runs, key, parser, seed))
-    return rows
+        found = {key: _apart(runs, run, key, parser, seed) for key in shared}
+        corrected = holm({key: p for key, (_, p) in found.items()})
+        rows[0] += [run.name, "difference", "p", "Holm"]
+        for row, (key, (cells, p)) in zip(rows[1:], found.items(), strict=True):
+            row += [*cells, tables.p_value(p), tables.p_value(corrected[key])]
+    return [tuple(row) for row in rows]
 
 
 def _common(runs, key) -> list[str]:
@@ -116,26 +119,32 @@ def _common(runs, key) -> list[str]:
     return sorted(ids)
 
 
-def _row(runs, key, parser, seed) -> tuple[str, ...]:
-    ids = _common(runs, key)
-    task = runs[0].content["tasks"][key]
-    clusters = [runs[0].lines[key][name]["cluster"] for name in ids]
-    values = [
-        [metrics_of(run.lines[key][name], parser)[task["primary"]] for name in ids]
-        for run in runs
-    ]
+def _first_cells(runs, key, parser) -> list[str]:
+    ids, task = _common(runs, key), runs[0].content["tasks"][key]
     source = tables.source_of(key)
     title = f"{source}: {task['title']}" if source else task["title"]
-    cells = [title, str(len(ids)), tables.percent(_mean(values[0]))]
-    for theirs in values[1:]:
-        apart = [b - a for a, b in zip(values[0], theirs, strict=True)]
-        low, high = bootstrap_interval(apart, clusters, seed)
-        cells += [
-            tables.percent(_mean(theirs)),
-            f"{100 * _mean(apart):+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]",
-            tables.p_value(p_paired(apart, clusters, seed)),
-        ]
-    return tuple(cells)
+    values = _values(runs, runs[0], key, parser)
+    clusters = set(_clusters(runs, key))
+    return [title, str(len(ids)), str(len(clusters)), tables.percent(_mean(values))]
+
+
+def _apart(runs, run, key, parser, seed) -> tuple[list[str], float]:
+    """Score and difference of a run, and the p-value."""
+    ours, theirs = (_values(runs, one, key, parser) for one in (runs[0], run))
+    apart = [b - a for a, b in zip(ours, theirs, strict=True)]
+    low, high, p = paired(apart, _clusters(runs, key), seed)
+    difference = f"{100 * _mean(apart):+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return [tables.percent(_mean(theirs)), difference], p
+
+
+def _values(runs, run, key, parser) -> list[float]:
+    primary = runs[0].content["tasks"][key]["primary"]
+    lines = run.lines[key]
+    return [metrics_of(lines[name], parser)[primary] for name in _common(runs, key)]
+
+
+def _clusters(runs, key) -> list[str]:
+    return [runs[0].lines[key][name]["cluster"] for name in _common(runs, key)]
 
 
 def _mean(values):

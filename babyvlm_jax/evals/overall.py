@@ -5,6 +5,7 @@ from typing import Any
 
 from babyvlm_jax.evals.parsers import OFFICIAL, STRICT
 from babyvlm_jax.evals.results import find_row
+from babyvlm_jax.evals.stats import holm
 from babyvlm_jax.evals.tasks import GENERATE, MATCH, TASKS
 
 # Our (task, metric) -> the public leaderboard's. Its Looking While Listening slot is
@@ -62,6 +63,15 @@ def leaderboard(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         if row:
             found.setdefault(benchmark, {})[name] = row["metrics"][metric]["value"]
     return {"results": found}
+
+
+def corrected(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Adds `p_holm` to the entries of one source: p corrected for its headline tasks.
+
+    None for an extra row, of which nothing is claimed.
+    """
+    found = holm({k: task["p_value"] for k, task in tasks.items() if task["headline"]})
+    return {key: {**task, "p_holm": found.get(key)} for key, task in tasks.items()}
 
 
 def overall(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -4,35 +4,50 @@ import collections
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from babyvlm_jax.evals.controls import CONSTANT
 from babyvlm_jax.evals.lines import metrics_of, parsers_of
 from babyvlm_jax.evals.parsers import STRICT
-from babyvlm_jax.evals.stats import calibration, p_above_chance, proportion_interval
+from babyvlm_jax.evals.stats import (
+    FEWEST,
+    calibration,
+    gather,
+    interval,
+    p_above,
+    p_of_guesses,
+)
 from babyvlm_jax.evals.tasks import CHOICE, ROUND, Task
 
 Line = Mapping[str, Any]
 
 
-def summarize(task: Task, protocol: str, lines: Sequence[Line], seed: int) -> dict:
+def summarize(
+    task: Task,
+    protocol: str,
+    lines: Sequence[Line],
+    guesses: Mapping[str, np.ndarray] | None = None,
+) -> dict:
     """One task's entry in results.json.
 
     Args:
         task: the task.
         protocol: the one whose score the entry shows.
         lines: all predictions of the task's items, of every control and protocol.
-        seed: of the bootstrap.
+        guesses: metric -> f64[draws], means of simulated guessers, for metrics whose
+            chance is no simple proportion; see `guessing.guess`.
 
     Returns:
         The facts of the task; `rows`, one for each control, protocol and parser; and
         of the row that the strict parser read of the plain items, its metrics, and the
-        primary one as `score`. `above_chance` says that the whole interval lies above
-        chance.
+        primary one as `score`. `above_chance`: p is below .05 (then the interval is
+        above chance too) and there are enough clusters to tell, which `too_few` denies.
     """
     groups = collections.defaultdict(list)
     for line in lines:
         groups[line["control"], line["protocol"]].append(line)
     rows = [
-        make_row(task, control, said_by, parser, group, seed)
+        make_row(task, control, said_by, parser, group, guesses or {})
         for (control, said_by), group in groups.items()
         for parser in parsers_of(said_by)
     ]
@@ -50,19 +65,21 @@ def summarize(task: Task, protocol: str, lines: Sequence[Line], seed: int) -> di
         "parser": STRICT,
         "primary": task.primary,
         "n": primary["n"],
+        "clusters": primary["clusters"],
         "chance": primary["chance"],
         "constant": constant,
         "score": primary["value"],
         "interval": primary["interval"],
         "p_value": primary["p_value"],
-        "above_chance": primary["interval"][0] > primary["chance"],
+        "too_few": primary["clusters"] < FEWEST,
+        "above_chance": primary["p_value"] < 0.05 and primary["clusters"] >= FEWEST,
         "metrics": shown["metrics"],
         "breakdown": breakdown(task, groups["", protocol]),
         "rows": rows,
     }
 
 
-def make_row(task, control, protocol, parser, lines, seed) -> dict[str, Any]:
+def make_row(task, control, protocol, parser, lines, guesses) -> dict[str, Any]:
     """Metrics of one answerer, and for `choice` how well calibrated it is.
 
     A metric that some line lacks, for want of a library, is left out.
@@ -74,12 +91,7 @@ def make_row(task, control, protocol, parser, lines, seed) -> dict[str, Any]:
         values = [metrics_of(line, parser)[metric] for line in lines]
         chance = sum(line["chance"][metric] for line in lines) / len(lines)
         metrics[metric] = {
-            "value": sum(values) / len(values),
-            "interval": list(proportion_interval(values, clusters, seed)),
-            "n": len(values),
-            "clusters": len(set(clusters)),
-            "chance": chance,
-            "p_value": p_above_chance(values, clusters, chance, seed),
+            **_measure(values, clusters, chance, guesses.get(metric)),
             "protocol": protocol,
             "parser": parser,
         }
@@ -90,6 +102,19 @@ def make_row(task, control, protocol, parser, lines, seed) -> dict[str, Any]:
         "metrics": metrics,
     }
     return row | ({"calibration": _calibration(lines)} if protocol == CHOICE else {})
+
+
+def _measure(values, clusters, chance, guesses) -> dict[str, Any]:
+    sample = gather(values, clusters)
+    value, p = sum(values) / len(values), float(p_above(sample, chance))
+    return {
+        "value": value,
+        "interval": [float(bound) for bound in interval(sample)],
+        "n": len(values),
+        "clusters": len(sample.sizes),
+        "chance": chance,
+        "p_value": p if guesses is None else max(p, p_of_guesses(value, guesses)),
+    }
 
 
 def _calibration(lines) -> Mapping[str, float]:

@@ -139,7 +139,7 @@ def run_set(
         lines += fresh
         tell(item_set.key, len(some))
     lines += control_lines(item_set, records, chances)
-    return summarize(task, how.protocols[0], lines, cfg.seed), lines
+    return summarize(task, how.protocols[0], lines), lines
 
 
 def _size(record: Record):

@@ -19,9 +19,10 @@ from babyvlm_jax.data.schema import dataset_dir
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import tables
 from babyvlm_jax.evals.config import EvalConfig
-from babyvlm_jax.evals.overall import leaderboard, overall
+from babyvlm_jax.evals.overall import corrected, leaderboard, overall
 from babyvlm_jax.evals.sets import ItemSet
 
+STATISTICS = 2  # edition of intervals and p-values; older results are made again
 SUMMARIES = ("build_summary.json", "devcv_summary.json", "v1_summary.json")
 
 
@@ -59,9 +60,14 @@ def _digest(data: bytes) -> str:
 
 
 def find_whole(workdir: str, fingerprints: Mapping[str, str]) -> epath.Path | None:
-    """Path of a results.json of just these fingerprints, if there is one."""
+    """Path of a results.json of just these fingerprints, if there is one.
+
+    One whose intervals and p-values are of an older edition does not count.
+    """
     for path in sorted(epath.Path(workdir).glob("eval/*/results.json")):
-        if read_json(path)["fingerprints"] == fingerprints:
+        found = read_json(path)
+        is_same = found["fingerprints"] == fingerprints
+        if is_same and found.get("statistics") == STATISTICS:
             return path
     return None
 
@@ -180,12 +186,17 @@ def finish(
         The content of results.json.
     """
     sources = dict.fromkeys(map(tables.source_of, entries))
+    of_source = {source: tasks_of(entries, source) for source in sources}
+    tasks = {source: corrected(found) for source, found in of_source.items()}
     content = {
+        "statistics": STATISTICS,
         **header,
         "fingerprints": dict(fingerprints),
         "problems": list(problems),
-        "overall": {source: overall(tasks_of(entries, source)) for source in sources},
-        "tasks": dict(entries),
+        "overall": {source: overall(found) for source, found in of_source.items()},
+        "tasks": {
+            key: tasks[tables.source_of(key)][key.rpartition("/")[2]] for key in entries
+        },
     }
 
     def place(line):

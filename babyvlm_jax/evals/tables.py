@@ -15,8 +15,8 @@ CONTROLS = {
     "shuffled_image": "shuffled",
     "no_text": "no text",
 }
-_FIRST = ("task", "months", "score", "95 % interval", "p", "chance")
-_LAST = ("n", "")
+_FIRST = ("task", "months", "score", "95 % interval", "p", "Holm", "chance")
+_LAST = ("n", "clusters", "")
 Tasks = Mapping[str, Mapping[str, Any]]
 
 
@@ -30,8 +30,10 @@ def interval(low: float, high: float) -> str:
     return f"{percent(low)} {_DASH} {percent(high)}"
 
 
-def p_value(p: float) -> str:
-    """0.0312 -> ".031"; below a thousandth "<.001"."""
+def p_value(p: float | None) -> str:
+    """0.0312 -> ".031"; below a thousandth "<.001"; nothing for None."""
+    if p is None:
+        return ""
     return "<.001" if p < 0.001 else f"{p:.3f}".lstrip("0")
 
 
@@ -113,8 +115,8 @@ def make_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
         constant = [
             percent(ours["constant"]) if one[0] == "constant" else "" for one in extra
         ]
-        means = (percent(ours["score"]), "", "", percent(ours["chance"]))
-        rows.append((_named(source, name), "", *means, *constant, "", ""))
+        means = (percent(ours["score"]), "", "", "", percent(ours["chance"]))
+        rows.append((_named(source, name), "", *means, *constant, "", "", ""))
     return rows
 
 
@@ -125,7 +127,8 @@ def _named(source, title):
 def _row(key, task, extra):
     notes = [] if task["headline"] else ["extra row"]
     notes += ["held out"] if task["held_out"] else []
-    notes += [] if task["above_chance"] else ["NOT ABOVE CHANCE"]
+    if not task["above_chance"]:
+        notes.append("TOO FEW TO TELL" if task["too_few"] else "NOT ABOVE CHANCE")
     values = _values(task)
     others = [percent(values.get(one)) for one in extra]
     return (
@@ -134,9 +137,11 @@ def _row(key, task, extra):
         percent(task["score"]),
         interval(*task["interval"]),
         p_value(task["p_value"]),
+        p_value(task["p_holm"]),
         percent(task["chance"]),
         *others,
         str(task["n"]),
+        str(task["clusters"]),
         ", ".join(notes),
     )
 
@@ -144,14 +149,18 @@ def _row(key, task, extra):
 def verdict(tasks: Tasks) -> str:
     """One sentence: how many headline tasks are above chance, and which are not."""
     headline = {key: task for key, task in tasks.items() if task["headline"]}
-    missed = [
-        _named(source_of(key), task["title"])
-        for key, task in headline.items()
-        if not task["above_chance"]
-    ]
-    total = len(headline)
-    sentence = f"{total - len(missed)} of {total} tasks are above chance"
-    return sentence + (f"; not above: {', '.join(missed)}." if missed else ".")
+    above = [task for task in headline.values() if task["above_chance"]]
+    kept = sum(task["p_holm"] < 0.05 for task in above)
+    parts = [f"{len(above)} of {len(headline)} tasks are above chance"]
+    parts[0] += f", {kept} after Holm's correction" if above else ""
+    for too_few, words in ((False, "not above"), (True, "too few clusters to tell")):
+        named = [
+            _named(source_of(key), task["title"])
+            for key, task in headline.items()
+            if not task["above_chance"] and task["too_few"] == too_few
+        ]
+        parts += [f"{words}: {', '.join(named)}"] if named else []
+    return "; ".join(parts) + "."
 
 
 def text(content: Mapping[str, Any]) -> str:

@@ -50,6 +50,8 @@ class Task:
     headline: bool
     held_out: bool
     above_chance: bool
+    too_few: bool
+    p_holm: float | None
     score: Score
     constant: float
     others: Mapping[str, Score]
@@ -107,8 +109,14 @@ class Results:
 
     @property
     def not_above(self) -> tuple[Task, ...]:
-        """Headline tasks whose interval is not wholly above chance."""
-        return tuple(task for task in self.headline if not task.above_chance)
+        """Headline tasks that have clusters enough and are not above chance."""
+        tasks = (task for task in self.headline if not task.above_chance)
+        return tuple(task for task in tasks if not task.too_few)
+
+    @property
+    def too_few(self) -> tuple[Task, ...]:
+        """Headline tasks of which too few clusters were measured to tell."""
+        return tuple(task for task in self.headline if task.too_few)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +183,7 @@ def _read(path: pathlib.Path) -> Results:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{path} is not a whole evaluation (at {error}); delete it and run "
+            f"{path} is not a whole evaluation of this version (at {error}); run "
             f"python -m babyvlm_jax.evaluate again"
         ) from None
     if not results.headline:
@@ -271,6 +279,8 @@ def _task(name: str, entry: Mapping[str, Any]) -> Task:
         headline=entry["headline"],
         held_out=entry["held_out"],
         above_chance=entry["above_chance"],
+        too_few=entry["too_few"],
+        p_holm=entry["p_holm"],
         score=Score(entry["score"], low, high, entry["chance"], entry["n"]),
         constant=entry["constant"],
         others={key: score for key, score in metrics.items() if key != primary},

@@ -28,7 +28,7 @@ def score_track(task: Task, published: Sequence[Number] = ()) -> Markup:
     """Draws one row: interval as a whisker, score as a dot, chance as a tick.
 
     Positions are percentages of the row's width, so the row fits any column. The dot
-    is hollow when the interval is not wholly above chance.
+    is hollow when the score is not above chance.
 
     Args:
         task: one row of results.

@@ -51,6 +51,6 @@ def get_config(arg=""):
     c.batch_size = 8 if arg["smoke"] else 32
     c.shard_items = 256  # answers that are kept together, if the run is stopped
     c.buckets = BUCKETS[arg["size"]]
-    c.seed = 0  # of the bootstrap
+    c.seed = 0  # of the simulated guesses
     c.mesh = {"data": -1, "fsdp": 1, "tensor": 1}
     return c

@@ -39,19 +39,21 @@ def test_runs_are_compared_on_the_items_that_they_share(tmp_path):
     b = write(tmp_path / "b", replies(10, number=12))
     c = write(tmp_path / "c", replies(2))
     header, row = compare([a, b, c], "strict")
-    assert header == ("task", "n", a, b, "difference", "p", c, "difference", "p")
-    title, n, first, better, apart, p, same, none, p_same = row
-    assert (title, n, first, better, same) == ("Count", "10", "20.0", "100.0", "20.0")
+    apart = ("difference", "p", "Holm")
+    assert header == ("task", "n", "clusters", a, b, *apart, c, *apart)
+    title, n, clusters, first, better, apart, p, holm, same, none, p_same, _ = row
+    assert (title, n, clusters) == ("Count", "10", "10")
+    assert (first, better, same) == ("20.0", "100.0", "20.0")
     assert apart.startswith("+80.0 [+")
-    assert p == ".008"  # eight differ, all one way: 2 of 2^8 throws
-    assert (none, p_same) == ("+0.0 [+0.0, +0.0]", "1.000")
+    assert p == holm == ".008"  # eight differ, all one way: 2 of 2^8 throws
+    assert (none, p_same) == ("+0.0 [-30.8, +30.8]", "1.000")
 
 
 def test_either_parser_can_be_asked(tmp_path):
     a = write(tmp_path / "a", dict.fromkeys(replies(1), "eleven"))
     b = write(tmp_path / "b", dict.fromkeys(replies(1), "eleven or 3"))
-    assert compare([a, b], "strict")[1][3] == "0.0"
-    assert compare([a, b], "official")[1][3] == "100.0"
+    assert compare([a, b], "strict")[1][4] == "0.0"
+    assert compare([a, b], "official")[1][4] == "100.0"
 
 
 def test_sources_are_named(tmp_path):

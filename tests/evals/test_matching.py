@@ -156,7 +156,7 @@ def test_a_summary_has_all_metrics_and_the_breakdown(tmp_path):
         make_line(WINOGROUND, "", i, one) for i, one in zip(items, said, strict=True)
     ]
     lines += control_lines(ItemSet("", str(tmp_path), WINOGROUND, "test"), items)
-    entry = summarize(WINOGROUND, "match", lines, 0)
+    entry = summarize(WINOGROUND, "match", lines)
     assert entry["primary"] == "group"
     assert entry["chance"] == pytest.approx(1 / 6)
     assert set(entry["metrics"]) == set(WINOGROUND.metrics)

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from babyvlm_jax.evals.lines import Said, make_line
@@ -28,12 +29,13 @@ def constant(number):
 
 def test_entry_has_the_fields_of_the_contract():
     replies = ["3", "4"] * 15 + ["eleven"] * 70
-    count = summarize(COUNT, "generate", lines_of(replies) + constant(100), 0)
+    count = summarize(COUNT, "generate", lines_of(replies) + constant(100))
     assert (count["title"], count["domain"]) == ("Object Counting", "Math")
     assert (count["headline"], count["held_out"]) == (True, False)
     assert (count["ages"], count["primary"]) == ([25, 42], "accuracy")
     assert (count["protocol"], count["parser"]) == ("generate", "strict")
-    assert (count["n"], count["score"]) == (100, pytest.approx(0.3))
+    assert (count["n"], count["clusters"]) == (100, 100)
+    assert count["score"] == pytest.approx(0.3)
     assert count["chance"] == pytest.approx(1 / 12)
     assert count["constant"] == 0.5
     low, high = count["interval"]
@@ -62,7 +64,7 @@ def test_rows_of_every_control_protocol_and_parser():
     likely = {"3": 0.9, "4": 0.1}
     said += lines_of(["3"] * 4, "", "choice", shares=likely)
     said += lines_of(["3"] * 4, "no_image", "choice", shares=likely) + constant(4)
-    entry = summarize(COUNT, "generate", said, 0)
+    entry = summarize(COUNT, "generate", said)
     found = {
         (row["control"], row["protocol"], row["parser"]): row["metrics"]["accuracy"]
         for row in entry["rows"]
@@ -81,14 +83,36 @@ def test_rows_of_every_control_protocol_and_parser():
     assert find_row(entry["rows"], "no_text", "choice", "strict") is None
 
 
-def test_above_chance_needs_the_whole_interval():
-    def entry(right):
-        replies = ["34"[i % 2] if i < right else "9" for i in range(40)]
-        said = lines_of(replies, name="count") + constant(40)
-        return summarize(COUNT, "generate", said, 0)
+def test_above_chance_needs_a_small_p_and_six_clusters():
+    def entry(right, number):
+        replies = ["34"[i % 2] if i < right else "9" for i in range(number)]
+        said = lines_of(replies, name="count") + constant(number)
+        return summarize(COUNT, "generate", said)
 
-    assert not entry(4)["above_chance"]
-    assert entry(20)["above_chance"]
+    assert not entry(4, 40)["above_chance"]
+    assert entry(20, 40)["above_chance"]
+    many, few = entry(6, 6), entry(5, 5)
+    assert (many["above_chance"], many["too_few"]) == (True, False)
+    assert (few["above_chance"], few["too_few"]) == (False, True)
+    assert few["p_value"] < 0.001
+
+
+def test_one_recording_tells_nothing():
+    """3 of 10 right of one dialogue, against a chance of 1 / 12."""
+    said = lines_of(["3", "4", "3"] + ["9"] * 7) + constant(10)
+    entry = summarize(COUNT, "generate", [{**one, "cluster": "a"} for one in said])
+    assert (entry["score"], entry["clusters"]) == (pytest.approx(0.3), 1)
+    assert (entry["interval"], entry["p_value"]) == ([0, 1], 1)
+    assert entry["too_few"]
+    assert not entry["above_chance"]
+
+
+def test_simulated_guessers_raise_p():
+    said = lines_of(["3", "4"] * 3 + ["9"] * 4) + constant(10)
+    plain = summarize(COUNT, "generate", said)["p_value"]
+    lucky = {"accuracy": np.array([0.6, 0.1, 0.1, 0.1])}
+    assert plain < 0.001
+    assert summarize(COUNT, "generate", said, lucky)["p_value"] == 2 * 2 / 5
 
 
 def test_breakdown_by_number_is_in_order_of_size():
@@ -96,7 +120,7 @@ def test_breakdown_by_number_is_in_order_of_size():
         record("count", TEXT, n, name=f"c{i}") for i, n in enumerate(["10", "2", "2"])
     ]
     said = [make_line(COUNT, "", item, Said("generate", "", ["2"])) for item in items]
-    entry = summarize(COUNT, "generate", said + constant(3), 0)
+    entry = summarize(COUNT, "generate", said + constant(3))
     assert entry["breakdown"] == {
         "by": "number",
         "values": {"2": {"value": 1.0, "n": 2}, "10": {"value": 0.0, "n": 1}},
@@ -115,7 +139,7 @@ def test_memory_scores_by_its_adjusted_metric_and_breaks_down_by_round():
         make_line(task, "", memory(6, name=f"m{i}"), Said("", "constant", ["B"] * 6))
         for i in range(2)
     ]
-    entry = summarize(task, "generate", said + flat, 0)
+    entry = summarize(task, "generate", said + flat)
     assert entry["score"] == pytest.approx((1.0 + 0.5) / 2)
     assert entry["metrics"]["raw"]["value"] == pytest.approx((1.0 + 0.75) / 2)
     assert entry["breakdown"]["by"] == "round"
@@ -127,4 +151,4 @@ def test_tasks_without_a_breakdown():
     item = ITEMS["leftright"]
     said = [make_line(task, "", item, Said("generate", "", ["b"]))]
     said += [make_line(task, "", item, Said("", "constant", ["A"]))]
-    assert summarize(task, "generate", said, 0)["breakdown"] == {}
+    assert summarize(task, "generate", said)["breakdown"] == {}

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.evals.stats import (
-    binomial_tail,
-    bootstrap_interval,
+    FEWEST,
     calibration,
-    cluster_sums,
-    p_above_chance,
-    p_paired,
-    proportion_interval,
+    gather,
+    holm,
+    interval,
+    p_above,
+    p_of_guesses,
+    paired,
 )
 
 
@@ -18,102 +19,150 @@ def alone(values):
     return list(range(len(values)))
 
 
-def test_matches_the_normal_approximation_for_many_items():
-    values = [1.0] * 500 + [0.0] * 500
-    low, high = bootstrap_interval(values, alone(values))
-    half = 1.96 * 0.5 / np.sqrt(1000)
-    # .003: the bounds are multiples of 1/1000, from 10,000 resamples
-    assert low == pytest.approx(0.5 - half, abs=0.003)
-    assert high == pytest.approx(0.5 + half, abs=0.003)
+def bounds(values, clusters):
+    return tuple(map(float, interval(gather(values, clusters))))
 
 
-def test_exact_small_case():
-    # mean of two draws from {0, 1}: 0, 1/2, 1 with weights 1/4, 1/2, 1/4
-    assert bootstrap_interval([0.0, 1.0], "ab") == (0.0, 1.0)
+def p_of(values, clusters, chance):
+    return float(p_above(gather(values, clusters), chance))
 
 
-def test_seed_decides_and_order_does_not():
-    values = np.sqrt(np.arange(40)).tolist()
-    names = alone(values)
-    forward = bootstrap_interval(values, names, 1)
-    assert forward == bootstrap_interval(values[::-1], names[::-1], 1)
-    assert forward != bootstrap_interval(values, names, 2)
+def right(number, of):
+    return [1.0] * number + [0.0] * (of - number)
 
 
-def test_items_of_a_recording_are_drawn_together():
-    values = [1.0] * 500 + [0.0] * 500
-    # ten recordings, each all right or all wrong: as uncertain as ten items
-    names = [number // 100 for number in range(1000)]
-    ten = bootstrap_interval([1.0] * 5 + [0.0] * 5, alone(range(10)))
-    assert bootstrap_interval(values, names) == ten
-
-
-def test_recordings_weigh_as_many_items_as_they_have():
-    # draws of (a, a), (a, b), (b, b) with a = 3 right, b = 1 wrong: 1, 3/4, 0
-    low, high = bootstrap_interval([1, 1, 1, 0], "aaab")
-    assert (low, high) == (0.0, 1.0)
-    assert cluster_sums([1, 1, 1, 0], "aaab").tolist() == [[3, 3], [0, 1]]
-
-
-def test_where_all_are_right_or_wrong_the_interval_is_exact():
-    assert proportion_interval([1.0] * 3, "abc") == pytest.approx((0.025 ** (1 / 3), 1))
-    assert proportion_interval([0.0] * 3, "aab") == pytest.approx((0, 1 - 0.025**0.5))
-    assert proportion_interval([1.0, 0.0], "ab") == bootstrap_interval([1.0, 0.0], "ab")
-    # two recordings that are all right are two throws of a coin, not five
-    assert p_above_chance([1.0] * 5, "aaabb", 0.5) == pytest.approx(0.25)
-    assert p_above_chance([0.0] * 5, "aaabb", 0.5) == 1
-
-
-def test_alike_items_have_no_width():
-    assert bootstrap_interval([1.0, 1.0, 1.0], "abc") == (1.0, 1.0)
-
-
-def test_no_items():
+def test_values_are_summed_by_cluster():
+    sample = gather([1, 1, 0.5, 0], "aaba")
+    assert sample.sums.tolist() == [2, 0.5]
+    assert sample.sizes.tolist() == [3, 1]
+    assert sample.squares == 2.25
     with pytest.raises(ValueError, match="at least one item"):
-        bootstrap_interval([], [])
+        gather([], [])
 
 
-def test_binomial_tail():
-    assert binomial_tail(2, 2, 0.5) == pytest.approx(0.25)
-    assert binomial_tail(0, 5, 0.3) == pytest.approx(1.0)
-    assert binomial_tail(3, 4, 0.25) == pytest.approx(4 * 0.75 / 64 + 1 / 256)
-    by_hand = sum(
-        math.comb(200, k) * 0.25**k * 0.75 ** (200 - k) for k in range(60, 201)
+def test_many_items_have_the_normal_interval():
+    values = right(500, 1000)
+    half = 1.96 * 0.5 / np.sqrt(1000)
+    assert bounds(values, alone(values)) == pytest.approx(
+        (0.5 - half, 0.5 + half), abs=1e-3
     )
-    assert binomial_tail(60, 200, 0.25) == pytest.approx(by_hand)
+    # ten recordings, each all right or all wrong: Student's t of ten values
+    low, high = bounds(values, [number // 100 for number in range(1000)])
+    ratio = 2.262**2 / 9  # t squared over the variance's divisor
+    assert high - low == pytest.approx(math.sqrt(ratio / (1 + ratio)), abs=1e-3)
+    assert low + high == pytest.approx(1)
 
 
-def test_p_of_items_that_stand_alone_is_exact():
-    values = [1.0] * 3 + [0.0]
-    assert p_above_chance(values, "abcd", 0.5) == pytest.approx(5 / 16)
+@pytest.mark.parametrize(
+    ("values", "clusters", "expected"),
+    [
+        # right or wrong: exact, a recording that is all right counts once
+        ([1.0] * 3, "abc", (0.025 ** (1 / 3), 1)),
+        ([1.0] * 12, "abcabcabcabc", (0.025 ** (1 / 3), 1)),
+        ([0.0] * 3, "aab", (0, 1 - 0.025**0.5)),
+        # all alike, but neither 0 nor 1: of two recordings, one can be anything
+        ([0.5] * 4, "aabb", (0.5 * 0.025**0.5, 1 - 0.5 * 0.025**0.5)),
+        # one recording, whatever is in it
+        (right(3, 10), "a" * 10, (0, 1)),
+        ([1.0] * 10, "a" * 10, (0, 1)),
+        # mid-P: P(X > 2) + P(X = 2) / 2 = .025 at .1320
+        ([1.0, 1.0, 0.0], "abc", (0.1320, 0.9831)),
+    ],
+)
+def test_small_cases(values, clusters, expected):
+    assert bounds(values, clusters) == pytest.approx(expected, abs=5e-4)
 
 
-def test_p_of_clusters_is_larger():
-    values = [1.0] * 70 + [0.0] * 30
-    by_item = p_above_chance(values, alone(values), 0.5)
-    by_recording = p_above_chance(values, [n // 10 for n in range(100)], 0.5)
-    assert by_item < 0.001 < by_recording < 0.2
+def test_alike_recordings_are_not_taken_for_certain():
+    """Six recordings of ten, each with three right: not 30.0 to 30.0."""
+    values, clusters = right(3, 10) * 6, [n // 10 for n in range(60)]
+    low, high = bounds(values, clusters)
+    independent = 1.96 * math.sqrt(0.3 * 0.7 / 60)
+    assert high - low > 0.99 * independent
+    assert p_of(values, clusters, 0.25) > 0.4
 
 
-def test_p_of_guessing_is_not_small():
-    values = [0.4, 0.6, 0.5, 0.5] * 10
-    assert p_above_chance(values, alone(values), 0.5) == pytest.approx(0.5, abs=0.1)
-
-
-def test_paired_test_is_the_exact_sign_test_for_few_items():
-    # three differ, all one way: of 8 throws of their signs, 2 go as far
-    assert p_paired([1, 1, 1, 0, 0], "abcde") == pytest.approx(2 / 8)
-    assert p_paired([1, -1], "ab") == 1.0
-    assert p_paired([0.0, 0.0], "ab") == 1.0
-    assert p_paired([1, 1, 1, 1], "aabb") == pytest.approx(2 / 4)
-
-
-def test_paired_test_of_many_items():
+def test_order_changes_nothing():
     rng = np.random.default_rng(0)
-    same = rng.integers(-1, 2, 300)
-    assert p_paired(same, alone(same)) > 0.05
+    values, clusters = rng.random(40), rng.integers(0, 9, 40)
+    again = rng.permutation(40)
+    assert bounds(values, clusters) == pytest.approx(
+        bounds(values[again], clusters[again])
+    )
+
+
+def test_p_is_twice_the_exact_tail_where_items_stand_alone():
+    assert p_of(right(3, 4), "abcd", 0.5) == pytest.approx(2 * 5 / 16)
+    assert p_of([1.0] * 5, "aaabb", 0.5) == pytest.approx(2 * 0.25)
+    tail = sum(math.comb(200, k) * 0.25**k * 0.75 ** (200 - k) for k in range(65, 201))
+    assert p_of(right(65, 200), alone(range(200)), 0.25) == pytest.approx(2 * tail)
+    assert p_of(right(50, 200), alone(range(200)), 0.25) == 1
+    assert p_of([0.0] * 5, "aaabb", 0.5) == 1
+    assert p_of(right(3, 10), "a" * 10, 1 / 12) == 1
+    assert p_of(right(1, 20), alone(range(20)), 0.0) < 1e-9
+
+
+def test_p_and_interval_agree():
+    """Below .05 the interval is above chance; p at the lower bound is .05 at least."""
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        clusters = rng.integers(0, rng.integers(6, 20), 40)
+        values = (rng.random(40) < rng.random()) * rng.choice([1, 0.5], 40)
+        low, _ = bounds(values, clusters)
+        if low > 0:
+            assert p_of(values, clusters, low) >= 0.05 - 1e-9
+            assert p_of(values, clusters, low * 1.001) > 0.05
+
+
+def test_p_of_recordings_is_larger():
+    values = right(65, 100)
+    by_item = p_of(values, alone(values), 0.5)
+    by_recording = p_of(values, [n // 10 for n in range(100)], 0.5)
+    assert by_item < 0.01 < 0.1 < by_recording
+
+
+def test_p_of_simulated_guessers():
+    assert p_of_guesses(0.5, np.array([0.1, 0.5 + 1e-12, 0.7, 0.2])) == 1
+    assert p_of_guesses(0.9, np.zeros(99)) == pytest.approx(2 / 100)
+
+
+def test_paired_test_throws_signs():
+    # three of five differ, all one way: of 8 throws of their signs, 2 go as far
+    assert paired([1, 1, 1, 0, 0], "abcde")[2] == pytest.approx(2 / 8)
+    assert paired([1, -1], "ab") == (-1, 1, 1)
+    assert paired([1, 1, 1, 1], "aabb") == (-1, 1, pytest.approx(2 / 4))
+    assert paired([1] * 8 + [0] * 2, range(10))[2] == pytest.approx(2 / 2**8)
+    assert paired([1.0] * 20, "a" * 20) == (-1, 1, 1)
+    # nothing differs: one in ten may yet, with probability .975 fewer than .31
+    assert paired([0.0] * 10, range(10)) == pytest.approx(
+        (-0.3085, 0.3085, 1), abs=1e-4
+    )
+
+
+def test_paired_interval_and_p_agree():
+    rng = np.random.default_rng(0)
+    seen = set()
+    for number in (5, FEWEST, 12, 13, 40):
+        for shift in (0, 0.1, 0.3):
+            apart = rng.choice([-1, 0, 1], number, p=[0.3 - shift, 0.4, 0.3 + shift])
+            low, high, p = paired(apart, range(number))
+            assert low <= apart.mean() <= high
+            assert (p < 0.05) == (not low <= 1e-12 <= high + 2e-12), (number, shift)
+            seen.add(p < 0.05)
+    assert seen == {True, False}
     better = np.array([1] * 60 + [-1] * 20 + [0] * 220)
-    assert p_paired(better, alone(better)) < 0.001
+    low, high, p = paired(better, alone(better))
+    assert p < 0.001
+    half = 1.97 * better.std() / np.sqrt(300)
+    mean = better.mean()
+    assert (low, high) == pytest.approx((mean - half, mean + half), abs=0.006)
+
+
+def test_holm():
+    found = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.5})
+    assert found == pytest.approx({"a": 0.04, "b": 0.09, "c": 0.09, "d": 0.5})
+    assert list(found) == ["a", "b", "c", "d"]
+    assert holm({}) == {}
 
 
 def test_calibration():

@@ -6,7 +6,17 @@ from tests.evals.contents import content, entry, row
 DASH = "\N{EN DASH}"
 COUNT = entry("Count", 0.5, 0.43, 0.57, 1 / 12)
 MORE = entry("Who Has More", 0.52, 0.45, 0.59, 0.5)
-REAL = entry("Real", 1.0, 1.0, 1.0, 0.5, 60, headline=False, group="Who Has More")
+REAL = entry(
+    "Real",
+    1.0,
+    1.0,
+    1.0,
+    0.5,
+    5,
+    headline=False,
+    group="Who Has More",
+    above_chance=False,
+)
 TASKS = {"count": COUNT, "real": REAL, "more": MORE}
 
 
@@ -21,17 +31,18 @@ def test_numbers():
 
 def test_text_names_the_rows_that_are_extra_or_not_above_chance():
     expected = """\
-task             months  score  95 % interval      p  chance  official  constant    n
+task             months  score  95 % interval      p   Holm  chance  official  constant    n  clusters
 RULE
-Count             25-42   50.0    43.0 - 57.0  <.001     8.3      50.0      20.0  200
-Who Has More      25-42   52.0    45.0 - 59.0   .250    50.0      52.0      20.0  200@
-Real              25-42  100.0  100.0 - 100.0  <.001    50.0     100.0      20.0   60#
+Count             25-42   50.0    43.0 - 57.0  <.001  <.001     8.3      50.0      20.0  200       200
+Who Has More      25-42   52.0    45.0 - 59.0   .250   .250    50.0      52.0      20.0  200       200@
+Real              25-42  100.0  100.0 - 100.0  <.001           50.0     100.0      20.0    5         5#
 RULE
-mean of 2 tasks           51.0                          29.2                20.0
+mean of 2 tasks           51.0                                 29.2                20.0
 
-1 of 2 tasks are above chance; not above: Who Has More."""
-    expected = expected.replace("-", DASH).replace("RULE", "-" * 103)
-    expected = expected.replace("@", "  NOT ABOVE CHANCE").replace("#", "  extra row")
+1 of 2 tasks are above chance, 1 after Holm's correction; not above: Who Has More."""  # noqa: E501
+    expected = expected.replace("-", DASH).replace("RULE", "-" * 130)
+    expected = expected.replace("@", "  NOT ABOVE CHANCE")
+    expected = expected.replace("#", "  extra row, TOO FEW TO TELL")
     assert tables.text(content(TASKS)) == expected
 
 
@@ -76,9 +87,9 @@ def test_controls_and_protocols_have_columns_of_their_own():
     ]
     one = entry("Count", 0.5, 0.43, 0.57, 0.1, rows=rows)
     header, count, more, _ = tables.make_rows(content({"count": one, "more": MORE}))
-    assert header[6:-2] == ("choice", "official", "constant", "pixels", "no text")
-    assert count[6:-2] == ("61.0", "50.0", "20.0", "90.0", "10.0")
-    assert more[6:-2] == ("", "52.0", "20.0", "", "")
+    assert header[7:-3] == ("choice", "official", "constant", "pixels", "no text")
+    assert count[7:-3] == ("61.0", "50.0", "20.0", "90.0", "10.0")
+    assert more[7:-3] == ("", "52.0", "20.0", "", "")
 
 
 def test_a_control_has_one_column_for_tasks_that_are_asked_in_different_ways():
@@ -137,5 +148,13 @@ def test_latex():
 
 def test_verdict_counts_headline_tasks_only():
     assert tables.verdict({"count": COUNT, "real": REAL}) == (
-        "1 of 1 tasks are above chance."
+        "1 of 1 tasks are above chance, 1 after Holm's correction."
+    )
+
+
+def test_verdict_keeps_apart_what_cannot_be_told():
+    few = {**MORE, "too_few": True}
+    assert tables.verdict({"a": few, "b": MORE}) == (
+        "0 of 2 tasks are above chance; not above: Who Has More; "
+        "too few clusters to tell: Who Has More."
     )
