@@ -5,7 +5,8 @@ would have got, or be told why it cannot.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -27,9 +28,42 @@ def digest(*parts) -> str:
     return whole.hexdigest()[:16]
 
 
-def plan_facts(
-    sources: Sequence[RecordSource], tokenizer: str, order: str
-) -> dict[str, str]:
+class Facts(dict[str, str]):
+    """Facts by name, which also know what the first edition called the same data."""
+
+    def __init__(self, facts: Mapping[str, str], lessons: Sequence[Sequence]):
+        """
+        Args:
+            facts: datasets, tokenizer, order.
+            lessons: the `RecordSource`s of each lesson; one that is not divided has
+                one.
+        """
+        super().__init__(facts)
+        self._lessons = lessons
+
+    def known_as(self, key: str, saved: str | None) -> str:
+        """`saved` if an earlier edition called the same fact so, or the fact."""
+        if key != "datasets" or saved in (None, self[key]):
+            return self[key]
+        there = dict(re.findall(r"([^,; ]+) ([^,; ]+)", saved))
+        return _named(
+            [(one.name, one.known_as(there.get(one.name, ""))) for one in sources]
+            for sources in self._lessons
+        )
+
+    @classmethod
+    def join(cls, parts: "Sequence[Facts]") -> "Facts":
+        """Those of a run whose lessons have `parts`."""
+        joined = {key: "; ".join(part[key] for part in parts) for key in parts[0]}
+        return cls(joined, [sources for part in parts for sources in part._lessons])
+
+
+def _named(lessons: Iterable[Iterable[tuple[str, str]]]) -> str:
+    """Names and fingerprints as text: `pairs 12ab, text 34cd; pairs 12ab`."""
+    return "; ".join(", ".join(map(" ".join, lesson)) for lesson in lessons)
+
+
+def plan_facts(sources: Sequence[RecordSource], tokenizer: str, order: str) -> Facts:
     """Facts of a plan.
 
     Args:
@@ -37,12 +71,9 @@ def plan_facts(
         tokenizer: fingerprint; empty if there is none.
         order: `digest` of the first epoch.
     """
-    datasets = {source.name: source.fingerprint for source in sources}
-    return {
-        "datasets": ", ".join(f"{name} {key}" for name, key in datasets.items()),
-        "tokenizer": tokenizer,
-        "order": order,
-    }
+    datasets = _named([[(one.name, one.fingerprint) for one in sources]])
+    facts = {"datasets": datasets, "tokenizer": tokenizer, "order": order}
+    return Facts(facts, [sources])
 
 
 def check_facts(saved: Mapping[str, str], here: Mapping[str, str], where: str) -> None:
@@ -54,9 +85,11 @@ def check_facts(saved: Mapping[str, str], here: Mapping[str, str], where: str) -
         where: the checkpoint, for the message.
     """
     for key, reason in _REASONS.items():
-        if saved.get(key) != here[key]:
+        there = saved.get(key)
+        now = here.known_as(key, there) if isinstance(here, Facts) else here[key]
+        if there != now:
             raise UserError(
                 f"{where} cannot go on with this data: {reason} ({key} was "
-                f"{saved.get(key)!r}, is {here[key]!r}); bring back what it was "
+                f"{there!r}, is {here[key]!r}); bring back what it was "
                 "trained on, or choose another --workdir"
             )

@@ -11,6 +11,7 @@ import itertools
 import numpy as np
 
 from babyvlm_jax.data.config import Batch, DataConfig
+from babyvlm_jax.data.identity import Facts
 from babyvlm_jax.data.packed import Rows
 
 
@@ -42,10 +43,7 @@ class Lessons:
         last = self._rows[-1].num_steps
         self.num_steps = last and self._starts[-1] + last
         self.stats = [rows.stats for rows in self._rows]
-        self.facts = {
-            key: "; ".join(rows.facts[key] for rows in self._rows)
-            for key in self._rows[0].facts
-        }
+        self.facts = Facts.join([rows.facts for rows in self._rows])
 
     def _place(self, step):
         """(lesson, step within it); of 3 and 2 steps, step 4 is the second's 1."""

@@ -219,7 +219,9 @@ def _train_file(args: argparse.Namespace) -> None:
     else:
         settings |= {"vocab_size": args.vocab_size, "symbols": symbols}
     if out.exists():
-        if not note.exists() or json.loads(note.read_text()) != settings:
+        made = json.loads(note.read_text()) if note.exists() else {}
+        here = {**settings, "corpus": source.known_as(made.get("corpus", ""))}
+        if made != here:
             raise UserError(
                 f"{out} was made with other settings or from another corpus than "
                 f"{settings}; delete it or choose another --out"

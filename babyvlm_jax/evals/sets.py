@@ -7,6 +7,7 @@ from etils import epath
 
 from babyvlm_jax.data.questions import add_rounds
 from babyvlm_jax.data.schema import Record, RecordSource, dataset_dir
+from babyvlm_jax.data.shards import splits_of
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.items import find_problem
 from babyvlm_jax.evals.tasks import DEVCV, TASKS, Task
@@ -40,12 +41,18 @@ class ItemSet:
         """Its records, of its own split or another."""
         return RecordSource(self.shards, self.task.dataset, split or self.split)
 
+    @property
+    def fingerprint(self) -> list[str]:
+        """Of its items, and of the training items that a prior is counted on."""
+        there = splits_of(self.shards, self.task.dataset)
+        splits = [self.split, *(split for split in ("train",) if split in there)]
+        return [self.open(split).fingerprint for split in splits]
+
     def trained_on(self) -> list[Record]:
         """Items of the training split, at most `PRIOR_ITEMS`; none if there is none."""
-        try:
-            records = self.open("train")
-        except UserError:
+        if "train" not in splits_of(self.shards, self.task.dataset):
             return []
+        records = self.open("train")
         return [records[i] for i in range(min(len(records), PRIOR_ITEMS))]
 
 

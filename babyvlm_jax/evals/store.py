@@ -15,7 +15,6 @@ import jax
 from etils import epath
 
 from babyvlm_jax.data.files import write_atomically
-from babyvlm_jax.data.schema import dataset_dir
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import tables
 from babyvlm_jax.evals.config import EvalConfig
@@ -38,7 +37,7 @@ def fingerprint(cfg: EvalConfig, path: str, item_set: ItemSet) -> str:
     states = folder / "checkpoints"
     facts = {
         "who": [folder.name, _list_files(states if states.exists() else folder)],
-        "dataset": _list_files(dataset_dir(item_set.shards, item_set.task.dataset)),
+        "dataset": item_set.fingerprint,
         "tokenizer": cfg.tokenizer and _digest(epath.Path(cfg.tokenizer).read_bytes()),
         "task": dataclasses.asdict(item_set.task),
         "settings": [cfg.suffix, list(cfg.controls), cfg.seed, cfg.max_new_tokens],

@@ -1,9 +1,11 @@
 import dataclasses
 import json
 import os
+import shutil
 
 import pytest
 
+from babyvlm_jax.data.schema import ASSISTANT, Record, write_dataset
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import store
 from babyvlm_jax.evals.config import EvalConfig
@@ -13,12 +15,19 @@ from configs.eval import devcv
 from tests.evals.contents import entry
 
 
+def write_items(folder, text, split="test"):
+    """Two splits of the counting task, one with an item of this text."""
+    shutil.rmtree(folder / "shards", ignore_errors=True)
+    splits = {name: [Record("a", "text", (), ())] for name in ("test", "val", "train")}
+    splits[split] = [Record("a", "text", (), ((ASSISTANT, text),))]
+    write_dataset(folder / "shards", "devcv_count", splits, "d")
+
+
 @pytest.fixture
 def cfg(tmp_path):
-    for name in ("run/checkpoints/5", "shards/devcv_count/1.0.0"):
-        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "run/checkpoints/5").mkdir(parents=True)
+    write_items(tmp_path, "item")
     (tmp_path / "run/checkpoints/5/params").write_text("weights")
-    (tmp_path / "shards/devcv_count/1.0.0/data").write_text("items")
     (tmp_path / "words.model").write_text("pieces")
     values = devcv.get_config().to_dict()
     values["checkpoint"] = str(tmp_path / "run")
@@ -38,15 +47,24 @@ def test_fingerprint_ignores_what_changes_no_result(cfg):
     assert mark(cfg, **changes) == mark(cfg)
 
 
-@pytest.mark.parametrize(
-    "file",
-    ["run/checkpoints/5/params", "shards/devcv_count/1.0.0/data", "words.model"],
-)
+@pytest.mark.parametrize("file", ["run/checkpoints/5/params", "words.model"])
 def test_fingerprint_follows_the_files(cfg, tmp_path, file):
     before = mark(cfg)
     (tmp_path / file).write_text("changed")
     os.utime(tmp_path / file, (1, 1))
     assert mark(cfg) != before
+
+
+def test_fingerprint_follows_the_items(cfg, tmp_path):
+    before = mark(cfg)
+    shutil.copytree(tmp_path / "shards", tmp_path / "copy")
+    assert mark(cfg, shards=str(tmp_path / "copy")) == before
+    write_items(tmp_path, "item", "train")
+    trained_on_others = mark(cfg)
+    write_items(tmp_path, "other item")
+    assert len({mark(cfg), trained_on_others, before}) == 3
+    write_items(tmp_path, "item")
+    assert mark(cfg) == before
 
 
 def test_fingerprint_follows_the_settings(cfg):
