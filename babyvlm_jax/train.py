@@ -6,6 +6,7 @@
 
     ... --config.data.only=true         # time the loader alone, train nothing
     ... --config.data.synthetic=true    # time the step alone, read nothing
+    ... --verify                        # read all records before the first step
 
     launch/local.sh 2 -- python -m babyvlm_jax.train ...     # two processes
     BABYVLM_DISTRIBUTED=1 python -m babyvlm_jax.train ...     # on each host of a slice
@@ -80,7 +81,10 @@ class Job(NamedTuple):
     validator: Validator | None
 
 
-def main(config, workdir: str) -> None:
+VERIFY = (False, "Read all records and compare their hashes before the first step.")
+
+
+def main(config, workdir: str, verify: bool = False) -> None:
     values = json.loads(config.to_json())
     run = settings.from_config(values)
     if run.data.only:
@@ -101,6 +105,8 @@ def main(config, workdir: str) -> None:
         preflight.check_warm_start(run)
         state, step_fn = make_state_and_step(run, mesh)
         source = processes.together(lambda: open_data(run))
+        if verify:
+            processes.together(source.facts.verify)
         check_features(run, source, state.params)
         validator = None
         if run.validation.every:
@@ -314,4 +320,4 @@ def make_steps(job: Job, state):
 
 
 if __name__ == "__main__":
-    run_config_command(__doc__, main)
+    run_config_command(__doc__, main, extra={"verify": VERIFY})

@@ -51,6 +51,16 @@ class Facts(dict[str, str]):
             for sources in self._lessons
         )
 
+    def verify(self) -> None:
+        """Reads all records of the datasets.
+
+        Raises:
+            UserError: some are not as they were written; names their files.
+        """
+        sources = {(s.name, s.split): s for lesson in self._lessons for s in lesson}
+        if faults := [fault for one in sources.values() for fault in one.faults()]:
+            raise UserError(f"{len(faults)} files are damaged: {'; '.join(faults)}")
+
     @classmethod
     def join(cls, parts: "Sequence[Facts]") -> "Facts":
         """Those of a run whose lessons have `parts`."""

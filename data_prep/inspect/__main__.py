@@ -11,6 +11,9 @@
   python -m data_prep.inspect runs/demo/shards --name=interleaved --split=train \\
       --tokenizer=runs/demo/tokenizer.model --fill
 
+  # reads every record and compares it with the hash that was stored when it was written
+  python -m data_prep.inspect runs/demo/shards --verify
+
 Exit codes: 0 finished, 78 bad input.
 """
 
@@ -25,7 +28,7 @@ from babyvlm_jax.errors import UserError, run_main
 from data_prep.importing.flags import command_parser
 from data_prep.inspect import fill, page, terminal
 from data_prep.inspect.sheet import contact_sheet
-from data_prep.inspect.splits import Split, open_splits
+from data_prep.inspect.splits import Split, open_splits, verify_splits
 from data_prep.inspect.statistics import evenly
 from data_prep.jobs import write_whole
 
@@ -44,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     add("--html", metavar="FILE.html", help="write a page; needs --tokenizer")
     add("--records", type=int, default=20, help="of a split on the page (default 20)")
     add("--fill", action="store_true", help="fill of rows; needs --tokenizer")
+    add("--verify", action="store_true", help="read everything, show nothing else")
     add("--tokenizer", metavar="FILE", help="of the run")
     add("--template", default="baby_v1", help="of the run (default baby_v1)")
     add("--tokens-per-image", type=int, default=197, help="of the model (default 197)")
@@ -63,6 +67,10 @@ def inspect(args: argparse.Namespace) -> None:
     check_template(args.template)
     if (args.html or args.fill) and not args.tokenizer:
         raise UserError("--html and --fill need --tokenizer=FILE.model")
+    if args.verify:
+        for line in verify_splits(args.shards, args.name, args.split):
+            print(line)
+        return
     splits = open_splits(args.shards, args.name, args.split, args.limit)
     for split in splits:
         print("\n".join(terminal.describe(split, split.some(args.first))))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -45,19 +45,18 @@ class Split:
         return [self.source[i] for i in evenly(len(self.source), count).tolist()]
 
 
-def open_splits(
-    shards: str, names: Sequence[str], splits: Sequence[str], limit: int
-) -> list[Split]:
-    """Opens the splits of a folder of datasets, by name.
+def find_splits(
+    shards: str, names: Sequence[str], splits: Sequence[str]
+) -> list[tuple[str, str]]:
+    """(dataset, split) of those that a folder holds, by name.
 
     Args:
         shards: the folder.
-        names: datasets to open; none = all.
-        splits: splits to open; none = all.
-        limit: see `Split`.
+        names: datasets to find; none = all.
+        splits: splits to find; none = all.
 
     Raises:
-        UserError: no such folder, dataset or split, or a damaged one.
+        UserError: no such folder, dataset or split, or a damaged description of one.
     """
     root = Path(shards)
     found = {path.parent.name: {} for path in root.glob(f"*/{VERSION}")}
@@ -67,14 +66,49 @@ def open_splits(
     for name in names:
         if name not in found:
             raise UserError(f"no dataset {name!r} in {shards}; it has {list(found)}")
-    opened = [
-        Split(RecordSource(root, name, split), limit)
+    chosen = [
+        (name, split)
         for name, lengths in found.items()
         if not names or name in names
         for split in lengths
         if not splits or split in splits
     ]
-    if not opened:
+    if not chosen:
         known = sorted({split for lengths in found.values() for split in lengths})
         raise UserError(f"no split {', '.join(splits)} in {shards}; there are {known}")
-    return opened
+    return chosen
+
+
+def open_splits(
+    shards: str, names: Sequence[str], splits: Sequence[str], limit: int
+) -> list[Split]:
+    """Opens splits; arguments and errors as `find_splits` and `Split` have them.
+
+    Raises:
+        UserError: as `find_splits`, or one is damaged.
+    """
+    found = find_splits(shards, names, splits)
+    return [Split(RecordSource(shards, *one), limit) for one in found]
+
+
+def verify_splits(
+    shards: str, names: Sequence[str], splits: Sequence[str]
+) -> Iterator[str]:
+    """Reads every record of the splits; yields a line on each split and fault.
+
+    Raises:
+        UserError: as `find_splits`, or, at the end, there were faults.
+    """
+    count = 0
+    for name, split in find_splits(shards, names, splits):
+        try:
+            source = RecordSource(shards, name, split)
+            faults = source.faults()
+        except UserError as error:
+            faults = [str(error)]
+        count += len(faults)
+        yield from faults
+        if not faults:
+            yield f"{name}/{split}: {len(source)} records as they were written"
+    if count:
+        raise UserError(f"{shards}: {count} files are damaged, see above")

@@ -64,3 +64,17 @@ def test_digest_sees_order_and_borders():
     assert digest(a, b, 2, 1) == digest(a, b, 2, 1)
     assert digest(a, b, 2, 1) != digest(a, b, 1, 2)
     assert digest(a, b) != digest(b, a)
+
+
+def test_verify_reads_everything(tmp_path):
+    folder = write_dataset(tmp_path, "a", {"train": [Record("x", "text")]}, "d")
+    facts = plan_facts([RecordSource(tmp_path, "a", "train")], "", "order")
+    facts.verify()
+    (shard,) = folder.glob("*.array_record*")
+    data = bytearray(shard.read_bytes())
+    data[150] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(
+        UserError, match=r"1 files are damaged: .*a-train\.array_record"
+    ):
+        facts.verify()

@@ -1,6 +1,8 @@
 """The command: what it prints and writes."""
 
+import os
 import re
+import shutil
 
 import pytest
 from PIL import Image
@@ -99,3 +101,32 @@ def test_fill_needs_conversations(shelf, capsys):
     code = _run(shelf.shards, "--name=frames", "--fill",
                 f"--tokenizer={shelf.tokenizer}")  # fmt: skip
     assert code == 78 and "no split has conversations" in capsys.readouterr().err
+
+
+def test_verify_names_what_differs(shelf, tmp_path, capsys):
+    shards = tmp_path / "shards"
+    shutil.copytree(shelf.shards, shards)
+    assert _run(shards, "--verify") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "frames/train: 2 records as they were written",
+        "pairs/train: 30 records as they were written",
+        "pairs/val: 3 records as they were written",
+        "text/train: 4 records as they were written",
+    ]
+    for name in ("frames", "text"):
+        (path,) = shards.glob(f"{name}/1.0.0/{name}-train.array_record*")
+        data = bytearray(path.read_bytes())
+        data[150] ^= 1
+        time_ns = path.stat().st_mtime_ns
+        path.write_bytes(data)
+        if name == "text":
+            os.utime(path, ns=(time_ns, time_ns))
+    assert _run(shards, "--verify") == 78
+    out, err = capsys.readouterr()
+    assert [line[:33] for line in out.splitlines()] == [
+        "dataset 'frames', split 'train' is"[:33],
+        "pairs/train: 30 records as they w",
+        "pairs/val: 3 records as they were",
+        "dataset 'text', split 'train' is "[:33],
+    ]
+    assert "2 files are damaged" in err
