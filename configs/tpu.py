@@ -1,4 +1,4 @@
-"""The phases of BabyVLM-V2 on TPU slices: the table of docs/tpu.md.
+"""The phases of BabyVLM-V2 on TPU slices: a table; see docs/tpu.md.
 
     python -m babyvlm_jax.aot --config=configs/tpu.py --workdir=runs/tpu
 

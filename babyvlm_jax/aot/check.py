@@ -5,7 +5,7 @@ import json
 import pathlib
 from typing import Any
 
-from babyvlm_jax.aot import collectives, hlo, traffic
+from babyvlm_jax.aot import collectives, hlo, kernels, traffic
 from babyvlm_jax.aot.chips import GIB, Slice
 from babyvlm_jax.aot.compiling import Compiled
 from babyvlm_jax.aot.programs import NEW_TOKENS
@@ -68,7 +68,7 @@ class Check:
     @property
     def rows_per_second(self) -> float:
         """At best; 0 where it does not fit."""
-        return self.batch / self.roofline.least if self.roofline else 0.0
+        return self.batch / self.roofline.full_overlap if self.roofline else 0.0
 
 
 def check(
@@ -130,7 +130,7 @@ def check(
         buffers=(),
         collectives=collectives.by_kind(found),
         largest_gather=max(gathers, default=(0, "")),
-        kernels=hlo.custom_kernels(program),
+        kernels=kernels.names(program),
         uncounted=program.uncounted(),
         roofline=roofline(where.chip, work),
     )

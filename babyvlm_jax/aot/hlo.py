@@ -27,6 +27,8 @@ _CALLED = re.compile(
 _BRANCHES = re.compile(r"(?:branch_computations|called_computations)=\{([^}]*)\}")
 _COMMENT = re.compile(r"/\*index=\d+\*/")
 _FAST = re.compile(r"S\([1-9]")
+_ASSIGNED = re.compile(r"^ +(ROOT )?%?([\w.\-]+) = ", re.MULTILINE)
+_END = re.compile(r'\}(, execution_thread="[^"]*")?')
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 
 
@@ -46,12 +48,12 @@ class Array:
 
 @dataclasses.dataclass(frozen=True)
 class Instruction:
-    """One line of a computation.
+    """One assignment of a computation.
 
     Attributes:
         shape: as text, an array or a tuple.
         operands: names.
-        attributes: the rest of the line.
+        attributes: what follows the operands; may hold line breaks.
     """
 
     name: str
@@ -79,7 +81,7 @@ class Instruction:
         return sum(array.size for array in self.arrays)
 
     def attribute(self, pattern: str) -> str | None:
-        """First group of a pattern in the rest of the line, or None."""
+        """First group of a pattern in what follows the operands, or None."""
         found = re.search(pattern, self.attributes)
         return found.group(1) if found else None
 
@@ -158,29 +160,45 @@ def _called(instruction: Instruction) -> Iterator[tuple[str, str]]:
 
 
 def parse(text: str) -> Program:
-    """HLO text -> program."""
-    computations: dict[str, Computation] = {}
+    """Reads HLO text.
+
+    An attribute may hold line breaks (a kernel's metadata does), so a computation ends
+    at a line that is `}`, not at one that begins with it, and what assigns nothing
+    continues the instruction before it.
+
+    Raises:
+        ValueError: an assignment of the text is in no computation.
+    """
+    computations: dict[str, list[str]] = {}
     entry, current = "", None
     for line in text.splitlines():
         if current is None:
             head = re.match(r"(ENTRY )?%?([\w.\-]+) .*\{$", line)
             if head and not line.startswith("HloModule"):
-                current = computations.setdefault(head.group(2), {})
+                current = computations.setdefault(head.group(2), [])
                 entry = head.group(2) if head.group(1) else entry
-        elif line.startswith("}"):
+        elif _END.fullmatch(line):
             current = None
-        else:
-            instruction = _instruction(line)
-            if instruction:
-                current[instruction.name] = instruction
-    return Program(computations, entry)
+        elif _ASSIGNED.match(line):
+            current.append(line)
+        elif current:
+            current[-1] += f"\n{line}"
+    read = sum(map(len, computations.values()))
+    written = len(_ASSIGNED.findall(text))
+    if read != written:
+        raise ValueError(f"read {read} of {written} assignments of the program")
+    return Program(
+        {
+            name: {one.name: one for one in map(_instruction, lines)}
+            for name, lines in computations.items()
+        },
+        entry,
+    )
 
 
-def _instruction(line: str) -> Instruction | None:
-    head = re.match(r"\s*(ROOT )?%?([\w.\-]+) = ", line)
-    if not head:
-        return None
-    rest = _COMMENT.sub("", line[head.end() :])
+def _instruction(text: str) -> Instruction:
+    head = _ASSIGNED.match(text)
+    rest = _COMMENT.sub("", text[head.end() :])
     end = _closing(rest, 0) + 1 if rest.startswith("(") else rest.index(" ")
     shape, rest = rest[:end], rest[end:].lstrip()
     opening = rest.index("(")
@@ -219,18 +237,3 @@ def _split(text: str) -> list[str]:
             parts.append(text[start:place])
             start = place + 1
     return [*parts, text[start:]]
-
-
-def custom_kernels(program: Program) -> tuple[str, ...]:
-    """What JAX called the custom kernels (Pallas) of a program, each once."""
-    return tuple(
-        sorted(
-            {
-                instruction.op_name
-                for computation in program.computations.values()
-                for instruction in computation.values()
-                if instruction.opcode == "custom-call"
-                and "tpu_custom_call" in instruction.attributes
-            }
-        )
-    )

@@ -36,13 +36,13 @@ class Roofline(NamedTuple):
     model: float
 
     @property
-    def least(self) -> float:
+    def full_overlap(self) -> float:
         """All of it at the same time: the step cannot be faster."""
         return max(self.compute, self.hbm, self.ici, self.dcn)
 
     @property
-    def apart(self) -> float:
-        """One after the other."""
+    def no_overlap(self) -> float:
+        """One after the other; the step can still be slower."""
         return self.compute + self.hbm + self.ici + self.dcn
 
     @property
@@ -54,8 +54,8 @@ class Roofline(NamedTuple):
 
     @property
     def mfu(self) -> tuple[float, float]:
-        """Model FLOPs utilization: nothing overlaps, all overlaps."""
-        return self.model / self.apart, self.model / self.least
+        """Model FLOPs utilization without any overlap, and with full overlap."""
+        return self.model / self.no_overlap, self.model / self.full_overlap
 
 
 def roofline(chip: Chip, work: Work) -> Roofline:

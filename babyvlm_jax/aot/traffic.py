@@ -3,12 +3,14 @@
 Each instruction that runs by itself reads its operands and writes what it gives, a
 fusion as one. Only the slice that a fusion takes of an operand is read, and only the
 part that it updates is written, so a layer's weights count once although a loop holds
-those of all layers. What lies in the chip's fast memory (VMEM) is left out, and so is
+those of all layers. A kernel reads a block as often as its grid asks for it
+(`kernels.py`). What lies in the chip's fast memory (VMEM) is left out, and so is
 the padding of tiles.
 """
 
 import re
 
+from babyvlm_jax.aot import kernels
 from babyvlm_jax.aot.hlo import Array, Computation, Instruction, Program
 
 _ALIAS = re.compile(r"\{(\d+)\}: \((\d+), \{\}\)")
@@ -60,7 +62,9 @@ def _moved(
         return 0.0
     if opcode.startswith("async-"):
         return 0.0  # the computation that it starts is counted
-    if opcode == "custom-call" and "tpu_custom_call" not in instruction.attributes:
+    if kernels.is_kernel(instruction):
+        return kernels.hbm_bytes(instruction, computation)
+    if opcode == "custom-call":
         return 0.0  # a mark for the compiler
     if opcode == "dynamic-slice":
         return 2 * _hbm(instruction)

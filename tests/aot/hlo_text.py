@@ -1,8 +1,44 @@
 """A small program in the form that XLA prints, with a loop over three layers.
 
 Each turn slices a layer's shard out of the stack, gathers it from four chips, and
-multiplies; after the loop gradients are summed over two slices of two chips.
+multiplies in a kernel; after the loop gradients are summed over two slices of two
+chips. The kernel's metadata spans lines, and one of them begins with a bracket.
 """
+
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import pallas as pl
+
+
+@functools.cache
+def body() -> str:
+    """The kernel of the text, as a program bears it: base64.
+
+    Its grid is 3 x 2. The first block is the same in each step, the second turns with
+    the inner axis, the result's with the outer.
+    """
+
+    def kernel(x, w, out):
+        out[...] = x[...] + w[...].astype(jnp.float32)
+
+    call = pl.pallas_call(
+        kernel,
+        grid=(3, 2),
+        in_specs=[
+            pl.BlockSpec((1, 8), lambda i, j: (0, 0)),
+            pl.BlockSpec((8, 8), lambda i, j: (j, 0)),
+        ],
+        out_specs=pl.BlockSpec((8, 8), lambda i, j: (i, 0)),
+        out_shape=jax.ShapeDtypeStruct((24, 8), jnp.float32),
+    )
+    shapes = ((1, 8), jnp.float32), ((16, 8), jnp.bfloat16)
+    traced = jax.jit(call).trace(*(jax.ShapeDtypeStruct(*one) for one in shapes))
+    text = traced.lower(lowering_platforms=("tpu",)).as_text()
+    return re.search(r"body\W+22: \W+22([\w+/=]+)", text).group(1)
+
 
 TEXT = """\
 HloModule jit_step, is_scheduled=true, num_partitions=4
@@ -43,8 +79,14 @@ parameter(0)
 channel_id=1, replica_groups=[1,4]<=[4], dimensions={0}, use_global_device_ids=true, \
 metadata={op_name="jit(step)/blocks/mlp/up"}
   %whole = bf16[8,8]{1,0} all-gather-done(%gather-start)
-  %y = f32[1,8]{1,0:T(8,128)S(1)} custom-call(%x, %whole), \
-custom_call_target="tpu_custom_call", metadata={op_name="jit(step)/splash_mha_fwd"}
+  %z = f32[24,8]{1,0:T(8,128)} custom-call(%x, %whole), \
+custom_call_target="tpu_custom_call", frontend_attributes={kernel_metadata={
+"xprof_metadata":"{\\"block_q\\": 512}"
+}}, metadata={op_name="jit(step)/splash_mha_fwd"}, \
+backend_config={"custom_call_config":{"body":"BODY","needs_layout_passes":true}}
+  %y = f32[1,8]{1,0:T(8,128)S(1)} bitcast(%z), frontend_attributes={kernel_metadata={
+"xprof_metadata":"{}"
+}}, metadata={op_name="jit(step)/splash_mha_fwd"}
   %next = f32[3,8]{1,0} fusion(%kept, %y, %i), kind=kLoop, calls=%store
   %one = s32[] constant(1)
   %i2 = s32[] add(%i, %one)

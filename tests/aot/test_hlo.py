@@ -24,7 +24,7 @@ def test_every_computation_is_found(program):
         "cond",
         "main",
     ]
-    assert len(program.computations["body"]) == 13
+    assert len(program.computations["body"]) == 14
 
 
 def test_an_instruction_has_shape_operands_and_the_rest(program):
@@ -80,5 +80,26 @@ def test_every_branch_counts():
     assert hlo.parse(text + "\n}\n").executions() == {"yes": 1, "no": 1, "m": 1}
 
 
-def test_custom_kernels_have_their_names(program):
-    assert hlo.custom_kernels(program) == ("jit(step)/splash_mha_fwd",)
+def test_attributes_may_span_lines(program):
+    """What follows a kernel is read, and the kernel with all that it is given."""
+    assert [*program.computations["body"]][-5:] == ["y", "next", "one", "i2", "out"]
+    kernel = program.computations["body"]["z"]
+    assert kernel.attribute(r'"body":"(\w+)"') == "BODY"
+    assert kernel.op_name == "jit(step)/splash_mha_fwd"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("\n\n%cond", "\n  %lost = f32[] constant(0)\n\n%cond"),
+        ("%body (carry", "?body (carry"),
+    ],
+)
+def test_an_assignment_that_is_not_read_is_an_error(old, new):
+    with pytest.raises(ValueError, match=r"read \d+ of \d+ assignments"):
+        hlo.parse(TEXT.replace(old, new, 1))
+
+
+def test_a_computation_of_another_core_ends_too():
+    text = TEXT.replace("}\n\n%cond", '}, execution_thread="other"\n\n%cond')
+    assert hlo.parse(text) == hlo.parse(TEXT)

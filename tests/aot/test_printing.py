@@ -31,8 +31,8 @@ def test_a_program_that_fits():
         "custom kernels: splash_mha_fwd",
         "",
         "roofline, ms: compute 500.0 hbm 100.0 ici 250.0 dcn 0.0",
-        "  step 500.0 (all at once; compute decides) to 850.0 (one after the other)",
-        "  MFU 47% to 80%, at most 64.0 rows/s",
+        "  full overlap: 500.0 ms a step, compute decides; MFU 80%, 64.0 rows/s",
+        "  no overlap: 850.0 ms a step, MFU 47%",
     ]
 
 
@@ -60,5 +60,5 @@ def test_a_table():
 
 def test_a_whole_run_in_chip_hours():
     told = printing.chip_hours(FITS, 9000)  # 16 chips, 0.5 to 0.85 s a step
-    assert told.startswith("estimate for 9000 steps: 20.0 to 34.0 chip-hours")
+    assert told.startswith("estimate for 9000 steps: 20.0 (full overlap) to 34.0 (no ")
     assert printing.chip_hours(TOO_LARGE, 9000) == ""
