@@ -42,6 +42,9 @@ _REMEDIES = {
 }
 
 
+_OF_A_FILE = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
+
+
 def explain_system_fault(error: BaseException) -> str | None:
     """The reason and the remedy, if the system refused and no data is to blame.
 
@@ -53,12 +56,33 @@ def explain_system_fault(error: BaseException) -> str | None:
         Such as "Too many open files; raise the limit of open files (ulimit -n)"; None
         for any other error.
     """
-    said = str(error)
-    for number, remedy in _REMEDIES.items():
-        reason = os.strerror(number)
-        if getattr(error, "errno", None) == number or reason in said:
-            return f"{reason}; {remedy}"
-    return None
+    number = _system_number(error)
+    return number and f"{os.strerror(number)}; {_REMEDIES[number]}"
+
+
+def _system_number(error) -> int | None:
+    number = getattr(error, "errno", None)
+    if number is None:
+        said = str(error)
+        number = next((n for n in _REMEDIES if os.strerror(n) in said), None)
+    return number if number in _REMEDIES else None
+
+
+def raise_system_fault(error: BaseException, where: object, about_file=False) -> None:
+    """To be called before data is blamed for an error, or left out because of it.
+
+    Args:
+        error: as `explain_system_fault`.
+        where: the file.
+        about_file: also raise if the fault is this file's own (missing, not ours to
+            read), not that of the whole process or disk.
+
+    Raises:
+        UserError: the system refused. Otherwise nothing happens.
+    """
+    number = _system_number(error)
+    if number and (about_file or number not in _OF_A_FILE):
+        raise UserError(f"{where}: {explain_system_fault(error)}") from None
 
 
 def run_main(main: Callable[[], None], debug: bool = False) -> None:
@@ -69,7 +93,8 @@ def run_main(main: Callable[[], None], debug: bool = False) -> None:
         debug: also print the traceback of a user error.
 
     Raises:
-        SystemExit: always, with code 0, 75 or 78; other exceptions pass through.
+        SystemExit: always, with code 0, 75 or 78 (also for what the system refuses, as
+            a full disk); other exceptions pass through.
     """
     try:
         main()
@@ -77,6 +102,12 @@ def run_main(main: Callable[[], None], debug: bool = False) -> None:
         if debug:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(EXIT_USER_ERROR) from None
+    except OSError as error:
+        told = explain_system_fault(error)
+        if told is None or debug:
+            raise
+        print(f"error: {error.filename or 'a file'}: {told}", file=sys.stderr)
         raise SystemExit(EXIT_USER_ERROR) from None
     except Preempted as stop:
         print(f"stopped: {stop}", file=sys.stderr)

@@ -15,7 +15,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, raise_system_fault
 
 logging.getLogger("libav").setLevel(logging.CRITICAL)  # we report losses ourselves
 
@@ -96,6 +96,7 @@ def _open(path):
     except FileNotFoundError:
         raise UserError(f"{path}: the video is missing") from None
     except (av.error.FFmpegError, OSError) as error:
+        raise_system_fault(error, path)
         raise UserError(
             f"{path}: not a whole video file (cut short or damaged: {error.strerror})"
         ) from None

@@ -1,8 +1,11 @@
 """Outcomes of a command and the exit codes and lines that a person sees."""
 
+import errno
+import os
+
 import pytest
 
-from babyvlm_jax.errors import Preempted, UserError, run_main
+from babyvlm_jax.errors import Preempted, UserError, raise_system_fault, run_main
 
 
 def _outcome(main, capsys, debug=False):
@@ -48,3 +51,42 @@ def test_preemption_is_exit_code_75(capsys):
 def test_a_bug_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         run_main(lambda: 1 // 0)
+
+
+REFUSED = {
+    errno.EMFILE: "ulimit -n",
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "quota",
+    errno.EFBIG: "ulimit -f",
+    errno.EROFS: "can be written",
+    errno.EACCES: "ls -l",
+    errno.EIO: "try again",
+    errno.ENOENT: "moved or removed",
+}
+
+
+@pytest.mark.parametrize("number", REFUSED)
+def test_what_the_system_refuses_is_one_line(number, capsys):
+    reason = os.strerror(number)
+    code, printed = _outcome(_raising(OSError(number, reason, "a/file")), capsys)
+    assert code == 78
+    assert printed.startswith(f"error: a/file: {reason}; ")
+    assert REFUSED[number] in printed
+    assert printed.count("\n") == 1
+    for error in (OSError(number, reason), RuntimeError(f"open() failed: {reason}; x")):
+        with pytest.raises(UserError, match=f"^the file: {reason}; "):
+            raise_system_fault(error, "the file", about_file=True)
+    of_the_file = number in (errno.ENOENT, errno.EACCES)
+    if of_the_file:  # is for the caller to report
+        raise_system_fault(OSError(number, reason), "the file")
+
+
+def test_other_errors_are_no_fault_of_the_system():
+    for error in (
+        BrokenPipeError(errno.EPIPE, "x"),
+        OSError("truncated"),
+        ValueError(),
+    ):
+        raise_system_fault(error, "the file", about_file=True)
+    with pytest.raises(BrokenPipeError):
+        run_main(_raising(BrokenPipeError(errno.EPIPE, "x")))

@@ -29,7 +29,7 @@ from etils import epath
 from tqdm import tqdm
 
 from babyvlm_jax.data.files import write_atomically
-from babyvlm_jax.errors import UserError, explain_system_fault
+from babyvlm_jax.errors import UserError, raise_system_fault
 
 HASH_BYTES = 8  # of a record
 SUFFIX = ".array_record"
@@ -169,8 +169,7 @@ def write_file(
         _store(beside, path, np.frombuffer(table, np.uint64), note)
         os.replace(beside, path)
     except (RuntimeError, OSError) as error:
-        if told := explain_system_fault(error):
-            raise UserError(f"{path} cannot be written: {told}") from None
+        raise_system_fault(error, path, about_file=True)
         raise
     finally:
         beside.unlink(missing_ok=True)
@@ -287,8 +286,7 @@ class RecordFiles:
         try:
             return action(path, *args)
         except (RuntimeError, OSError, IndexError) as error:
-            if told := explain_system_fault(error):
-                raise UserError(f"{self._what}: {path}: {told}") from None
+            raise_system_fault(error, f"{self._what}: {path}", about_file=True)
             raise self._damaged(path, " ".join(str(error).split())[:200]) from None
 
     def _damaged(self, path, why) -> Damaged:

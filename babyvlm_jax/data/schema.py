@@ -23,7 +23,7 @@ from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
 from babyvlm_jax.data.record_files import SUFFIX, RecordFiles, write_file
-from babyvlm_jax.errors import UserError, explain_system_fault
+from babyvlm_jax.errors import UserError, raise_system_fault
 
 HUMAN = "human"
 ASSISTANT = "assistant"
@@ -234,8 +234,7 @@ def read_info(folder: epath.Path) -> tuple[str, dict[str, list[int]]]:
         }
         return str(info["name"]), splits
     except (OSError, LookupError, TypeError, ValueError) as error:
-        if told := explain_system_fault(error):
-            raise UserError(f"{path}: {told}") from None
+        raise_system_fault(error, path, about_file=True)
         raise UserError(
             f"{path} is damaged ({error}); bring it back from a copy, or build the "
             "dataset again"

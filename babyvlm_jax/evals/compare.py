@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from etils import epath
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, raise_system_fault
 from babyvlm_jax.evals import tables
 from babyvlm_jax.evals.lines import metrics_of
 from babyvlm_jax.evals.stats import holm, paired
@@ -68,7 +68,8 @@ def read_run(path: str) -> Run:
             task = content["tasks"][key]
             if (line["control"], line["protocol"]) == ("", task["protocol"]):
                 lines[key][line["id"]] = line
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise_system_fault(error, folder / "predictions.jsonl")
         raise UserError(
             f"{folder}/predictions.jsonl is missing, damaged or older than this "
             "version; run the evaluation again"

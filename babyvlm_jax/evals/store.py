@@ -15,7 +15,7 @@ import jax
 from etils import epath
 
 from babyvlm_jax.data.files import write_atomically
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, raise_system_fault
 from babyvlm_jax.evals import tables
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.overall import corrected, leaderboard, overall
@@ -93,7 +93,8 @@ def read_lines(folder: epath.Path) -> list[dict[str, Any]]:
     path = folder / "predictions.jsonl"
     try:
         return [json.loads(line) for line in path.read_text().splitlines()]
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        raise_system_fault(error, path)
         raise UserError(
             f"{path} is missing or damaged; delete {folder} and run again"
         ) from None

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, raise_system_fault
 from data_prep import raw
 from data_prep.devcv import tracks
 from data_prep.devcv.ingest import Job, thin
@@ -62,7 +62,8 @@ class FolderReader:
             try:
                 with Image.open(self.paths[index]) as picture:
                     pixels = np.asarray(picture.convert("RGB"))
-            except (OSError, SyntaxError):
+            except (OSError, SyntaxError) as error:
+                raise_system_fault(error, self.paths[index])
                 skipped.append(index)
                 continue
             yield index, pixels

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from babyvlm_jax.data.images import MEAN_COLOUR
+from babyvlm_jax.errors import raise_system_fault
 from data_prep.importing.refusal import Refusal
 
 MAX_PIXELS = 64_000_000  # ours: larger than a camera's, a sixth of a gigabyte decoded
@@ -60,6 +61,7 @@ def read_picture(folder: Path, name: str) -> bytes:
             raise Refusal("image_too_large", f"{name}: {found.st_size} bytes")
         return Path(real).read_bytes()
     except OSError as error:
+        raise_system_fault(error, real)
         raise Refusal("missing_image", f"{name} ({error.strerror})") from None
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, raise_system_fault
 from data_prep.nursery.catalogue import SIZES, Thing
 from data_prep.nursery.vocabulary import with_article
 
@@ -95,7 +95,8 @@ def _fault(path: Path) -> str | None:
             if "A" not in image.getbands() and "transparency" not in image.info:
                 return "without transparency"
             alpha = np.asarray(image.convert("RGBA").getchannel("A"))
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError) as error:
+        raise_system_fault(error, path)
         return "not readable as PNG"
     if (alpha < 128).mean() < _MIN_TRANSPARENT or (alpha > 127).mean() < _MIN_SOLID:
         return "without transparency"

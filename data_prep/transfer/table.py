@@ -10,7 +10,7 @@ import pyarrow
 import pyarrow.parquet as pq
 
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, raise_system_fault
 from data_prep.fields import read_json
 from data_prep.jobs import difference, write_json
 
@@ -35,6 +35,7 @@ def read_table(path: Path, columns: Sequence[str]) -> dict[str, list[Any]]:
         found = pq.read_table(path, columns=list(columns)).to_pydict()
         return {column: found[column] for column in columns}
     except (OSError, KeyError, pyarrow.ArrowException) as error:
+        raise_system_fault(error, path, about_file=True)
         why = " ".join(str(error).split())[:200]
         raise UserError(f"{path} cannot be read ({why}); make it again") from None
 
