@@ -17,7 +17,7 @@ from babyvlm_jax.evals.stats import (
     p_above,
     p_of_guesses,
 )
-from babyvlm_jax.evals.tasks import CHOICE, ROUND, Task
+from babyvlm_jax.evals.tasks import CHOICE, GENERATE, ROUND, Task
 
 Line = Mapping[str, Any]
 
@@ -75,6 +75,7 @@ def summarize(
         "above_chance": primary["p_value"] < 0.05 and primary["clusters"] >= FEWEST,
         "metrics": shown["metrics"],
         "breakdown": breakdown(task, groups["", protocol]),
+        "disagreement": disagreement(task, rows, groups["", GENERATE]),
         "rows": rows,
     }
 
@@ -132,6 +133,34 @@ def find_row(rows: Iterable[Mapping], control: str, protocol: str, parser: str) 
     return next(
         (r for r in rows if (r["control"], r["protocol"], r["parser"]) == wanted), None
     )
+
+
+def disagreement(
+    task: Task, rows: Iterable[Mapping], written: Sequence[Line]
+) -> dict[str, Any] | None:
+    """Where `generate` and `choice` differ by more than their intervals.
+
+    Args:
+        task: the task.
+        rows: of its entry.
+        written: lines of the plain items under `generate`.
+
+    Returns:
+        None where they agree or one was not asked, else {"generate", "choice": value,
+        "answer": what is written most often, "share": of the questions}.
+    """
+    found = {name: find_row(rows, "", name, STRICT) for name in (GENERATE, CHOICE)}
+    if None in found.values():
+        return None
+    metrics = {name: row["metrics"][task.primary] for name, row in found.items()}
+    lows, highs = zip(*(metric["interval"] for metric in metrics.values()), strict=True)
+    if max(lows) <= min(highs):
+        return None
+    rounds = [one for line in written for one in line.get("rounds", [line])]
+    said = collections.Counter(one["prediction"] for one in rounds)
+    answer, times = said.most_common(1)[0]
+    values = {name: metric["value"] for name, metric in metrics.items()}
+    return {**values, "answer": answer, "share": times / len(rounds)}
 
 
 def breakdown(task: Task, lines: Sequence[Line]) -> dict[str, Any]:

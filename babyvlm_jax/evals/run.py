@@ -8,6 +8,7 @@ from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import captions, controls
 from babyvlm_jax.evals.asking import ask, ask_no_model
 from babyvlm_jax.evals.config import EvalConfig
+from babyvlm_jax.evals.guessing import guess
 from babyvlm_jax.evals.lines import Said, make_line, score_replies
 from babyvlm_jax.evals.predictions_file import PredictionsFile
 from babyvlm_jax.evals.predictors import Predictor
@@ -139,7 +140,8 @@ def run_set(
         lines += fresh
         tell(item_set.key, len(some))
     lines += control_lines(item_set, records, chances)
-    return summarize(task, how.protocols[0], lines), lines
+    guesses = guess(task, records, cfg.seed)
+    return summarize(task, how.protocols[0], lines, guesses), lines
 
 
 def _size(record: Record):

@@ -127,6 +127,8 @@ def _named(source, title):
 def _row(key, task, extra):
     notes = [] if task["headline"] else ["extra row"]
     notes += ["held out"] if task["held_out"] else []
+    beyond = task.get("beyond_context", {}).get("items")
+    notes += [f"{beyond} beyond the context"] if beyond else []
     if not task["above_chance"]:
         notes.append("TOO FEW TO TELL" if task["too_few"] else "NOT ABOVE CHANCE")
     values = _values(task)
@@ -163,10 +165,42 @@ def verdict(tasks: Tasks) -> str:
     return "; ".join(parts) + "."
 
 
+HABIT = 0.8  # ours: of the questions; so often the same answer is a habit
+
+
+def disagreements(tasks: Tasks) -> list[str]:
+    """A sentence for each task whose `generate` and `choice` differ, and what of it."""
+    return [
+        _named(source_of(key), f"{tasks[key]['title']}: {_explain(found)}")
+        for key in reading_order(tasks)
+        if (found := tasks[key]["disagreement"])
+    ]
+
+
+def _explain(found: Mapping[str, Any]) -> str:
+    written, chosen = found["generate"], found["choice"]
+    says = (
+        f"{percent(written)} by generate and {percent(chosen)} by choice, further "
+        "apart than their intervals: "
+    )
+    if written > chosen:
+        return says + (
+            "what the model writes is right more often than the likeliest of the "
+            "allowed answers, so choice underrates it here"
+        )
+    if found["share"] < HABIT:
+        return says + "the model knows more than it writes in the required form"
+    return says + (
+        f"it writes '{found['answer']}' in {percent(found['share'])} % of the "
+        "questions, though the likelihoods of the answers tell them apart, so the "
+        "score of generate shows a habit of writing, not what the model knows"
+    )
+
+
 def text(content: Mapping[str, Any]) -> str:
     """The table for a terminal, with the verdict and what is missing below."""
     rows = make_rows(content)
-    below = [verdict(content["tasks"])]
+    below = [verdict(content["tasks"]), *disagreements(content["tasks"])]
     for source, means in content["overall"].items():
         missing = means["ours"]["missing"]
         if missing:

@@ -108,6 +108,7 @@ def render(
         growth=growth,
         published=published,
         rows=tables.make_rows(results.content),
+        disagreements=tables.disagreements(results.content["tasks"]),
         plots=plots,
         facts=facts.run_facts(results, phases),
         settings=facts.phase_settings(phases),

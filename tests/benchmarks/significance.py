@@ -5,7 +5,7 @@
 Draws right-or-wrong items in clusters whose shares follow a beta distribution, so that
 items of a cluster correlate, and prints for each number and size of clusters: how many
 95 % intervals hold the true share, and how many guessers get a p-value below .05. The
-table is in docs/evaluation.md; it takes about two minutes on one core.
+table is in docs/evaluation.md; it takes some minutes on one core.
 """
 
 import itertools

@@ -49,6 +49,7 @@ def entry(title, score, low, high, chance, n=200, rows=(), others=None, **change
         "above_chance": low > chance,
         "metrics": {primary: shown, **(others or {})},
         "breakdown": {},
+        "disagreement": None,
         "rows": [
             row(primary, score),
             row(primary, score, parser="official"),

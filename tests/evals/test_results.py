@@ -152,3 +152,22 @@ def test_tasks_without_a_breakdown():
     said = [make_line(task, "", item, Said("generate", "", ["b"]))]
     said += [make_line(task, "", item, Said("", "constant", ["A"]))]
     assert summarize(task, "generate", said)["breakdown"] == {}
+
+
+@pytest.mark.parametrize(
+    ("written", "chosen", "expected"),
+    [
+        ("9" * 30, "34" * 15, {"generate": 0, "choice": 1, "answer": "9", "share": 1}),
+        (
+            "34" * 15,
+            "9" * 30,
+            {"generate": 1, "choice": 0, "answer": "3", "share": 0.5},
+        ),
+        ("34" * 15, "34" * 14 + "99", None),
+        ("34" * 15, "", None),
+    ],
+)
+def test_generate_and_choice_may_disagree(written, chosen, expected):
+    said = lines_of(written) + constant(30)
+    said += lines_of(chosen, protocol="choice", shares={"3": 0.6, "4": 0.4})
+    assert summarize(COUNT, "generate", said)["disagreement"] == expected

@@ -158,3 +158,25 @@ def test_verdict_keeps_apart_what_cannot_be_told():
         "0 of 2 tasks are above chance; not above: Who Has More; "
         "too few clusters to tell: Who Has More."
     )
+
+
+def test_what_a_disagreement_means():
+    """Looking While Listening, as the demo had it: a habit of letters."""
+    found = {"generate": 0.5, "choice": 0.995, "answer": "A", "share": 0.97}
+    cases = (
+        (found, "writes 'A' in 97.0 % of the questions"),
+        ({**found, "share": 0.5}, "knows more than it writes"),
+        ({**found, "generate": 1.0}, "choice underrates it"),
+    )
+    for disagreement, says in cases:
+        tasks = {"lwl": {**MORE, "disagreement": disagreement}}
+        (sentence,) = tables.disagreements(tasks)
+        assert "and 99.5 by choice, further apart than their intervals" in sentence
+        assert says in sentence
+        assert sentence in tables.text(content(tasks))
+    assert tables.disagreements(TASKS) == []
+
+
+def test_items_beyond_the_context_are_in_the_row():
+    cut = {**MORE, "beyond_context": {"items": 3, "longest": 562}}
+    assert "3 beyond the context, NOT ABOVE CHANCE" in tables.text(content({"a": cut}))
