@@ -40,6 +40,7 @@ from babyvlm_jax.evals.predictions_file import PredictionsFile
 from babyvlm_jax.evals.predictors import CheckpointPredictor, Predictor
 from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.evals.transformers_model import TransformersPredictor
+from babyvlm_jax.fields import from_dict
 from babyvlm_jax.sharding import check_batch, make_mesh
 
 _BAR = "{desc}{percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
@@ -159,7 +160,7 @@ def load_reader(cfg: EvalConfig, path: str, mesh) -> tuple[Reader, dict]:
 
 def main(config, workdir: str) -> None:
     """Evaluates and prints the tables."""
-    cfg = EvalConfig(**config.to_dict())
+    cfg = from_dict(EvalConfig, config.to_dict())
     processes.start()
     for content in evaluate(cfg, workdir):
         print(f"\n{content['checkpoint']}\n\n{tables.text(content)}")

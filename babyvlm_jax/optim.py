@@ -15,6 +15,7 @@ import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from babyvlm_jax.errors import UserError
+from babyvlm_jax.fields import SHARE, FieldError, Settings, field
 from babyvlm_jax.muon import make_muon
 
 OPTIMIZERS = ("adamw", "muon")
@@ -22,7 +23,7 @@ SCHEDULES = ("cosine", "wsd", "constant")
 
 
 @dataclasses.dataclass(frozen=True)
-class OptimConfig:
+class OptimConfig(Settings):
     """Optimizer of one phase.
 
     Attributes:
@@ -39,29 +40,30 @@ class OptimConfig:
         z_loss: weight of the squared log normaliser in the token loss, 0 for none.
     """
 
-    name: str = "adamw"
-    lr_peak: float = 2e-4
-    schedule: str = "cosine"
-    warmup_fraction: float = 0.03  # BabyLLaVA-V2 train script
-    decay_fraction: float = 0.4
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
-    weight_decay: float = 0.0
-    clip_norm: float = 1.0
-    z_loss: float = 0.0
-    muon_momentum: float = 0.9
-    muon_steps: int = 4
-    trains: tuple[str, ...] = (".*",)
+    name: str = field("adamw", one_of=OPTIMIZERS)
+    lr_peak: float = field(2e-4, ge=0)
+    schedule: str = field("cosine", one_of=SCHEDULES)
+    warmup_fraction: float = field(0.03, **SHARE)  # BabyLLaVA-V2 train script
+    decay_fraction: float = field(0.4, **SHARE)
+    beta1: float = field(0.9, ge=0, lt=1)
+    beta2: float = field(0.999, ge=0, lt=1)
+    eps: float = field(1e-8, ge=1e-30)  # less is 0 in float32
+    weight_decay: float = field(0.0, ge=0)
+    clip_norm: float = field(1.0, ge=0)
+    z_loss: float = field(0.0, ge=0)
+    muon_momentum: float = field(0.9, ge=0, lt=1)
+    muon_steps: int = field(4, ge=1)
+    trains: tuple[str, ...] = field((".*",), filled=True)
     decays: tuple[str, ...] = (".*/w", ".*/head")
 
-    def __post_init__(self):
-        for field in ("trains", "decays"):
-            object.__setattr__(self, field, tuple(self.__dict__[field]))
-        if self.name not in OPTIMIZERS:
-            raise UserError(f"optim.name {self.name!r} is not one of {OPTIMIZERS}")
-        if self.schedule not in SCHEDULES:
-            raise UserError(f"optim.schedule {self.schedule!r}: one of {SCHEDULES}")
+    def check(self) -> None:
+        for name in ("trains", "decays"):
+            for pattern in getattr(self, name):
+                try:
+                    re.compile(pattern)
+                except re.error as error:
+                    told = f"has {pattern!r}, which is no regular expression: {error}"
+                    raise FieldError(name, told) from None
 
 
 def make_schedule(cfg: OptimConfig, num_steps: int) -> optax.Schedule:
@@ -86,11 +88,11 @@ def matches(path: str, patterns: Sequence[str]) -> bool:
     return any(re.fullmatch(pattern, path) for pattern in patterns)
 
 
-def check_patterns(field: str, patterns: Sequence[str], paths: Iterable[str]) -> None:
+def check_patterns(where: str, patterns: Sequence[str], paths: Iterable[str]) -> None:
     """Every pattern must match a parameter, and no parameter two patterns.
 
     Args:
-        field: where the patterns stand in the config, for the message.
+        where: the patterns stand in the config, for the message.
 
     Raises:
         UserError: it names the pattern and a path.
@@ -100,14 +102,14 @@ def check_patterns(field: str, patterns: Sequence[str], paths: Iterable[str]) ->
         if not any(re.fullmatch(pattern, path) for path in paths):
             tops = sorted({path.partition("/")[0] for path in paths})
             raise UserError(
-                f"{field}: {pattern!r} matches no parameter; paths look like "
+                f"{where}: {pattern!r} matches no parameter; paths look like "
                 f"{paths[0]!r} and begin with {tops}"
             )
     for path in paths:
         both = [pattern for pattern in patterns if re.fullmatch(pattern, path)]
         if len(both) > 1:
             raise UserError(
-                f"{field}: {both[0]!r} and {both[1]!r} both match {path!r}; change one "
+                f"{where}: {both[0]!r} and {both[1]!r} both match {path!r}; change one "
                 "of them, so that each parameter is named once"
             )
 

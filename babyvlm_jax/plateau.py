@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.fields import Settings, field
 
 Watch = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class ValidationConfig:
+class ValidationConfig(Settings):
     """When the validation set is seen, all of it, and what follows.
 
     Attributes:
@@ -35,27 +35,13 @@ class ValidationConfig:
     `ReduceLROnPlateau`; early stopping as the BabyVLM fork sets it.
     """
 
-    every: int = 0
-    split: str = "val"
+    every: int = field(0, ge=0)
+    split: str = field("val", filled=True)
     datasets: tuple[str, ...] = ()
-    factor: float = 0.1
-    patience: int = 20
-    threshold: float = 1e-4
-    stop_patience: int = 5
-
-    def __post_init__(self):
-        object.__setattr__(self, "datasets", tuple(self.datasets))
-        for field in ("every", "patience", "stop_patience"):
-            if getattr(self, field) < 0:
-                raise UserError(
-                    f"validation.{field} is {getattr(self, field)}; it must be >= 0"
-                )
-        for field in ("factor", "threshold"):
-            if not 0 < getattr(self, field) < 1:
-                raise UserError(
-                    f"validation.{field} is {getattr(self, field)}; expected a number "
-                    "between 0 and 1"
-                )
+    factor: float = field(0.1, gt=0, lt=1)
+    patience: int = field(20, ge=0)
+    threshold: float = field(1e-4, gt=0, lt=1)
+    stop_patience: int = field(5, ge=0)
 
 
 def _rate(cfg: ValidationConfig):

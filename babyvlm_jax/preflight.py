@@ -13,8 +13,9 @@ from jax.sharding import AbstractMesh, Mesh
 
 from babyvlm_jax import checkpoint, settings, sharding
 from babyvlm_jax.errors import UserError
+from babyvlm_jax.fields import from_dict
 from babyvlm_jax.models.attention_kernels import choose_kernel
-from babyvlm_jax.models.config import VLMConfig, from_dict
+from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.models.contrastive import make_pair_model
 from babyvlm_jax.models.pair_config import ContrastiveConfig
 from babyvlm_jax.models.vlm import PARTS, make_model
@@ -57,7 +58,9 @@ def check_checkpoint(workdir, mesh: Mesh | AbstractMesh) -> None:
     model = settings.model_of(config)
     try:
         if checkpoint.is_contrastive(workdir):
-            towers = from_dict(ContrastiveConfig, config["contrastive"])
+            towers = from_dict(
+                ContrastiveConfig, config["contrastive"], "config.contrastive"
+            )
             check_heads(model, ("vision",), mesh)
             check_text_heads(towers, mesh)
             functions = make_pair_model(model.vision, towers)

@@ -14,7 +14,8 @@ from etils import epath
 from babyvlm_jax.data.files import write_atomically
 from babyvlm_jax.data.pipeline import DataConfig
 from babyvlm_jax.errors import UserError
-from babyvlm_jax.models.config import VLMConfig, from_dict
+from babyvlm_jax.fields import SEED, Settings, field, from_dict
+from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.models.dino import DinoConfig
 from babyvlm_jax.models.pair_config import PAIR_PARTS, ContrastiveConfig, WordsConfig
 from babyvlm_jax.models.vlm import PARTS
@@ -23,16 +24,6 @@ from babyvlm_jax.plateau import ValidationConfig
 
 KINDS = ("tokens", "dino", "contrastive")
 ON_NONFINITE = ("stop", "rollback")
-
-# field -> least value that makes sense
-_LEAST = {
-    "num_steps": 1,
-    "log_every": 1,
-    "save_every": 1,
-    "keep": 1,
-    "keep_every": 0,
-    "watchdog_s": 0,
-}
 
 # A run may go on with other values of these: they do not decide what it learns. (The
 # mesh decides the order of sums, and so the last bits; on_nonfinite, how a run goes on
@@ -54,7 +45,7 @@ FREE = (
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainSettings:
+class TrainSettings(Settings):
     """What one run of `train.py` does.
 
     Attributes:
@@ -84,28 +75,27 @@ class TrainSettings:
     data: DataConfig
     optim: OptimConfig
     dino: DinoConfig
-    mesh: Mapping[str, int]
+    mesh: Mapping[str, int] = field(ge=-1)
     warm_start: Mapping[str, str]
     contrastive: ContrastiveConfig = dataclasses.field(
         default_factory=ContrastiveConfig
     )
     validation: ValidationConfig = dataclasses.field(default_factory=ValidationConfig)
-    loss: str = "tokens"
-    seed: int = 0
-    num_steps: int = 1000
-    parts: tuple[str, ...] = PARTS
-    accumulate: int = 1
-    log_every: int = 10
-    save_every: int = 1000
-    keep: int = 1
-    keep_every: int = 0
-    on_nonfinite: str = "stop"
-    watchdog_s: float = 1800.0  # ours: compiling takes minutes, a step seconds
-    trace_steps: tuple[int, ...] = ()
+    loss: str = field("tokens", one_of=KINDS)
+    seed: int = field(0, **SEED)
+    num_steps: int = field(1000, ge=1)
+    parts: tuple[str, ...] = field(PARTS, one_of=(*PARTS, *PAIR_PARTS[1:]))
+    accumulate: int = field(1, ge=1)
+    log_every: int = field(10, ge=1)
+    save_every: int = field(1000, ge=1)
+    keep: int = field(1, ge=1)
+    keep_every: int = field(0, ge=0)
+    on_nonfinite: str = field("stop", one_of=ON_NONFINITE)
+    # ours: compiling takes minutes, a step seconds
+    watchdog_s: float = field(1800.0, ge=0)
+    trace_steps: tuple[int, ...] = field((), ge=0)
 
-    def __post_init__(self):
-        if self.loss not in KINDS:
-            raise UserError(f"config.loss {self.loss!r} is not one of {KINDS}")
+    def check(self) -> None:
         if self.loss == "dino" and self.model.vision.family != "vit":
             raise UserError(
                 "config.loss 'dino' reads the CLS token of a vision transformer; "
@@ -118,22 +108,12 @@ class TrainSettings:
                 "'dino' trains; set config.data.features=''"
             )
         self._check_pairs()
-        for field, least in _LEAST.items():
-            if getattr(self, field) < least:
-                raise UserError(
-                    f"config.{field} is {getattr(self, field)}; it must be >= {least}"
-                )
-        if self.on_nonfinite not in ON_NONFINITE:
-            raise UserError(
-                f"config.on_nonfinite {self.on_nonfinite!r} is not one of "
-                f"{ON_NONFINITE}"
-            )
-        if self.trace_steps and not (
-            len(self.trace_steps) == 2 and self.trace_steps[0] <= self.trace_steps[1]
-        ):
-            raise UserError(
-                f"config.trace_steps is {self.trace_steps}; give (first, last), or ()"
-            )
+        self.need(
+            len(self.trace_steps) in (0, 2)
+            and list(self.trace_steps) == sorted(self.trace_steps),
+            "trace_steps",
+            "(first, last), or ()",
+        )
         if self.data.batch_size % self.accumulate:
             raise UserError(
                 f"config.data.batch_size {self.data.batch_size} is not divisible by "
@@ -193,38 +173,7 @@ def from_config(values: Mapping[str, Any]) -> TrainSettings:
     Raises:
         UserError: a missing or unknown key, or a value that a part refuses.
     """
-    sections = {
-        "model": VLMConfig,
-        "data": DataConfig,
-        "optim": OptimConfig,
-        "dino": DinoConfig,
-        "contrastive": ContrastiveConfig,
-        "validation": ValidationConfig,
-    }
-    fields = {field.name: field for field in dataclasses.fields(TrainSettings)}
-    needed = {
-        name
-        for name, field in fields.items()
-        if field.default is field.default_factory is dataclasses.MISSING
-    }
-    wrong = sorted(set(values) - set(fields) | needed - set(values))
-    if wrong:
-        raise UserError(
-            f"config keys {wrong} are missing or unknown; expected {sorted(fields)}"
-        )
-    typed = {
-        name: from_dict(cls, values[name])
-        for name, cls in sections.items()
-        if name in values
-    }
-    return TrainSettings(
-        **{
-            **values,
-            **typed,
-            "parts": tuple(values["parts"]),
-            "trace_steps": tuple(values.get("trace_steps", ())),
-        },
-    )
+    return from_dict(TrainSettings, values)
 
 
 def place(recipe: Mapping[str, Any], name: str, workdir) -> dict[str, Any]:
@@ -243,7 +192,7 @@ def model_of(run_config: Mapping[str, Any]) -> VLMConfig:
 
     Its attention is chosen anew: the machine may be another.
     """
-    model = from_dict(VLMConfig, run_config["model"])
+    model = from_dict(VLMConfig, run_config["model"], "config.model")
     decoder = dataclasses.replace(model.decoder, attention="auto")
     return dataclasses.replace(model, decoder=decoder)
 

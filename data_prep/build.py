@@ -27,6 +27,7 @@ from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.schema import Record, RecordSource, dataset_dir, write_dataset
 from babyvlm_jax.data.shards import read_shard, write_shard
 from babyvlm_jax.errors import UserError
+from babyvlm_jax.fields import from_dict
 from data_prep import jobs
 from data_prep.raw import SPLITS, Corpus, Recording, read_corpus
 from data_prep.stages.card import card, summarise
@@ -273,7 +274,7 @@ def _print_outcome(summary: dict[str, Any], out: Path) -> None:
 
 
 def main(config) -> None:
-    build(BuildConfig.from_mapping(config.to_dict()))
+    build(from_dict(BuildConfig, config.to_dict()))
 
 
 if __name__ == "__main__":

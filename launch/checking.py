@@ -13,6 +13,7 @@ from babyvlm_jax import preflight, settings, sharding
 from babyvlm_jax.command import make_flags, parse
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.config import KINDS, EvalConfig
+from babyvlm_jax.fields import from_dict
 from launch.jobs import Job, Run
 
 TRAINS, EVALUATES = ("train", "recipe", "features"), ("evaluate",)
@@ -35,7 +36,7 @@ def check(job: Job) -> list[str]:
     config = parse(words[2:], make_flags(workdir="workdir" in needs), needs)
     values = json.loads(config.to_json())
     if run.module in EVALUATES:
-        EvalConfig(**without_remote_paths(config.to_dict()))
+        from_dict(EvalConfig, without_remote_paths(config.to_dict()))
         return [f"checked: {run.config}"]
     return [_check_phase(job, phase) for phase in phases(run, values)]
 

@@ -35,6 +35,7 @@ from babyvlm_jax.errors import EXIT_PREEMPTED, UserError
 from babyvlm_jax.evals import tables
 from babyvlm_jax.evals.config import EvalConfig, expand
 from babyvlm_jax.evals.targets import run_of
+from babyvlm_jax.fields import from_dict
 from babyvlm_jax.processes import Child
 from launch import eval_curves
 from launch.eval_plan import GROUPINGS, Piece, Plan, merge
@@ -80,7 +81,7 @@ def make_plans(options: argparse.Namespace) -> list[Plan]:
         given = f"--config.checkpoint={options.checkpoints}"
         words = ["evaluate", f"--config={config}", *run.overrides, given]
         values = parse(words, make_flags(workdir=False), ["config"]).to_dict()
-        cfg = EvalConfig(**values)
+        cfg = from_dict(EvalConfig, values)
         plans.append(
             Plan(config, run.overrides, cfg, options.workdir, options.group_by)
         )

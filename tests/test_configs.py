@@ -9,7 +9,8 @@ import ml_collections
 import pytest
 
 from babyvlm_jax import settings, sharding
-from babyvlm_jax.models.config import VLMConfig, from_dict
+from babyvlm_jax.fields import from_dict
+from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.models.vlm import make_model
 from configs import common, models, nursery, resolved
 from configs.v1 import nursery as v1_nursery

@@ -9,7 +9,8 @@ import pytest
 from babyvlm_jax import checkpoint, features, train
 from babyvlm_jax.data.features import FeatureStore
 from babyvlm_jax.errors import UserError
-from babyvlm_jax.models.config import VLMConfig, from_dict
+from babyvlm_jax.fields import from_dict
+from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.models.vlm import make_model
 from tests import tiny, tiny_run
 

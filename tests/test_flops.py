@@ -4,7 +4,8 @@ import jax
 import pytest
 
 from babyvlm_jax import flops
-from babyvlm_jax.models.config import ResNeXtConfig, ViTConfig, VLMConfig, from_dict
+from babyvlm_jax.fields import from_dict
+from babyvlm_jax.models.config import ResNeXtConfig, ViTConfig, VLMConfig
 from babyvlm_jax.models.vlm import ENCODERS, make_model
 from configs.models import MODELS, ROWS, VISION
 from tests import tiny

@@ -40,7 +40,7 @@ LAYERS = (
         *("models", "flops", "step_flops"),
     ),
     ("sharding", "command", "lock", "ties", "processes", "watchdog", "json_fields"),
-    ("errors",),
+    ("errors", "fields"),
 )
 LAYER_OF = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
 DATA_PREP_MAY_USE = (
@@ -56,6 +56,7 @@ DATA_PREP_MAY_USE = (
     "babyvlm_jax.json_fields",
     "babyvlm_jax.ties",
     "babyvlm_jax.errors",
+    "babyvlm_jax.fields",
 )
 # shows what training will see: the same tokens, the same packing
 INSPECT_MAY_USE = (

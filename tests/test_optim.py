@@ -173,9 +173,3 @@ def test_gradients_are_clipped_to_their_global_norm():
     for _ in range(2):
         updates, state = tx.update({"b": jnp.array([3.0, 4.0])}, state, params)
     assert (updates["b"] * -1e6).tolist() == pytest.approx([0.6, 0.8], rel=1e-4)
-
-
-@pytest.mark.parametrize(("field", "value"), [("name", "sgd"), ("schedule", "stairs")])
-def test_unknown_choices_are_named(field, value):
-    with pytest.raises(UserError, match=value):
-        OptimConfig(**{field: value})

@@ -29,32 +29,20 @@ def test_sections_become_their_dataclasses():
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"loss": "guess"}, "config.loss 'guess'"),
         (
             {"loss": "dino", "model": {"vision": {"family": "resnext"}}},
             "config.model.vision.family is 'resnext'",
         ),
-        ({"num_steps": 0}, "config.num_steps is 0"),
         ({"accumulate": 3}, "not divisible by config.accumulate 3"),
-        ({"keep_every": -1}, "config.keep_every is -1; it must be >= 0"),
-        ({"on_nonfinite": "pray"}, "config.on_nonfinite 'pray'"),
-        ({"trace_steps": [3]}, "config.trace_steps is (3,); give (first, last)"),
-        ({"ears": 2}, "['ears']"),
+        ({"trace_steps": [3]}, "config.trace_steps is (3,); expected (first, last)"),
+        ({"trace_steps": [3, 2]}, "config.trace_steps is (3, 2); expected (first,"),
         ({"warm_start": {"ears": "runs/a"}}, "['ears']"),
-        ({"data": {}}, "DataConfig needs ['mixture', 'shards', 'tokenizer']"),
     ],
 )
 def test_a_mistake_is_named(change, named):
     with pytest.raises(UserError) as told:
         settings.from_config({**values(), **change})
     assert named in str(told.value)
-
-
-def test_a_missing_key_is_named():
-    short = values()
-    del short["mesh"]
-    with pytest.raises(UserError, match="mesh"):
-        settings.from_config(short)
 
 
 def test_a_work_directory_belongs_to_one_config(tmp_path):

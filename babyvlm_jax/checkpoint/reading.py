@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from babyvlm_jax import processes, settings
 from babyvlm_jax.checkpoint import whole
 from babyvlm_jax.errors import UserError
-from babyvlm_jax.models.config import from_dict
+from babyvlm_jax.fields import from_dict
 from babyvlm_jax.models.contrastive import PairModel, make_pair_model
 from babyvlm_jax.models.pair_config import ContrastiveConfig
 from babyvlm_jax.models.vlm import Model, make_model

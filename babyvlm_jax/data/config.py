@@ -1,36 +1,31 @@
 """What a run trains on: the settings of the data pipeline, checked."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from babyvlm_jax.data.rows import RowShape
-from babyvlm_jax.data.templates import check_template
+from babyvlm_jax.data.templates import TEMPLATES
 from babyvlm_jax.errors import UserError
+from babyvlm_jax.fields import SEED, FieldError, Settings, field, from_dict
 
 Batch = dict[str, np.ndarray]
 
 ROWS = ("packed", "single", "length_grouped")
 
-# field -> least value that makes sense
-_LEAST = {
-    "batch_size": 1,
-    "seq_len": 1,
-    "max_images": 0,
-    "image_size": 1,
-    "tokens_per_image": 1,
-    "seed": 0,
-    "num_threads": 0,
-    "prefetch": 0,
-    "cache_images_mb": 0,
-}
+
+@dataclasses.dataclass(frozen=True)
+class Lesson(Settings):
+    """So many steps of a mixture of their own."""
+
+    steps: int = field(ge=1)
+    mixture: Mapping[str, float] = field(gt=0, filled=True)
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Settings):
     """What a run trains on.
 
     Attributes:
@@ -70,66 +65,42 @@ class DataConfig:
 
     shards: str
     tokenizer: str
-    mixture: Mapping[str, float]
+    mixture: Mapping[str, float] = field(gt=0, filled=True)
     lessons: tuple[Mapping[str, Any], ...] = ()
-    split: str = "train"
-    fraction: float = 1.0
-    temperature: float = 1.0
-    template: str = "baby_v1"
-    batch_size: int = 32
-    seq_len: int = 1024
-    max_images: int = 8
-    image_size: int = 224
-    tokens_per_image: int = 197
-    rows: str = "packed"
-    seed: int = 0
+    split: str = field("train", filled=True)
+    fraction: float = field(1.0, gt=0, le=1)
+    temperature: float = field(1.0, gt=0)
+    template: str = field("baby_v1", one_of=tuple(TEMPLATES))
+    batch_size: int = field(32, ge=1)
+    seq_len: int = field(1024, ge=1)
+    max_images: int = field(8, ge=0)
+    image_size: int = field(224, ge=1)
+    tokens_per_image: int = field(197, ge=1)
+    rows: str = field("packed", one_of=ROWS)
+    seed: int = field(0, **SEED)
     blank_images: bool = False
     dedupe_images: bool = True
     features: str = ""
     scaled_decode: bool = False
-    num_threads: int = 2
-    prefetch: int = 4
+    num_threads: int = field(2, ge=0)
+    prefetch: int = field(4, ge=0)
     cache_images: bool = True
-    cache_images_mb: int = 1024
-    repeats: int | None = None
+    cache_images_mb: int = field(1024, ge=0)
+    repeats: int | None = field(None, ge=1)
     only: bool = False
     synthetic: bool = False
 
-    def __post_init__(self):
-        _check_mixture(self.mixture)
-        for lesson in self.lessons:
-            if set(lesson) != {"steps", "mixture"} or lesson["steps"] < 1:
-                raise UserError(
-                    f"data.lessons holds {dict(lesson)}; a lesson is "
-                    '{"steps": 1 or more, "mixture": {...}}'
-                )
-            _check_mixture(lesson["mixture"])
-        if not 0 < self.fraction <= 1:  # NaN fails too
-            raise UserError(
-                f"data.fraction is {self.fraction}; give a share above 0, at most 1"
-            )
-        if not (self.temperature > 0 and math.isfinite(self.temperature)):
-            raise UserError(
-                f"data.temperature is {self.temperature}; give a positive number, 1 "
-                "for the weights as they are"
-            )
-        check_template(self.template)
-        if self.rows not in ROWS:
-            raise UserError(f"data.rows {self.rows!r} is not one of {ROWS}")
+    def check(self) -> None:
+        for place, lesson in enumerate(self.lessons):
+            from_dict(Lesson, lesson, f"lessons[{place}]")
         if self.only and self.synthetic:
-            raise UserError("data.only and data.synthetic leave nothing to measure")
+            raise FieldError("only", "and synthetic leave nothing to measure")
         if self.features and (self.blank_images or self.synthetic):
-            raise UserError(
-                "data.features leaves nothing to data.blank_images and data.synthetic, "
-                "which make up pictures; set data.features='' beside them"
+            raise FieldError(
+                "features",
+                "leaves nothing to blank_images and synthetic, which make up pictures; "
+                "set features='' beside them",
             )
-        for field, least in _LEAST.items():
-            if getattr(self, field) < least:
-                raise UserError(
-                    f"data.{field} is {getattr(self, field)}; it must be >= {least}"
-                )
-        if self.repeats is not None and self.repeats < 1:
-            raise UserError(f"data.repeats is {self.repeats}; give >= 1, or None")
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -151,17 +122,6 @@ class DataConfig:
         return RowShape(
             self.seq_len, self.max_images, self.image_size, self.tokens_per_image
         )
-
-
-def _check_mixture(mixture: Mapping[str, float]) -> None:
-    if not mixture:
-        raise UserError("the mixture is empty; give at least one dataset a weight")
-    for name, weight in mixture.items():
-        if not (weight > 0 and math.isfinite(weight)):
-            raise UserError(
-                f"dataset {name!r} has weight {weight}; give a positive number or "
-                "leave the dataset out"
-            )
 
 
 def process_places(batch_size: int, process_index: int, process_count: int) -> range:

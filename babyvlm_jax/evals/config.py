@@ -11,6 +11,7 @@ from babyvlm_jax.evals.controls import VARIANTS
 from babyvlm_jax.evals.matching import TIES
 from babyvlm_jax.evals.sets import parse_sources
 from babyvlm_jax.evals.tasks import CHOICE, MATCH, PROTOCOLS, Task, select_tasks
+from babyvlm_jax.fields import SEED, Settings, field
 
 KINDS = ("checkpoint", "transformers", "predictions")
 # What needs no mention in the folder's name: (protocols, normalize, score_eos)
@@ -18,7 +19,7 @@ _NORMS = ((("generate", "choice"), False, True), (("match", "generate"), True, F
 
 
 @dataclasses.dataclass(frozen=True)
-class EvalConfig:
+class EvalConfig(Settings):
     """Settings of an evaluation; see `configs/eval/devcv.py` and `v1.py`."""
 
     checkpoint: str
@@ -28,24 +29,24 @@ class EvalConfig:
     tokenizer: str
     tasks: tuple[str, ...]
     split: str
-    protocols: tuple[str, ...]
+    protocols: tuple[str, ...] = field(one_of=PROTOCOLS, filled=True)
     permute: bool
     normalize: bool
     score_eos: bool
     score_unknown: bool
-    ties: str
-    max_new_tokens: int
-    controls: tuple[str, ...]
+    ties: str = field(one_of=TIES)
+    max_new_tokens: int = field(ge=1)
+    controls: tuple[str, ...] = field(one_of=VARIANTS)
     trajectory: bool
-    limit: int
+    limit: int = field(ge=0)
     strict: bool
-    batch_size: int
-    buckets: tuple[int, ...]
-    shard_items: int
-    seed: int
-    mesh: Mapping[str, int]
+    batch_size: int = field(ge=1)
+    buckets: tuple[int, ...] = field(ge=1, filled=True)
+    shard_items: int = field(ge=1)
+    seed: int = field(**SEED)
+    mesh: Mapping[str, int] = field(ge=-1)
 
-    def __post_init__(self):
+    def check(self) -> None:
         self._check_who()
         for name, folder in self.sources.items():
             _need(
@@ -53,32 +54,6 @@ class EvalConfig:
                 f"config.shards={self.shards!r}: {name or 'it'} ({folder}) does not "
                 "exist; set --config.shards=FOLDER",
             )
-        for field, values, known in (
-            ("protocols", self.protocols, PROTOCOLS),
-            ("controls", self.controls, VARIANTS),
-        ):
-            unknown = sorted(set(values) - set(known))
-            _need(
-                not unknown,
-                f"config.{field}={values!r}: {unknown} is unknown; known are {known}",
-            )
-        _need(self.protocols, f"config.protocols=(): give some of {PROTOCOLS}")
-        _need(
-            min(self.batch_size, self.shard_items, self.max_new_tokens) > 0
-            and self.limit >= 0,
-            f"config.batch_size={self.batch_size}, config.shard_items="
-            f"{self.shard_items} and config.max_new_tokens={self.max_new_tokens} must "
-            f"be positive, config.limit={self.limit} not negative",
-        )
-        _need(
-            self.ties in TIES,
-            f"config.ties={self.ties!r} is not one of {', '.join(TIES)}",
-        )
-        _need(
-            self.buckets and min(self.buckets) > 0,
-            f"config.buckets={self.buckets}: expected lengths in tokens, smallest "
-            "first",
-        )
         self._check_tasks()
 
     def _check_tasks(self):
@@ -102,9 +77,9 @@ class EvalConfig:
         )
         if self.tokenizer:
             given["tokenizer"] = self.tokenizer
-        for field, path in given.items():
+        for name, path in given.items():
             there = all(map(_exists, path.split(",")))
-            _need(there, f"config.{field}={path!r} does not exist")
+            _need(there, f"config.{name}={path!r} does not exist")
         theirs = self.kind != "checkpoint"
         _need(
             not (theirs and self.trajectory),

@@ -12,16 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from babyvlm_jax.errors import UserError
+from babyvlm_jax.fields import from_dict
 from babyvlm_jax.interchange.clip import clip_configs
 from babyvlm_jax.interchange.decoders import LLAMA_DEFAULTS, decoder_config
 from babyvlm_jax.interchange.towers import find_tower
 from babyvlm_jax.interchange.weights import Leaf, open_weights
-from babyvlm_jax.models.config import (
-    ConnectorConfig,
-    GPT2Config,
-    VLMConfig,
-    from_dict,
-)
+from babyvlm_jax.models.config import ConnectorConfig, GPT2Config, VLMConfig
 from babyvlm_jax.models.interop import llava
 from babyvlm_jax.models.interop.clip import clip
 from babyvlm_jax.models.interop.table import Rule, Table, prefixed

@@ -9,11 +9,13 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from babyvlm_jax.fields import SHARE, Settings, field
+
 LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclasses.dataclass(frozen=True)
-class AugmentConfig:
+class AugmentConfig(Settings):
     """Strengths of the augmentations.
 
     The defaults are Orhan's DINO settings for SAYCam (spec V1, section 2.4).
@@ -27,24 +29,25 @@ class AugmentConfig:
             local crops; solarisation on the second global crop only.
     """
 
-    global_size: int = 224
-    local_size: int = 96
-    num_local: int = 8
-    global_scale: tuple[float, float] = (0.2, 1.0)
-    local_scale: tuple[float, float] = (0.05, 0.2)
-    flip: float = 0.5
-    jitter_prob: float = 0.8
-    brightness: float = 0.4
-    contrast: float = 0.4
-    saturation: float = 0.2
-    hue: float = 0.1
-    gray_prob: float = 0.2
-    blur_probs: tuple[float, float, float] = (1.0, 0.1, 0.5)
-    solarize_prob: float = 0.2
+    global_size: int = field(224, ge=1)
+    local_size: int = field(96, ge=1)
+    num_local: int = field(8, ge=0)
+    global_scale: tuple[float, float] = field((0.2, 1.0), gt=0, le=1)
+    local_scale: tuple[float, float] = field((0.05, 0.2), gt=0, le=1)
+    flip: float = field(0.5, **SHARE)
+    jitter_prob: float = field(0.8, **SHARE)
+    brightness: float = field(0.4, ge=0)
+    contrast: float = field(0.4, ge=0)
+    saturation: float = field(0.2, ge=0)
+    hue: float = field(0.1, ge=0, le=0.5)
+    gray_prob: float = field(0.2, **SHARE)
+    blur_probs: tuple[float, float, float] = field((1.0, 0.1, 0.5), **SHARE)
+    solarize_prob: float = field(0.2, **SHARE)
 
-    def __post_init__(self):
-        for field in ("global_scale", "local_scale", "blur_probs"):
-            object.__setattr__(self, field, tuple(self.__dict__[field]))
+    def check(self) -> None:
+        for name in ("global_scale", "local_scale"):
+            least, greatest = getattr(self, name)
+            self.need(least <= greatest, name, "(least, greatest)")
 
 
 def random_crop(key, image, side: int, scale, flip: float):

@@ -6,22 +6,17 @@ A part that comes in several families (vision: `vit`, `resnext`; decoder: `llama
 
 import dataclasses
 import math
-import typing
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.fields import DTYPES, Settings, field
 
 REMAT = ("none", "full", "dots", "attention")
 ATTENTION = ("auto", "xla", "splash", "cudnn")
+STEMS = ("patch", "conv")
 RESIZES = ("antialias", "torch")
 POSITIONS = ("learned", "sinusoidal")
 ACTIVATIONS = ("gelu", "gelu_tanh", "quick_gelu")
 PIXELS = ("imagenet", "clip")
 VOCAB_MULTIPLE = 128
-
-
-def _need(ok: bool, message: str) -> None:
-    if not ok:
-        raise UserError(message)
 
 
 def padded_vocab_size(vocab_size: int) -> int:
@@ -30,7 +25,7 @@ def padded_vocab_size(vocab_size: int) -> int:
 
 
 @dataclasses.dataclass(frozen=True)
-class ViTConfig:
+class ViTConfig(Settings):
     """Vision transformer.
 
     Attributes:
@@ -53,48 +48,30 @@ class ViTConfig:
         unroll: layers that one turn of the scan holds (ours: CPUs gain from it).
     """
 
-    image_size: int = 224
-    patch_size: int = 16
-    width: int = 1024
-    num_layers: int = 24
-    num_heads: int = 16
-    mlp_dim: int = 4096
-    stem: str = "patch"
-    stem_channels: int = 48
-    layer_scale: float = 0.0
-    num_registers: int = 0
-    position_resize: str = "antialias"
-    activation: str = "gelu"
+    image_size: int = field(224, ge=1)
+    patch_size: int = field(16, ge=1)
+    width: int = field(1024, ge=1)
+    num_layers: int = field(24, ge=1)
+    num_heads: int = field(16, ge=1)
+    mlp_dim: int = field(4096, ge=1)
+    stem: str = field("patch", one_of=STEMS)
+    stem_channels: int = field(48, ge=1)
+    layer_scale: float = field(0.0, ge=0)
+    num_registers: int = field(0, ge=0)
+    position_resize: str = field("antialias", one_of=RESIZES)
+    activation: str = field("gelu", one_of=ACTIVATIONS)
     pre_norm: bool = False
     patch_bias: bool = True
-    pixels: str = "imagenet"
-    norm_eps: float = 1e-6
-    dtype: str = "bfloat16"
-    remat: str = "full"
-    unroll: int = 1
-    family: str = "vit"
+    pixels: str = field("imagenet", one_of=PIXELS)
+    norm_eps: float = field(1e-6, gt=0)
+    dtype: str = field("bfloat16", one_of=DTYPES)
+    remat: str = field("full", one_of=REMAT)
+    unroll: int = field(1, ge=1)
+    family: str = field("vit", one_of=("vit",))
 
-    def __post_init__(self):
-        _need(
-            self.position_resize in RESIZES,
-            f"vision.position_resize {self.position_resize!r} is not one of {RESIZES}",
-        )
-        _need(self.stem in ("patch", "conv"), f"vision.stem {self.stem!r}: patch|conv")
-        _need(
-            self.activation in ACTIVATIONS,
-            f"vision.activation {self.activation!r} is not one of {ACTIVATIONS}",
-        )
-        _need(self.pixels in PIXELS, f"vision.pixels {self.pixels!r}: one of {PIXELS}")
-        _need(self.remat in REMAT, f"vision.remat {self.remat!r} is not one of {REMAT}")
-        _need(
-            self.image_size % self.patch_size == 0,
-            f"vision.image_size {self.image_size} is not a multiple of "
-            f"vision.patch_size {self.patch_size}",
-        )
-        _need(
-            self.width % self.num_heads == 0,
-            f"vision.width {self.width} is not a multiple of num_heads",
-        )
+    def check(self) -> None:
+        _check_multiple(self, "image_size", "patch_size")
+        _check_multiple(self, "width", "num_heads")
 
     @property
     def is_clip(self) -> bool:
@@ -109,7 +86,7 @@ class ViTConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class ResNeXtConfig:
+class ResNeXtConfig(Settings):
     """ResNeXt trunk without classifier and without pooling.
 
     Attributes:
@@ -121,23 +98,22 @@ class ResNeXtConfig:
         expansion: channels that a block gives over `stem_width`, in the first stage.
     """
 
-    image_size: int = 224
-    stages: tuple[int, ...] = (3, 4, 6, 3)
-    stem_width: int = 64
-    groups: int = 32
-    group_width: int = 4
-    expansion: int = 4
-    norm_eps: float = 1e-5
-    dtype: str = "bfloat16"
-    remat: str = "full"
-    family: str = "resnext"
+    image_size: int = field(224, ge=1)
+    stages: tuple[int, ...] = field((3, 4, 6, 3), ge=1, filled=True)
+    stem_width: int = field(64, ge=1)
+    groups: int = field(32, ge=1)
+    group_width: int = field(4, ge=1)
+    expansion: int = field(4, ge=1)
+    norm_eps: float = field(1e-5, gt=0)
+    dtype: str = field("bfloat16", one_of=DTYPES)
+    remat: str = field("full", one_of=REMAT)
+    family: str = field("resnext", one_of=("resnext",))
 
-    def __post_init__(self):
-        object.__setattr__(self, "stages", tuple(self.stages))
-        _need(self.remat in REMAT, f"vision.remat {self.remat!r} is not one of {REMAT}")
-        _need(
+    def check(self) -> None:
+        self.need(
             self.image_size % self.stride == 0,
-            f"vision.image_size {self.image_size} is not a multiple of {self.stride}",
+            "image_size",
+            f"a multiple of {self.stride}, the stride of {len(self.stages)} stages",
         )
 
     @property
@@ -157,7 +133,7 @@ class ResNeXtConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class ConnectorConfig:
+class ConnectorConfig(Settings):
     """Two linear maps with exact GELU between (mlp2x_gelu).
 
     Attributes:
@@ -169,26 +145,18 @@ class ConnectorConfig:
             their image in the record; 0 for none (the official form).
     """
 
-    hidden_dim: int = 2048
-    tokens_per_image: int = 0
-    num_ordinals: int = 0
+    hidden_dim: int = field(2048, ge=1)
+    tokens_per_image: int = field(0, ge=0)
+    num_ordinals: int = field(0, ge=0)
 
 
-def _check_decoder(cfg) -> None:
-    """What the decoders' configs have in common."""
-    _need(cfg.remat in REMAT, f"decoder.remat {cfg.remat!r}: one of {REMAT}")
-    _need(
-        cfg.attention in ATTENTION,
-        f"decoder.attention {cfg.attention!r}: one of {ATTENTION}",
-    )
-    _need(
-        cfg.logits_chunk >= 0,
-        f"decoder.logits_chunk {cfg.logits_chunk}: tokens, or 0 to choose by size",
-    )
+def _check_multiple(cfg: Settings, name: str, divisor: str) -> None:
+    ways = getattr(cfg, divisor)
+    cfg.need(getattr(cfg, name) % ways == 0, name, f"a multiple of {divisor} {ways}")
 
 
 @dataclasses.dataclass(frozen=True)
-class DecoderConfig:
+class DecoderConfig(Settings):
     """Llama-family decoder.
 
     Attributes:
@@ -206,39 +174,37 @@ class DecoderConfig:
             are computed.
     """
 
-    vocab_size: int = 6000
-    width: int = 2048
-    num_layers: int = 22
-    num_heads: int = 32
-    num_kv_heads: int = 4
-    head_dim: int = 0
-    mlp_dim: int = 5632
-    max_len: int = 8192
-    rope_theta: float = 10000.0
-    rope_fraction: float = 1.0
-    norm_eps: float = 1e-5
+    vocab_size: int = field(6000, ge=1)
+    width: int = field(2048, ge=1)
+    num_layers: int = field(22, ge=1)
+    num_heads: int = field(32, ge=1)
+    num_kv_heads: int = field(4, ge=1)
+    head_dim: int = field(0, ge=0)
+    mlp_dim: int = field(5632, ge=1)
+    max_len: int = field(8192, ge=1)
+    rope_theta: float = field(10000.0, gt=0)
+    rope_fraction: float = field(1.0, ge=0, le=1)
+    norm_eps: float = field(1e-5, gt=0)
     qk_norm: bool = False
     tied: bool = False
-    dtype: str = "bfloat16"
-    remat: str = "full"
-    unroll: int = 1
-    attention: str = "auto"
-    logits_chunk: int = 0
-    family: str = "llama"
+    dtype: str = field("bfloat16", one_of=DTYPES)
+    remat: str = field("full", one_of=REMAT)
+    unroll: int = field(1, ge=1)
+    attention: str = field("auto", one_of=ATTENTION)
+    logits_chunk: int = field(0, ge=0)
+    family: str = field("llama", one_of=("llama",))
 
-    def __post_init__(self):
+    def check(self) -> None:
+        _check_multiple(self, "num_heads", "num_kv_heads")
         if not self.head_dim:
+            self.need(
+                self.width >= self.num_heads, "width", f">= num_heads {self.num_heads}"
+            )
             object.__setattr__(self, "head_dim", self.width // self.num_heads)
-        _check_decoder(self)
-        _need(
-            self.num_heads % self.num_kv_heads == 0,
-            f"decoder.num_heads {self.num_heads} is not a multiple of num_kv_heads "
-            f"{self.num_kv_heads}",
-        )
-        _need(
-            self.rotary_dim % 2 == 0 and self.rotary_dim <= self.head_dim,
-            f"decoder.rope_fraction {self.rope_fraction} of head_dim {self.head_dim} "
-            "must be an even number of dims",
+        self.need(
+            self.rotary_dim % 2 == 0,
+            "rope_fraction",
+            f"an even number of the {self.head_dim} dims of a head",
         )
 
     @property
@@ -251,7 +217,7 @@ class DecoderConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class GPT2Config:
+class GPT2Config(Settings):
     """GPT-2-family decoder; the defaults are V1's (BabyLLaVA-GPT2).
 
     Attributes:
@@ -262,38 +228,25 @@ class GPT2Config:
             of CLIP's text encoder.
     """
 
-    vocab_size: int = 2350
-    width: int = 256
-    num_layers: int = 8
-    num_heads: int = 32
-    mlp_dim: int = 1024
-    max_len: int = 1024
-    positions: str = "learned"
-    activation: str = "gelu_tanh"
-    norm_eps: float = 1e-5
+    vocab_size: int = field(2350, ge=1)
+    width: int = field(256, ge=1)
+    num_layers: int = field(8, ge=1)
+    num_heads: int = field(32, ge=1)
+    mlp_dim: int = field(1024, ge=1)
+    max_len: int = field(1024, ge=1)
+    positions: str = field("learned", one_of=POSITIONS)
+    activation: str = field("gelu_tanh", one_of=ACTIVATIONS)
+    norm_eps: float = field(1e-5, gt=0)
     tied: bool = True
-    dtype: str = "bfloat16"
-    remat: str = "full"
-    unroll: int = 1
-    attention: str = "auto"
-    logits_chunk: int = 0
-    family: str = "gpt2"
+    dtype: str = field("bfloat16", one_of=DTYPES)
+    remat: str = field("full", one_of=REMAT)
+    unroll: int = field(1, ge=1)
+    attention: str = field("auto", one_of=ATTENTION)
+    logits_chunk: int = field(0, ge=0)
+    family: str = field("gpt2", one_of=("gpt2",))
 
-    def __post_init__(self):
-        _check_decoder(self)
-        _need(
-            self.positions in POSITIONS,
-            f"decoder.positions {self.positions!r} is not one of {POSITIONS}",
-        )
-        _need(
-            self.activation in ACTIVATIONS,
-            f"decoder.activation {self.activation!r} is not one of {ACTIVATIONS}",
-        )
-        _need(
-            self.width % self.num_heads == 0,
-            f"decoder.width {self.width} is not a multiple of num_heads "
-            f"{self.num_heads}",
-        )
+    def check(self) -> None:
+        _check_multiple(self, "width", "num_heads")
 
     @property
     def padded_vocab_size(self) -> int:
@@ -305,64 +258,14 @@ class GPT2Config:
 
 
 @dataclasses.dataclass(frozen=True)
-class VLMConfig:
+class VLMConfig(Settings):
     """Vision encoder, connector and decoder together."""
 
-    vision: ViTConfig | ResNeXtConfig = dataclasses.field(default_factory=ViTConfig)
-    connector: ConnectorConfig = dataclasses.field(default_factory=ConnectorConfig)
-    decoder: DecoderConfig | GPT2Config = dataclasses.field(
-        default_factory=DecoderConfig
-    )
+    vision: ViTConfig | ResNeXtConfig = ViTConfig()
+    connector: ConnectorConfig = ConnectorConfig()
+    decoder: DecoderConfig | GPT2Config = DecoderConfig()
 
     @property
     def tokens_per_image(self) -> int:
         """P: positions that one image takes in the decoder's sequence."""
         return self.connector.tokens_per_image or self.vision.num_tokens
-
-
-def from_dict(cls, values):
-    """Builds a (nested) config dataclass from a plain dict.
-
-    Args:
-        cls: the dataclass, or a union of families, of which the key `family` chooses
-            one; without it the first.
-
-    Raises:
-        UserError: a key that the dataclass does not have, or one that it needs.
-    """
-    cls = _choose(cls, values)
-    fields = {field.name: field.type for field in dataclasses.fields(cls)}
-    unknown = sorted(set(values) - set(fields))
-    _need(
-        not unknown, f"{cls.__name__} has no field {unknown}; it has {sorted(fields)}"
-    )
-    required = {
-        field.name
-        for field in dataclasses.fields(cls)
-        if field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
-    }
-    missing = sorted(required - set(values))
-    _need(not missing, f"{cls.__name__} needs {missing}; set them in the config")
-    kwargs = {
-        key: from_dict(fields[key], value)
-        if dataclasses.is_dataclass(_members(fields[key])[0])
-        else value
-        for key, value in values.items()
-    }
-    return cls(**kwargs)
-
-
-def _members(kind) -> tuple:
-    """The types of a union; of another type, itself."""
-    return typing.get_args(kind) or (kind,)
-
-
-def _choose(kind, values):
-    """The member of a union of families that `values` names."""
-    known = {member.family: member for member in typing.get_args(kind)}
-    if not known:
-        return kind
-    name = values.get("family", next(iter(known)))
-    _need(name in known, f"family {name!r} is not one of {sorted(known)}")
-    return known[name]

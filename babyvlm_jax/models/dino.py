@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from babyvlm_jax.fields import Settings, field
 from babyvlm_jax.losses import distillation
 from babyvlm_jax.models.augment import AugmentConfig, multi_crop
 from babyvlm_jax.models.config import ViTConfig
@@ -23,16 +24,16 @@ from babyvlm_jax.sharding import axis_names, constrain, partitioned
 
 
 @dataclasses.dataclass(frozen=True)
-class DinoConfig:
+class DinoConfig(Settings):
     """Head, temperatures and moving averages."""
 
-    head_hidden_dim: int = 2048
-    head_bottleneck_dim: int = 256
-    num_prototypes: int = 65536
-    student_temperature: float = 0.1
-    teacher_temperature: float = 0.04
-    center_momentum: float = 0.9
-    teacher_momentum: float = 0.9995
+    head_hidden_dim: int = field(2048, ge=1)
+    head_bottleneck_dim: int = field(256, ge=1)
+    num_prototypes: int = field(65536, ge=1)
+    student_temperature: float = field(0.1, gt=0)
+    teacher_temperature: float = field(0.04, gt=0)
+    center_momentum: float = field(0.9, ge=0, le=1)
+    teacher_momentum: float = field(0.9995, ge=0, le=1)
     augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
 
 

@@ -6,7 +6,7 @@ The image tower is one of `config.ViTConfig` and `ResNeXtConfig`, from the secti
 
 import dataclasses
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.fields import FieldError, Settings, field
 from babyvlm_jax.models.augment import AugmentConfig
 from babyvlm_jax.models.config import DecoderConfig, GPT2Config, padded_vocab_size
 
@@ -16,7 +16,7 @@ POOLS = ("mean", "cls")
 
 
 @dataclasses.dataclass(frozen=True)
-class WordsConfig:
+class WordsConfig(Settings):
     """Mean of word embeddings: CVCL's text tower, which knows no order.
 
     Attributes:
@@ -26,10 +26,10 @@ class WordsConfig:
             are brought to unit length, it says how far a step turns a word.
     """
 
-    vocab_size: int = 2350  # BabyVLM V1 spec §1.1
-    width: int = 512  # CVCL, V1 spec §2.6
-    embed_std: float = 1.0
-    family: str = "words"
+    vocab_size: int = field(2350, ge=1)  # BabyVLM V1 spec §1.1
+    width: int = field(512, ge=1)  # CVCL, V1 spec §2.6
+    embed_std: float = field(1.0, ge=0)
+    family: str = field("words", one_of=("words",))
 
     @property
     def padded_vocab_size(self) -> int:
@@ -37,7 +37,7 @@ class WordsConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class ContrastiveConfig:
+class ContrastiveConfig(Settings):
     """Text tower, projections, temperature and loss; the defaults are CVCL's.
 
     Attributes:
@@ -60,41 +60,34 @@ class ContrastiveConfig:
     Source: CVCL (V1 spec §2.6); CLIP (arXiv 2103.00020); SigLIP (arXiv 2303.15343).
     """
 
-    embed_dim: int = 512
-    text: WordsConfig | GPT2Config | DecoderConfig = dataclasses.field(
-        default_factory=WordsConfig
-    )
-    pool: str = "mean"
+    embed_dim: int = field(512, ge=1)
+    text: WordsConfig | GPT2Config | DecoderConfig = WordsConfig()
+    pool: str = field("mean", one_of=POOLS)
     image_bias: bool = True
-    loss: str = "infonce"
-    temperature: float = 0.07
-    least_temperature: float = 0.01  # CLIP
+    loss: str = field("infonce", one_of=LOSSES)
+    temperature: float = field(0.07, gt=0)
+    least_temperature: float = field(0.01, gt=0)  # CLIP
     bias: float = -10.0  # SigLIP
-    chunk: int = 1024
+    chunk: int = field(1024, ge=1)
     augmented: bool = False
     augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
 
-    def __post_init__(self):
-        for field, known in (("loss", LOSSES), ("pool", POOLS)):
-            if getattr(self, field) not in known:
-                raise UserError(
-                    f"contrastive.{field} {getattr(self, field)!r}: one of {known}"
-                )
+    def check(self) -> None:
         text = self.text
         if isinstance(text, WordsConfig) and text.width != self.embed_dim:
-            raise UserError(
-                f"contrastive.text.width is {text.width} and contrastive.embed_dim "
-                f"{self.embed_dim}; the mean of words is not projected: make them equal"
+            raise FieldError(
+                "text.width",
+                f"is {text.width}, but embed_dim {self.embed_dim}; the mean of words "
+                "is not projected: make them equal",
             )
         if not isinstance(text, WordsConfig) and not text.tied:
-            raise UserError(
-                "contrastive.text.tied is False; a text tower gives no logits, so it "
-                "has no output map: set it to True"
+            raise FieldError(
+                "text.tied",
+                "is False; a text tower gives no logits, so it has no output map: set "
+                "it to True",
             )
-        if not 0 < self.least_temperature <= self.temperature:
-            raise UserError(
-                f"contrastive.temperature {self.temperature}: expected at least "
-                f"contrastive.least_temperature {self.least_temperature} > 0"
-            )
-        if self.chunk < 1:
-            raise UserError(f"contrastive.chunk is {self.chunk}; it must be >= 1")
+        self.need(
+            self.least_temperature <= self.temperature,
+            "temperature",
+            f"at least least_temperature {self.least_temperature}",
+        )

@@ -1,17 +1,16 @@
 """What a build can be told, checked before anything is read."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.fields import SEED, Settings, field
 from data_prep.stages.scoring import SCORERS, is_scorer
 
 PLACES = ("raw", "out", "num_processes")  # fields that do not change what is built
 
 
 @dataclasses.dataclass(frozen=True)
-class BuildConfig:
+class BuildConfig(Settings):
     """One build of pretraining shards; `configs/prep` says where values come from.
 
     Attributes:
@@ -36,62 +35,30 @@ class BuildConfig:
         num_processes: recordings prepared at the same time.
     """
 
-    raw: str
-    out: str
-    min_duration_s: float
-    min_confidence: float
+    raw: str = field(filled=True)
+    out: str = field(filled=True)
+    min_duration_s: float = field(ge=0)
+    min_confidence: float = field(ge=0)
     keep_unscored: bool
-    pad_s: float
-    frames_per_clip: int
-    image_fps: float
-    frames_fps: float
+    pad_s: float = field(ge=0)
+    frames_per_clip: int = field(ge=1)
+    image_fps: float = field(gt=0)
+    frames_fps: float = field(gt=0)
     scorer: str
     image_threshold: float
     video_threshold: float
-    window_min: int
-    window_max: int
-    max_side: int
-    jpeg_quality: int
-    seed: int
-    num_processes: int
+    window_min: int = field(ge=2)
+    window_max: int = field(ge=2)
+    max_side: int = field(ge=1)
+    jpeg_quality: int = field(ge=1, le=95)
+    seed: int = field(**SEED)
+    num_processes: int = field(ge=1)
 
-    def __post_init__(self):
-        for name in ("raw", "out"):
-            if not getattr(self, name):
-                raise UserError(f"no folder given; add --config.{name}=DIR")
-        for name in ("frames_per_clip", "max_side", "num_processes"):
-            self._expect(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("image_fps", "frames_fps"):
-            self._expect(name, getattr(self, name) > 0, "above 0")
-        for name in ("min_duration_s", "min_confidence", "pad_s"):
-            self._expect(name, getattr(self, name) >= 0, "at least 0")
-        self._expect("window_min", self.window_min >= 2, "at least 2")
-        self._expect("window_max", self.window_max >= self.window_min, ">= window_min")
-        self._expect("jpeg_quality", 1 <= self.jpeg_quality <= 95, "1 to 95")
+    def check(self) -> None:
+        least = f"window_min {self.window_min} or more"
+        self.need(self.window_max >= self.window_min, "window_max", least)
         known = f"one of {sorted(SCORERS)}, or an embedder (docs/data.md)"
-        self._expect("scorer", is_scorer(self.scorer), known)
-
-    def _expect(self, name: str, holds: bool, expected: str):
-        if not holds:
-            raise UserError(
-                f"--config.{name}={getattr(self, name)!r}: expected {expected}"
-            )
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> "BuildConfig":
-        """Makes the config from a config file's values.
-
-        Raises:
-            UserError: a key is missing or unknown, or a value out of range.
-        """
-        names = {field.name for field in dataclasses.fields(cls)}
-        unknown, missing = sorted(set(values) - names), sorted(names - set(values))
-        if unknown or missing:
-            raise UserError(
-                f"config keys unknown: {unknown}, missing: {missing}; "
-                f"expected exactly {sorted(names)}"
-            )
-        return cls(**values)
+        self.need(is_scorer(self.scorer), "scorer", known)
 
     def content(self) -> dict[str, Any]:
         """The fields that decide what is built."""

@@ -7,6 +7,7 @@ from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.shards import splits_of
 from babyvlm_jax.errors import UserError
+from babyvlm_jax.fields import from_dict
 from configs.prep import nursery
 from data_prep import build as command
 from data_prep.stages.config import BuildConfig
@@ -31,7 +32,7 @@ def raw(tmp_path_factory):
 
 def _config(raw, out, **changes):
     values = {**nursery.get_config().to_dict(), "raw": str(raw), "out": str(out)}
-    return BuildConfig.from_mapping({**values, "num_processes": 1, **changes})
+    return from_dict(BuildConfig, {**values, "num_processes": 1, **changes})
 
 
 def _all_records(shards):

@@ -6,6 +6,7 @@ import jax
 import pytest
 
 from babyvlm_jax.errors import UserError
+from babyvlm_jax.fields import from_dict
 from babyvlm_jax.models.config import (
     ConnectorConfig,
     DecoderConfig,
@@ -13,7 +14,6 @@ from babyvlm_jax.models.config import (
     ResNeXtConfig,
     ViTConfig,
     VLMConfig,
-    from_dict,
 )
 from babyvlm_jax.models.vlm import make_model
 from tests import tiny
@@ -88,38 +88,18 @@ def test_layer_scale_adds_two_vectors_a_layer():
 @pytest.mark.parametrize(
     ("make", "named"),
     [
-        (lambda: ViTConfig(stem="waves"), "vision.stem 'waves'"),
-        (lambda: ViTConfig(remat="some"), "vision.remat 'some'"),
-        (lambda: ViTConfig(image_size=225), "vision.image_size 225"),
-        (lambda: ViTConfig(width=1025), "vision.width 1025"),
-        (lambda: DecoderConfig(remat="some"), "decoder.remat 'some'"),
-        (lambda: DecoderConfig(num_kv_heads=5), "decoder.num_heads 32"),
-        (lambda: DecoderConfig(rope_fraction=0.3), "decoder.rope_fraction 0.3"),
-        (lambda: ViTConfig(position_resize="no"), "vision.position_resize 'no'"),
-        (lambda: ResNeXtConfig(remat="some"), "vision.remat 'some'"),
-        (lambda: ResNeXtConfig(image_size=200), "200 is not a multiple of 32"),
-        (lambda: GPT2Config(remat="some"), "decoder.remat 'some'"),
-        (lambda: GPT2Config(positions="none"), "decoder.positions 'none'"),
-        (lambda: GPT2Config(num_heads=7), "decoder.width 256"),
-        (
-            lambda: from_dict(VLMConfig, {"decoder": {"family": "rnn"}}),
-            "family 'rnn' is not one of ['gpt2', 'llama']",
-        ),
-        (
-            lambda: from_dict(VLMConfig, {"vision": {"family": "vit", "groups": 2}}),
-            "ViTConfig has no field ['groups']",
-        ),
-        (lambda: from_dict(VLMConfig, {"ears": 2}), r"no field ['ears']"),
-        (
-            lambda: from_dict(VLMConfig, {"vision": {"patch": 2}}),
-            "ViTConfig has no field ['patch']",
-        ),
+        (lambda: ViTConfig(image_size=225), "image_size is 225"),
+        (lambda: ViTConfig(width=1025), "width is 1025"),
+        (lambda: DecoderConfig(num_kv_heads=5), "num_heads is 32"),
+        (lambda: DecoderConfig(width=2), "width is 2"),
+        (lambda: DecoderConfig(rope_fraction=0.3), "rope_fraction is 0.3"),
+        (lambda: ResNeXtConfig(image_size=200), "image_size is 200"),
+        (lambda: GPT2Config(num_heads=7), "width is 256"),
     ],
 )
-def test_a_mistake_is_named(make, named):
-    with pytest.raises(UserError) as told:
+def test_sizes_that_do_not_divide_are_named(make, named):
+    with pytest.raises(UserError, match=named):
         make()
-    assert named in str(told.value)
 
 
 def test_from_dict_builds_what_is_nested():

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from babyvlm_jax.models.config import VLMConfig, from_dict
+from babyvlm_jax.fields import from_dict
+from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.models.vlm import make_model
 from configs.models import MODELS
 from tests import tiny

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.data.images import preprocess
+from babyvlm_jax.fields import from_dict
 from configs.prep import nursery
 from data_prep.raw import read_corpus
 from data_prep.stages import recording as stage
@@ -18,8 +19,8 @@ from tests.data_prep.raw_fixture import (
     write_corpus,
 )
 
-CONFIG = BuildConfig.from_mapping(
-    {**nursery.get_config().to_dict(), "raw": "in", "out": "there"}
+CONFIG = from_dict(
+    BuildConfig, {**nursery.get_config().to_dict(), "raw": "in", "out": "there"}
 )
 
 

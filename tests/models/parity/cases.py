@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
+from babyvlm_jax.fields import from_dict
 from babyvlm_jax.losses import token_nll
 from babyvlm_jax.models.config import (
     ConnectorConfig,
@@ -21,7 +22,6 @@ from babyvlm_jax.models.config import (
     ResNeXtConfig,
     ViTConfig,
     VLMConfig,
-    from_dict,
 )
 from babyvlm_jax.models.interop import llava
 from babyvlm_jax.models.interop.table import Table, prefixed, to_ours
