@@ -7,6 +7,7 @@ Each call makes its own set of flags, so modules of commands can be imported tog
 """
 
 import contextlib
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,13 +15,16 @@ from typing import Any
 import ml_collections
 from absl import flags, logging
 from ml_collections import config_flags
+from ml_collections.config_flags.config_flags import ConfigFileFlagParser
 
 from babyvlm_jax.errors import UserError, run_main
+from babyvlm_jax.fields import FieldError, add_default
 
 
 def run_config_command(
     doc: str,
     main: Callable[..., None],
+    settings: type | None = None,
     workdir: bool = True,
     argv: Sequence[str] | None = None,
     extra: Mapping[str, tuple[Any, str]] | None = None,
@@ -30,6 +34,7 @@ def run_config_command(
     Args:
         doc: the module's docstring; `--help` shows it.
         main: called with the config, and with the work directory if there is one.
+        settings: the dataclass of the config; see `make_flags`.
         workdir: whether the command takes `--workdir`.
         argv: the command line; defaults to this process's.
         extra: more flags, name -> (default, help); `main` gets them by name.
@@ -38,7 +43,7 @@ def run_config_command(
         SystemExit: always.
     """
     argv = list(sys.argv if argv is None else argv)
-    values = make_flags(workdir, extra)
+    values = make_flags(settings, workdir, extra)
     if {"--help", "-h", "-help"} & set(argv[1:]):
         print(f"{doc.strip()}\n\nFlags:\n{values.main_module_help() or values}")
         raise SystemExit(0)
@@ -53,13 +58,25 @@ def run_config_command(
 
 
 def make_flags(
-    workdir: bool = True, extra: Mapping[str, tuple[Any, str]] | None = None
+    settings: type | None = None,
+    workdir: bool = True,
+    extra: Mapping[str, tuple[Any, str]] | None = None,
 ) -> flags.FlagValues:
-    """The flags of a command; see `run_config_command`."""
+    """The flags of a command; see `run_config_command`.
+
+    Args:
+        settings: a flag can override every field of this dataclass, whether or not the
+            config file lists it; None: only what the file lists.
+    """
     values = flags.FlagValues()
     config_flags.DEFINE_config_file(
-        "config", None, "FILE.py or FILE.py:ARGUMENTS.", flag_values=values
+        "config",
+        None,
+        "FILE.py or FILE.py:ARGUMENTS; --config.a.b=VALUE sets a single value.",
+        flag_values=values,
     )
+    if settings:
+        values["config"].parser = _Completing("config", settings)
     flags.DEFINE_bool("debug", False, "Tracebacks of user errors.", flag_values=values)
     if workdir:
         flags.DEFINE_string(
@@ -94,10 +111,30 @@ def parse(
     except UserError:
         raise
     except (flags.Error, OSError, TypeError, ValueError) as error:
+        if isinstance(error.__cause__, FieldError):
+            raise error.__cause__ from None
         raise UserError(f"{_last_line(error)}; see --help") from error
     if len(rest) > 1:
         raise UserError(f"unexpected argument {rest[1]!r}; flags begin with --")
     return values.config
+
+
+class _Completing(ConfigFileFlagParser):
+    """Adds to a loaded config the fields that flags name and its file leaves out."""
+
+    def __init__(self, name: str, settings: type):
+        super().__init__(name)
+        self._settings = settings
+
+    def parse(self, path):
+        config = super().parse(path)
+        if isinstance(config, ml_collections.ConfigDict):  # else it did not load
+            with config.unlocked():
+                for word in sys.argv:
+                    named = re.match(r"--?(?:no)?config\.([\w.]+)(=|$)", word)
+                    if named:
+                        add_default(config, self._settings, named[1].split("."))
+        return config
 
 
 @contextlib.contextmanager

@@ -83,4 +83,6 @@ def print_sweep(run: settings.TrainSettings, where: Slice, what: str) -> None:
 
 
 if __name__ == "__main__":
-    run_config_command(__doc__, main, workdir=False, extra=FLAGS)
+    run_config_command(
+        __doc__, main, settings.TrainSettings, workdir=False, extra=FLAGS
+    )

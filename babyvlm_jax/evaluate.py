@@ -191,4 +191,4 @@ _FORMATS = {
 if __name__ == "__main__":
     if sys.argv[1:2] == ["compare"]:
         compare_command(sys.argv[2:])
-    run_config_command(__doc__, main)
+    run_config_command(__doc__, main, EvalConfig)

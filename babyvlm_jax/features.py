@@ -105,4 +105,4 @@ def decoded(data, record_id: str, picture: bytes) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    run_config_command(__doc__, main, workdir=False)
+    run_config_command(__doc__, main, settings.TrainSettings, workdir=False)

@@ -14,8 +14,10 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from ml_collections.config_dict import placeholder
 
 from babyvlm_jax.errors import UserError
 
@@ -178,6 +180,48 @@ def known_keys(cls, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{one.name}"
             if dataclasses.is_dataclass(_members(one.type)[0]):
                 yield from known_keys(one.type, f"{prefix}{one.name}.")
+
+
+def add_default(values, cls, names: Sequence[str], where: str = "config") -> None:
+    """Puts the default of a field where a config leaves it out.
+
+    So a flag can override what the config file does not list, with the right type.
+
+    Args:
+        values: ConfigDict to complete; sections on the way are made.
+        cls: the dataclass of settings of `values`.
+        names: the field's path, such as ("optim", "z_loss").
+
+    Raises:
+        FieldError: there is no such field.
+    """
+    name, *rest = names
+    kind, default = _field_of(cls, values, name, where)
+    is_section = dataclasses.is_dataclass(_members(kind)[0])
+    if name not in values:
+        values[name] = type(values)() if is_section or rest else default
+    if rest and (is_section or typing.get_origin(kind) is Mapping):
+        add_default(values[name], kind, rest, f"{where}.{name}")
+    elif rest:
+        raise FieldError(f"{where}.{name}", f"is no section, but .{rest[0]} is given")
+
+
+def _field_of(cls, values, name: str, where: str):
+    """Type and default of the field `name`; ConfigDict wants None typed."""
+    if typing.get_origin(cls) is Mapping:
+        kind = typing.get_args(cls)[1]
+        if dataclasses.is_dataclass(kind) and name not in values:
+            told = f"is not there; expected one of {', '.join(values)}"
+            raise FieldError(f"{where}.{name}", told)
+        return kind, None if dataclasses.is_dataclass(kind) else kind()
+    chosen = _choose(cls, values, where)
+    for family in (chosen, *_members(cls)):
+        for one in dataclasses.fields(family):
+            if one.name == name and one.default is None:
+                return one.type, placeholder(_members(one.type)[0])
+            if one.name == name:
+                return one.type, one.default
+    raise FieldError(f"{where}.{name}", _unknown(chosen, name, where))
 
 
 def _unknown(cls, name: str, where: str) -> str:

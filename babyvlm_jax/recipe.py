@@ -59,4 +59,4 @@ def run_phase(name: str, phase: dict, workdir, child: processes.Child) -> int:
 
 
 if __name__ == "__main__":
-    run_config_command(__doc__, main)
+    run_config_command(__doc__, main, settings.RecipeSettings)

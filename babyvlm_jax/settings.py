@@ -167,6 +167,15 @@ class TrainSettings(Settings):
         }
 
 
+@dataclasses.dataclass(frozen=True)
+class RecipeSettings(Settings):
+    """Phases and the order in which they are trained; `seed` is that of all."""
+
+    order: tuple[str, ...] = field(filled=True)
+    phases: Mapping[str, TrainSettings] = field(filled=True)
+    seed: int = field(0, **SEED)
+
+
 def from_config(values: Mapping[str, Any]) -> TrainSettings:
     """Resolved config (a plain dict) -> settings.
 

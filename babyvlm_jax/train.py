@@ -320,4 +320,4 @@ def make_steps(job: Job, state):
 
 
 if __name__ == "__main__":
-    run_config_command(__doc__, main, extra={"verify": VERIFY})
+    run_config_command(__doc__, main, settings.TrainSettings, extra={"verify": VERIFY})

@@ -278,4 +278,4 @@ def main(config) -> None:
 
 
 if __name__ == "__main__":
-    run_config_command(__doc__, main, workdir=False)
+    run_config_command(__doc__, main, BuildConfig, workdir=False)

@@ -16,7 +16,12 @@ from babyvlm_jax.evals.config import KINDS, EvalConfig
 from babyvlm_jax.fields import from_dict
 from launch.jobs import Job, Run
 
-TRAINS, EVALUATES = ("train", "recipe", "features"), ("evaluate",)
+SETTINGS = {
+    "train": settings.TrainSettings,
+    "features": settings.TrainSettings,
+    "recipe": settings.RecipeSettings,
+    "evaluate": EvalConfig,
+}
 
 
 def check(job: Job) -> list[str]:
@@ -29,13 +34,14 @@ def check(job: Job) -> list[str]:
         UserError: what the command would say itself, on the slices.
     """
     run = job.run
-    if run is None or run.module not in TRAINS + EVALUATES:
+    if run is None or run.module not in SETTINGS:
         return []
     needs = ["config"] if run.module == "features" else ["config", "workdir"]
     words = [word for word in run.command if not word.startswith("--debug")]
-    config = parse(words[2:], make_flags(workdir="workdir" in needs), needs)
+    flags = make_flags(SETTINGS[run.module], workdir="workdir" in needs)
+    config = parse(words[2:], flags, needs)
     values = json.loads(config.to_json())
-    if run.module in EVALUATES:
+    if run.module == "evaluate":
         from_dict(EvalConfig, without_remote_paths(config.to_dict()))
         return [f"checked: {run.config}"]
     return [_check_phase(job, phase) for phase in phases(run, values)]

@@ -80,7 +80,9 @@ def make_plans(options: argparse.Namespace) -> list[Plan]:
         run = Run("evaluate", config, "", options.overrides).with_data(options.data)
         given = f"--config.checkpoint={options.checkpoints}"
         words = ["evaluate", f"--config={config}", *run.overrides, given]
-        values = parse(words, make_flags(workdir=False), ["config"]).to_dict()
+        values = parse(
+            words, make_flags(EvalConfig, workdir=False), ["config"]
+        ).to_dict()
         cfg = from_dict(EvalConfig, values)
         plans.append(
             Plan(config, run.overrides, cfg, options.workdir, options.group_by)

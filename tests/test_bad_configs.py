@@ -7,7 +7,7 @@ import sys
 import jax
 import pytest
 
-from babyvlm_jax import checkpoint, train
+from babyvlm_jax import checkpoint, settings, train
 from babyvlm_jax.command import run_config_command
 from babyvlm_jax.models.vlm import make_model
 from tests import tiny, tiny_run
@@ -49,7 +49,7 @@ CASES = {
     ),
     "unknown key": (
         [JOINT, "--config.model.decoder.depth=3"],
-        "the config has no key 'depth'; see its file",
+        "config.model.decoder.depth is no key of the config; ",
     ),
 }
 
@@ -88,7 +88,7 @@ def test_each_mistake_is_told_in_one_line(case, places, tmp_path, capsys, monkey
     flags, told = CASES[case]
     monkeypatch.setattr(sys, "argv", command(flags, places, tmp_path / "w"))
     with pytest.raises(SystemExit) as stop:
-        run_config_command(train.__doc__, train.main)
+        run_config_command(train.__doc__, train.main, settings.TrainSettings)
     line = capsys.readouterr().err
     assert stop.value.code == 78
     assert line.startswith("error: ")

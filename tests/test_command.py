@@ -6,6 +6,7 @@ import pytest
 from absl import flags
 
 from babyvlm_jax import command
+from babyvlm_jax.evals.config import EvalConfig
 
 EVAL = "--config=configs/eval/devcv.py"
 
@@ -19,7 +20,9 @@ def run(monkeypatch):
         line = ["command", *line]
         monkeypatch.setattr(sys, "argv", line)  # config_flags looks there
         with pytest.raises(SystemExit) as stop:
-            command.run_config_command("Does it.", lambda *a: calls.append(a), workdir)
+            command.run_config_command(
+                "Does it.", lambda *a: calls.append(a), EvalConfig, workdir
+            )
         return stop.value.code, calls
 
     return run
@@ -52,7 +55,7 @@ def test_without_a_workdir_main_gets_the_config_alone(run):
         ((EVAL,), "--workdir is missing"),
         (("--config=configs/eval/no.py", "--workdir=w"), "configs/eval/no.py"),
         ((f"{EVAL}:speed=9", "--workdir=w"), "'speed=9'"),
-        ((EVAL, "--workdir=w", "--config.oops=1"), "no key 'oops'"),
+        ((EVAL, "--workdir=w", "--config.oops=1"), "config.oops is no key"),
         ((EVAL, "--workdir=w", "--config.limit=x"), "--config.limit=x"),
         ((EVAL, "--workdir=w", "--confi=1"), "confi"),
         ((EVAL, "--workdir=w", "more"), "unexpected argument 'more'"),

@@ -1,5 +1,6 @@
 """Every shipped config loads, and what it trains is of the size that it says."""
 
+import dataclasses
 import importlib
 import json
 import pathlib
@@ -8,13 +9,15 @@ import jax
 import ml_collections
 import pytest
 
-from babyvlm_jax import settings, sharding
+from babyvlm_jax import command, settings, sharding
+from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.fields import from_dict
 from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.models.vlm import make_model
 from configs import common, models, nursery, resolved
 from configs.v1 import nursery as v1_nursery
 from configs.v1 import recipe as v1_recipe
+from data_prep.stages.config import BuildConfig
 from tests import tiny
 
 CONFIGS = sorted(pathlib.Path(common.__file__).parent.rglob("*.py"))
@@ -30,6 +33,40 @@ def test_each_config_loads_and_survives_json(name):
     config = importlib.import_module(name).get_config("")
     assert isinstance(config, ml_collections.ConfigDict)
     assert json.loads(config.to_json())
+
+
+def settings_of(config) -> type | None:
+    """The dataclass that a config is read into."""
+    of = {
+        "phases": settings.RecipeSettings,
+        "model": settings.TrainSettings,
+        "checkpoint": EvalConfig,
+        "raw": BuildConfig,
+    }
+    return next((cls for key, cls in of.items() if key in config), None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_flag_can_override_each_field_of_each_config(name, monkeypatch):
+    """All flags at once, each with the value that the field has."""
+    config = importlib.import_module(name).get_config()
+    cls = settings_of(config)
+    if cls is None:
+        return
+    places = {EvalConfig: ("checkpoint", "shards"), BuildConfig: ("raw", "out")}
+    given = dict.fromkeys(places.get(cls, ()), ".")
+    made = from_dict(cls, {**config.to_dict(), **given})
+    flat = settings.flatten(dataclasses.asdict(made))
+    values = {key: value for key, value in flat.items() if value is not None}
+    if "phases" in config:  # the last one stands for all
+        last = f"phases.{config.order[-1]}."
+        values = {k: v for k, v in values.items() if k.startswith((last, "seed"))}
+    assert cls is not settings.TrainSettings or "optim.z_loss" in values
+    flags = [f"--config.{key}={value}" for key, value in values.items()]
+    path = name.replace(".", "/") + ".py"
+    words = ["command", f"--config={path}", *flags]
+    again = command.parse(words, command.make_flags(cls), ["config"]).to_dict()
+    assert from_dict(cls, again) == made
 
 
 @pytest.mark.parametrize("arg", ["", "smoke", "blank"])

@@ -14,6 +14,7 @@ import pytest
 
 from babyvlm_jax import compile_check
 from babyvlm_jax.command import make_flags, parse
+from babyvlm_jax.settings import TrainSettings
 from launch import checking, clusters, eval_jobs, tpu
 from tests.launch import test_docker, test_jobs
 
@@ -92,7 +93,7 @@ def dry_run(monkeypatch, capsys):
             return str(eval_jobs.read_options(words[2:]))
         assert module == "babyvlm_jax.compile_check"
         monkeypatch.setattr(sys, "argv", words[1:])
-        flags = make_flags(workdir=False, extra=compile_check.FLAGS)
+        flags = make_flags(TrainSettings, False, compile_check.FLAGS)
         return str(parse(words[1:], flags, ["config"]).name)
 
     def other(program, words):

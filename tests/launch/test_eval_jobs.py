@@ -15,6 +15,7 @@ from babyvlm_jax.command import make_flags, parse
 from babyvlm_jax.data.schema import write_dataset
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import store
+from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.predictors import CheckpointPredictor
 from babyvlm_jax.report.collect import read_growth
 from launch import eval_jobs
@@ -95,7 +96,7 @@ class Here:
         self.commands.append(command)
         at = command.index("babyvlm_jax.evaluate")
         words = command[at:]
-        config = parse(words, make_flags(), ["config", "workdir"])
+        config = parse(words, make_flags(EvalConfig), ["config", "workdir"])
         workdir = next(w for w in words if w.startswith("--workdir="))
         evaluate.main(config, workdir.partition("=")[2])
         return 0
