@@ -168,7 +168,8 @@ def _made(kind, value, where):
     if dataclasses.is_dataclass(_members(kind)[0]):
         return from_dict(kind, value, where)
     inner = typing.get_args(kind)
-    if typing.get_origin(kind) is Mapping and dataclasses.is_dataclass(inner[1]):
+    sections = typing.get_origin(kind) is Mapping and dataclasses.is_dataclass(inner[1])
+    if sections and isinstance(value, Mapping):
         return {n: from_dict(inner[1], one, f"{where}.{n}") for n, one in value.items()}
     return value
 

@@ -17,13 +17,19 @@ from configs.models import MODELS
 from configs.prep import saycam
 from data_prep.stages.config import BuildConfig
 
-DATA = {"shards": "s", "tokenizer": "t.model", "mixture": {"text": 1.0}}
+DATA = {
+    "shards": "s",
+    "tokenizer": "t.model",
+    "mixture": {"text": 1.0},
+    "max_images": 0,
+}
 RUN = {**common.phase("p", "runs/x", MODELS["nursery"]).to_dict(), "data": DATA}
 RUN["num_steps"] = 1
 NEEDED = {
     "TrainSettings": RUN,
     "DataConfig": DATA,
     "Lesson": {"steps": 1, "mixture": {"text": 1.0}},
+    "RecipeSettings": {"order": ("p",), "phases": {"p": RUN}},
     "EvalConfig": {**devcv.get_config().to_dict(), "checkpoint": ".", "shards": "."},
     "BuildConfig": {**saycam.get_config().to_dict(), "raw": "r", "out": "o"},
 }

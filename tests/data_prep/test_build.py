@@ -271,14 +271,24 @@ def test_split_rule_where_the_corpus_gives_none(tmp_path):
     ("flags", "code", "message"),
     [
         ([], 78, "--config is missing"),
-        (["--config=configs/prep/nursery.py"], 78, "add --config.raw=DIR"),
-        (["--config=configs/prep/nursery.py", "--config.oud=x"], 78, "key 'oud'"),
+        (
+            ["--config=configs/prep/nursery.py"],
+            78,
+            "config.raw is ''; it must not be empty",
+        ),
+        (
+            ["--config=configs/prep/nursery.py", "--config.oud=x"],
+            78,
+            "config.oud is no key",
+        ),
         (["--help"], 0, "python -m data_prep.build --config=configs/prep/nursery.py"),
     ],
 )
 def test_command_line(flags, code, message, capsys):
     with pytest.raises(SystemExit) as ended:
-        run_config_command(command.__doc__, command.main, False, ["build", *flags])
+        run_config_command(
+            command.__doc__, command.main, BuildConfig, False, ["build", *flags]
+        )
     assert ended.value.code == code
     told = capsys.readouterr()
     assert message in (told.err if code else told.out)
