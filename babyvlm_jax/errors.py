@@ -19,6 +19,10 @@ class UserError(ValueError):
     """What was given, what was expected, what to change: one line for a person."""
 
 
+class SystemFault(UserError):
+    """The operating system refused; no data is to blame."""
+
+
 class Preempted(Exception):
     """The run was asked to stop, has saved, and can be started again."""
 
@@ -78,11 +82,11 @@ def raise_system_fault(error: BaseException, where: object, about_file=False) ->
             read), not that of the whole process or disk.
 
     Raises:
-        UserError: the system refused. Otherwise nothing happens.
+        SystemFault: the system refused. Otherwise nothing happens.
     """
     number = _system_number(error)
     if number and (about_file or number not in _OF_A_FILE):
-        raise UserError(f"{where}: {explain_system_fault(error)}") from None
+        raise SystemFault(f"{where}: {explain_system_fault(error)}") from None
 
 
 def run_main(main: Callable[[], None], debug: bool = False) -> None:

@@ -1,13 +1,18 @@
-"""Encoded pictures <-> square u8 arrays."""
+"""Image files: the one reader of the project, and square u8 arrays for the model."""
 
+import contextlib
 import io
+import os
+import struct
 import threading
+import warnings
+from collections.abc import Iterator
 
 import numpy as np
 import simplejpeg
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, raise_system_fault
 
 try:
     import cykooz_resizer
@@ -17,6 +22,18 @@ except ImportError:  # it has no wheel for Linux on ARM
 # int(255 * ImageNet mean); pads to square, BabyVLM-V2 §2
 MEAN_COLOUR = (123, 116, 103)
 MAX_SIDE = 8000  # ours: a square of 64 million pixels
+MAX_PIXELS = 64_000_000  # ours: larger than a camera's, a sixth of a gigabyte decoded
+FORMATS = ("JPEG", "PNG", "WEBP")
+_WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
+# what Pillow raises on bytes that are no image or a broken one
+_UNDECODABLE = (
+    *(ArithmeticError, EOFError, LookupError, MemoryError, OSError, SyntaxError),
+    *(TypeError, ValueError, struct.error),
+)
+
+
+class ImageTooLarge(UserError):
+    """An image has more pixels than are decoded."""
 
 
 class _OfThread(threading.local):
@@ -52,7 +69,7 @@ def preprocess(data: bytes, size: int, scaled: bool = False) -> np.ndarray:
     """
     pixels = _decode_jpeg(data, size if scaled else None)
     if pixels is None:
-        pixels = _decode_any(data)
+        pixels = np.asarray(read_image(data, longest=MAX_SIDE))
     pixels = _pad_to_square(pixels)
     if len(pixels) == size:
         return pixels
@@ -92,6 +109,8 @@ def _decode_jpeg(data, min_side):
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
         if colours not in ("YCbCr", "Gray") or max(height, width) > MAX_SIDE:
             return None
+        if b"Exif" in data[: 2**16] and not is_stored_as_shown(data):
+            return None
         least = {}
         if min_side is not None and max(height, width) > min_side:
             least["min_height" if height >= width else "min_width"] = min_side
@@ -100,26 +119,100 @@ def _decode_jpeg(data, min_side):
         return None
 
 
-def _decode_any(data):
+@contextlib.contextmanager
+def open_image(source: bytes | os.PathLike) -> Iterator[Image.Image]:
+    """Opens an image file; pixels are read when they are asked for.
+
+    Args:
+        source: content or path of a JPEG, PNG or WebP file.
+
+    Raises:
+        ImageTooLarge: it has more than MAX_PIXELS.
+        UserError: it is no image, or turns out to be damaged in the block; or the
+            system refuses the file.
+    """
+    is_path = not isinstance(source, bytes)
+    name = str(source) if is_path else f"an image of {len(source)} bytes"
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if max(image.size) > MAX_SIDE:
-                raise ValueError(f"{image.size} is over {MAX_SIDE} pixels")
-            return np.asarray(_on_mean_colour(image))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        why = str(error).replace("\n", " ")[:100]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own, weaker limit
+            image = Image.open(source if is_path else io.BytesIO(source), "r", FORMATS)
+        with image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise ImageTooLarge(f"{name} has {width} x {height} pixels")
+            yield image
+    except Image.DecompressionBombError as error:
+        raise ImageTooLarge(f"{name}: {error}") from None
+    except UserError:
+        raise
+    except _UNDECODABLE as error:
+        if is_path:
+            raise_system_fault(error, source)
+        why = " ".join(str(error).split())[:100] or type(error).__name__
         raise UserError(
-            f"a picture of {len(data)} bytes cannot be decoded ({why}); expected a "
-            "whole JPEG, PNG or WebP file"
+            f"{name} cannot be decoded ({why}); expected a whole JPEG, PNG or WebP file"
         ) from None
 
 
-def _on_mean_colour(image: Image.Image) -> Image.Image:
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+def read_image(
+    source: bytes | os.PathLike,
+    draft_side: int = 0,
+    alpha: bool = False,
+    longest: int = MAX_PIXELS,
+) -> Image.Image:
+    """Decodes an image file as a viewer shows it: upright, 8 bits per channel.
+
+    Args:
+        source: see `open_image`.
+        draft_side: decode a larger JPEG at the smallest eighth of its size of which no
+            side is below this; 0 decodes whole.
+        alpha: give RGBA; else RGB, whose transparent parts show the mean colour.
+        longest: pixels of a side, at most.
+
+    Raises:
+        UserError: see `open_image`.
+    """
+    with open_image(source) as image:
+        width, height = image.size
+        if max(width, height) > longest:
+            raise ImageTooLarge(
+                f"an image has {width} x {height} pixels; expected at most {longest} "
+                "per side"
+            )
+        if draft_side:
+            image.draft("RGB", (draft_side, draft_side))
+        image.load()
+        if _orientation(image) != 1:
+            image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I"):  # Pillow's `convert` would clip at 255
+            image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype("u1"))
+        if image.mode not in _WITH_ALPHA and "transparency" not in image.info:
+            return image.convert("RGBA" if alpha else "RGB")
         image = image.convert("RGBA")
+        if alpha:
+            return image
         backdrop = Image.new("RGBA", image.size, (*MEAN_COLOUR, 255))
-        image = Image.alpha_composite(backdrop, image)
-    return image.convert("RGB")
+        return Image.alpha_composite(backdrop, image).convert("RGB")
+
+
+def is_stored_as_shown(data: bytes) -> bool:
+    """Whether the pixels of an image file are upright and have 8 bits per channel.
+
+    Raises:
+        UserError: see `open_image`.
+    """
+    with open_image(data) as image:
+        return _orientation(image) == 1 and not image.mode.startswith("I")
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1, as stored, where it is absent or unreadable."""
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except _UNDECODABLE:
+        return 1
+    return found if found in range(1, 9) else 1
 
 
 def _pad_to_square(pixels: np.ndarray) -> np.ndarray:

@@ -7,13 +7,12 @@ answer that training makes likeliest, and a matcher of pixels.
 
 import collections
 import dataclasses
-import io
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
 
-from babyvlm_jax.data.images import blank, encode_png
+from babyvlm_jax.data.images import blank, encode_png, read_image
 from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record
 from babyvlm_jax.evals.dialogue import num_rounds, round_images
@@ -136,8 +135,7 @@ def match_pixels(record: Record) -> list[str] | None:
 
 def look(image: bytes) -> np.ndarray:
     """f32[1048]: 32 x 32 luminance, and a histogram of each colour, in 0..1."""
-    with Image.open(io.BytesIO(image)) as opened:
-        picture = opened.convert("RGB")
+    picture = read_image(image)
     small = picture.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
     pixels = np.asarray(picture.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR))
     colours = [

@@ -1,11 +1,10 @@
 """Facts of benchmark items: what guessing gives, what is wrong, what goes together."""
 
-import io
 import re
 
 import numpy as np
-from PIL import Image
 
+from babyvlm_jax.data.images import open_image
 from babyvlm_jax.data.questions import (
     BAD_ROUNDS,
     DIRECTION,
@@ -158,9 +157,9 @@ def _find_fault(task, question, gold, needs_options) -> str | None:
 def is_picture(data: bytes) -> bool:
     """Whether bytes begin as a picture does that can be decoded."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_image(data) as image:
             return min(image.size) > 0
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except UserError:
         return False
 
 

@@ -3,13 +3,12 @@
 Questions go through the folder's own processor and chat template, one item at a time.
 """
 
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from babyvlm_jax.data.images import read_image
 from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.dialogue import num_rounds, round_record
@@ -137,7 +136,6 @@ class TransformersPredictor(Predictor):
 def _parts(text: str, images) -> Iterator[dict[str, Any]]:
     for number, chunk in enumerate(text.split(IMAGE_MARK)):
         if number:
-            picture = Image.open(io.BytesIO(next(images))).convert("RGB")
-            yield {"type": "image", "image": picture}
+            yield {"type": "image", "image": read_image(next(images))}
         if chunk:
             yield {"type": "text", "text": chunk}

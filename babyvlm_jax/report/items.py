@@ -12,8 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PIL import Image
-
+from babyvlm_jax.data.images import open_image, read_image
 from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record, RecordSource
 from babyvlm_jax.errors import UserError
 
@@ -154,13 +153,13 @@ def _labels(meta: Mapping[str, Any], number: int, marks: int) -> list[str]:
 def _data_uri(image: bytes) -> str:
     if len(image) > KEEP_BYTES:
         image = _shrink(image)
-    kind = Image.open(io.BytesIO(image)).get_format_mimetype()
+    with open_image(image) as picture:
+        kind = picture.get_format_mimetype()
     return f"data:{kind};base64,{base64.b64encode(image).decode()}"
 
 
 def _shrink(image: bytes) -> bytes:
-    with Image.open(io.BytesIO(image)) as picture:
-        picture = picture.convert("RGB")
+    picture = read_image(image, MAX_SIDE)
     picture.thumbnail((MAX_SIDE, MAX_SIDE))
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=85)

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from babyvlm_jax.errors import UserError, raise_system_fault
+from babyvlm_jax.data.images import read_image
+from babyvlm_jax.errors import SystemFault, UserError
 from data_prep import raw
 from data_prep.devcv import tracks
 from data_prep.devcv.ingest import Job, thin
@@ -60,10 +60,10 @@ class FolderReader:
     def __call__(self, indices, skipped):
         for index in sorted(indices):
             try:
-                with Image.open(self.paths[index]) as picture:
-                    pixels = np.asarray(picture.convert("RGB"))
-            except (OSError, SyntaxError) as error:
-                raise_system_fault(error, self.paths[index])
+                pixels = np.asarray(read_image(self.paths[index]))
+            except SystemFault:
+                raise
+            except UserError:
                 skipped.append(index)
                 continue
             yield index, pixels

@@ -3,33 +3,22 @@
 import io
 import os
 import stat
-import struct
-import warnings
 from pathlib import Path
 
 from PIL import Image
 
-from babyvlm_jax.data.images import MEAN_COLOUR
-from babyvlm_jax.errors import raise_system_fault
+from babyvlm_jax.data.images import (
+    MAX_SIDE,
+    ImageTooLarge,
+    is_stored_as_shown,
+    open_image,
+    read_image,
+)
+from babyvlm_jax.errors import UserError, raise_system_fault
 from data_prep.importing.refusal import Refusal
 
-MAX_PIXELS = 64_000_000  # ours: larger than a camera's, a sixth of a gigabyte decoded
-MAX_SIDE = 8_000  # of a picture that is kept: training pads it to a square
 MAX_BYTES = 2**26  # of a file
 JPEG_QUALITY = 92
-FORMATS = ("JPEG", "PNG", "WEBP")
-# what Pillow raises on bytes that are no picture or a broken one
-_UNDECODABLE = (
-    ArithmeticError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
 
 
 def read_picture(folder: Path, name: str) -> bytes:
@@ -71,7 +60,8 @@ def checked_picture(data: bytes, max_side: int, name: str) -> bytes:
     Args:
         data: a JPEG, PNG or WebP file.
         max_side: a picture with a longer side, or one that is not JPEG, becomes a
-            JPEG of at most this side; 0 leaves every picture as it is.
+            JPEG of at most this side; 0 leaves pictures as they are, but for those that
+            a viewer turns and those of 16 bits per channel.
         name: what to call it in a refusal.
 
     Returns:
@@ -83,49 +73,28 @@ def checked_picture(data: bytes, max_side: int, name: str) -> bytes:
     if len(data) > MAX_BYTES:
         raise Refusal("image_too_large", f"{name}: {len(data)} bytes")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own, weaker limit
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-        with image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise Refusal("image_too_large", f"{name}: {width} x {height} pixels")
-            longer = max(width, height)
+        with open_image(data) as image:
+            kind, longer = image.format, max(image.size)
             if longer > MAX_SIDE and not max_side:
                 why = f"{name}: {longer} pixels long; --max-side makes it smaller"
                 raise Refusal("image_too_large", why)
-            is_small = image.format == "JPEG" and longer <= max_side
-            if is_small or not max_side:
+            if not max_side or (kind == "JPEG" and longer <= max_side):
                 # a JPEG is read to its end, at an eighth of its size: half the time
                 image.draft("L", (1, 1))
                 image.load()
-                return data
-            return _shrunk(image, max_side)
-    except Image.DecompressionBombError as error:
+                if is_stored_as_shown(data):
+                    return data
+        # a JPEG can be decoded at a half, a quarter or an eighth: keep twice the size
+        image = read_image(data, 2 * max_side)
+    except ImageTooLarge as error:
         raise Refusal("image_too_large", f"{name}: {error}") from None
-    except _UNDECODABLE as error:
-        why = f"{name} ({' '.join(str(error).split()) or type(error).__name__})"
-        raise Refusal("undecodable_image", why) from None
-
-
-def _shrunk(image: Image.Image, max_side: int) -> bytes:
-    """JPEG of the picture, at most `max_side` long."""
-    width, height = image.size
-    scale = min(1.0, max_side / max(width, height))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    # a JPEG can be decoded at a half, a quarter or an eighth: keep twice the size
-    image.draft("RGB", (2 * size[0], 2 * size[1]))
-    flat = _without_transparency(image)
-    if flat.size != size:
-        flat = flat.resize(size, Image.Resampling.LANCZOS)
+    except UserError as error:
+        raise Refusal("undecodable_image", f"{name}: {error}") from None
+    if max_side:
+        image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    flat.save(out, "JPEG", quality=JPEG_QUALITY)
+    if max_side or kind == "JPEG":
+        image.save(out, "JPEG", quality=JPEG_QUALITY)
+    else:
+        image.save(out, "PNG")
     return out.getvalue()
-
-
-def _without_transparency(image):
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        backdrop = Image.new("RGBA", image.size, (*MEAN_COLOUR, 255))
-        image = Image.alpha_composite(backdrop, image)
-    return image.convert("RGB")

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from babyvlm_jax.data.images import read_image
 from babyvlm_jax.data.schema import ASSISTANT, Record
+from babyvlm_jax.errors import UserError
 
 CELL, GAP, TEXT, MARGIN = 160, 16, 44, 32  # pixels
 PAPER, INK, SOFT, FRAME = "#fbfaf7", "#1f1e1b", "#67635b", "#eae6de"
-_BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
 def contact_sheet(records: Sequence[Record], columns: int = 8) -> bytes:
@@ -61,10 +62,8 @@ def thumbnail(data: bytes, side: int, enlarge: bool = False) -> Image.Image | No
         enlarge: exactly so many.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.draft("RGB", (side, side))
-            small = image.convert("RGB")
-    except _BROKEN:
+        small = read_image(data, side)
+    except UserError:
         return None
     if enlarge:
         return ImageOps.contain(small, (side, side))

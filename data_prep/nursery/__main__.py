@@ -41,7 +41,9 @@ def _parse() -> argparse.Namespace:
         "--categories", type=int, help="how many kinds of things (demo: 12, else all)"
     )
     parser.add_argument(
-        "--sprites", help="folder of PNG pictures with transparency to use as things"
+        "--sprites",
+        help="PNG or WebP pictures with transparency to use as things, in a folder "
+        "for each category",
     )
     parser.add_argument(
         "--workers",

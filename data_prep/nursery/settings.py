@@ -129,22 +129,25 @@ def parse_resolution(text: str) -> tuple[int, int]:
 
 
 def folder_digest(folder: str) -> str:
-    """Digest of the names and sizes of the pictures and captions below a folder.
+    """Digest of the names and contents of the pictures and captions below a folder.
 
     Raises:
         UserError: there is no such folder.
     """
     root = Path(folder)
     if not root.is_dir():
-        raise UserError(f"--sprites={folder}: no such folder; give a folder of PNGs")
-    names = []
+        raise UserError(
+            f"--sprites={folder}: no such folder; give one of PNG or WebP files"
+        )
+    whole = hashlib.sha256()
     for where, folders, files in os.walk(root):
         folders.sort()
         for name in sorted(files):
-            if name.lower().endswith((".png", ".txt")):
-                path = Path(where, name)
-                names.append(f"{path.relative_to(root)} {path.stat().st_size}")
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+            path = Path(where, name)
+            if path.suffix.lower() in (".png", ".webp", ".txt") and path.is_file():
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                whole.update(os.fsencode(f"{path.relative_to(root)}\n{content}\n"))
+    return whole.hexdigest()[:16]
 
 
 def plan(settings: Settings, rooms: dict[str, list[str]]) -> list[Recording]:

@@ -1,4 +1,4 @@
-"""The world of cut-out pictures: a folder of PNGs with transparency becomes things.
+"""The world of cut-out pictures: PNG or WebP files with transparency become things.
 
 A picture's category is the deepest folder around it that has enough usable pictures;
 folders that name a style ("cartoon") pass their pictures up, folders of symbols or
@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from babyvlm_jax.errors import UserError, raise_system_fault
+from babyvlm_jax.data.images import read_image
+from babyvlm_jax.errors import SystemFault, UserError
 from data_prep.nursery.catalogue import SIZES, Thing
 from data_prep.nursery.vocabulary import with_article
 
@@ -89,15 +90,14 @@ def _words(text: str) -> list[str]:
 def _fault(path: Path) -> str | None:
     """Why a picture cannot be used, or None."""
     try:
-        with Image.open(path) as image:
-            if min(image.size) < MIN_SIDE:
-                return f"smaller than {MIN_SIDE} pixels"
-            if "A" not in image.getbands() and "transparency" not in image.info:
-                return "without transparency"
-            alpha = np.asarray(image.convert("RGBA").getchannel("A"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise_system_fault(error, path)
-        return "not readable as PNG"
+        image = read_image(path, alpha=True)
+    except SystemFault:
+        raise
+    except UserError:
+        return "not readable as PNG or WebP"
+    if min(image.size) < MIN_SIDE:
+        return f"smaller than {MIN_SIDE} pixels"
+    alpha = np.asarray(image.getchannel("A"))
     if (alpha < 128).mean() < _MIN_TRANSPARENT or (alpha > 127).mean() < _MIN_SOLID:
         return "without transparency"
     return None
@@ -182,19 +182,30 @@ class SpriteWorld:
 
 @functools.lru_cache(maxsize=256)
 def _load(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        picture = image.convert("RGBA")
+    picture = read_image(path, alpha=True)
     solid = picture.getchannel("A").point([0] * 97 + [255] * 159)
     picture = picture.crop(solid.getbbox())
     picture.thumbnail((_MAX_SIDE, _MAX_SIDE), Image.Resampling.LANCZOS)
     return picture
 
 
+def _remedy(usable: list[Path], faults: collections.Counter) -> str:
+    """What a person should change where there are too few categories."""
+    loose = sum(len(file.parts) == 1 for file in usable)
+    if loose:
+        return (
+            f"; {loose} pictures lie in the top folder: put them into folders, one "
+            "for each category"
+        )
+    left_out = ", ".join(f"{count} {fault}" for fault, count in sorted(faults.items()))
+    return f"; add pictures or lower --categories (left out: {left_out or 'none'})"
+
+
 def find_sprites(folder: str, seed: int, num_categories: int | None) -> SpriteWorld:
     """Looks through a folder of pictures and says what it found and left out.
 
     Args:
-        folder: with PNG files below it.
+        folder: with PNG or WebP files below it, in a folder for each category.
         seed: of the corpus.
         num_categories: how many categories, None for all.
 
@@ -207,7 +218,10 @@ def find_sprites(folder: str, seed: int, num_categories: int | None) -> SpriteWo
     root = Path(folder)
     usable, faults = [], collections.Counter()
     for path in sorted(root.rglob("*")):
-        if path.suffix.lower() != ".png" or not path.is_file():
+        if not path.is_file() or path.suffix.lower() == ".txt":
+            continue
+        if path.suffix.lower() not in (".png", ".webp"):
+            faults["neither PNG nor WebP"] += 1
             continue
         file = path.relative_to(root)
         no_kind = any(part.lower() in _NO_KINDS for part in file.parent.parts)
@@ -227,9 +241,8 @@ def find_sprites(folder: str, seed: int, num_categories: int | None) -> SpriteWo
     if len(pictures) < max(4, num_categories or 0):
         raise UserError(
             f"--sprites={folder}: {len(usable)} usable pictures make {len(pictures)} "
-            f"categories (folders) of at least {MIN_PICTURES}, but "
-            f"{max(4, num_categories or 0)} are needed; add pictures or lower "
-            "--categories"
+            f"categories of at least {MIN_PICTURES}, but "
+            f"{max(4, num_categories or 0)} are needed{_remedy(usable, faults)}"
         )
     taken = sum(map(len, pictures.values()))
     names = ", ".join(pictures)

@@ -1,14 +1,24 @@
 """Padding, resizing, transparency and damaged pictures."""
 
 import concurrent.futures
+import contextlib
 import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import ExifTags, Image
 
 from babyvlm_jax.data import images
-from babyvlm_jax.data.images import blank, encode_jpeg, encode_png, preprocess
+from babyvlm_jax.data.images import (
+    blank,
+    encode_jpeg,
+    encode_png,
+    is_stored_as_shown,
+    preprocess,
+    read_image,
+)
 from babyvlm_jax.errors import UserError
 
 
@@ -159,5 +169,65 @@ def test_a_picture_that_claims_to_be_huge_is_refused_unread():
     data = jpeg(NOISE)
     size = data.index(b"\x00\x28\x00\x39")  # height 40, width 57
     huge = data[:size] + b"\x00\x28\xff\xff" + data[size + 4 :]
-    with pytest.raises(UserError, match=r"\(65535, 40\) is over 8000 pixels"):
+    with pytest.raises(
+        UserError, match="65535 x 40 pixels; expected at most 8000 per side"
+    ):
         preprocess(huge, 16)
+
+
+def _saved(image, kind="PNG", orientation=None) -> bytes:
+    exif = Image.Exif()
+    if orientation:
+        exif[ExifTags.Base.Orientation] = orientation
+    out = io.BytesIO()
+    image.save(out, kind, exif=exif, **{"quality": 95, "lossless": True})
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("orientation", [*range(9), 9, 255])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_images_are_read_upright(kind, orientation):
+    """Quarters of four greys, in the order in which a viewer shows them."""
+    stored = np.repeat(np.repeat([[20, 80], [140, 200]], 16, 0), 32, 1).astype("u1")
+    shown = {
+        2: stored[:, ::-1],
+        3: stored[::-1, ::-1],
+        4: stored[::-1],
+        5: stored.T,
+        6: stored.T[:, ::-1],
+        7: stored.T[::-1, ::-1],
+        8: stored.T[::-1],
+    }.get(orientation, stored)
+    data = _saved(Image.fromarray(stored).convert("RGB"), kind, orientation)
+    assert is_stored_as_shown(data) == (shown is stored)
+    read = np.asarray(read_image(data))
+    assert read.shape == (*shown.shape, 3)
+    assert np.abs(read[..., 0].astype(int) - shown).max() <= 3  # JPEG loses a little
+    for scaled in (False, True):
+        square = preprocess(data, 64, scaled)
+        height, width = shown.shape
+        top, left = (64 - height) // 2, (64 - width) // 2
+        inner = square[top : top + height, left : left + width, 0]
+        assert np.abs(inner.astype(int) - shown).max() <= 3
+
+
+def test_16_bits_are_scaled_to_8():
+    ramp = np.tile(np.linspace(0, 65535, 64).astype(np.uint16), (64, 1))
+    data = _saved(Image.fromarray(ramp))
+    assert not is_stored_as_shown(data)
+    np.testing.assert_array_equal(preprocess(data, 64)[..., 1], ramp >> 8)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_a_changed_file_is_read_or_refused(data):
+    """A few bytes are others, or the end is missing: never another error."""
+    kind = data.draw(st.sampled_from(["JPEG", "PNG", "WEBP"]))
+    noise = Image.fromarray(NOISE)
+    file = bytearray(_saved(noise, kind, data.draw(st.integers(0, 8))))
+    for _ in range(data.draw(st.integers(0, 4))):
+        file[data.draw(st.integers(0, len(file) - 1))] = data.draw(st.integers(0, 255))
+    file = bytes(file[: data.draw(st.integers(0, len(file)))])
+    for read in (read_image, lambda file: preprocess(file, 8), is_stored_as_shown):
+        with contextlib.suppress(UserError):
+            read(file)

@@ -3,12 +3,12 @@
 Axes: M pictures, S side of a thumbnail, D features.
 """
 
-import io
-
 import numpy as np
 import scipy.ndimage
 import scipy.spatial
 from PIL import Image
+
+from babyvlm_jax.data.images import read_image
 
 SIDE = 32
 SMALL = 8  # side of the thumbnails that are compared between items
@@ -24,9 +24,7 @@ FEATURES = (
 
 def decoded(image: bytes) -> Image.Image:
     """The picture in RGB; a large JPEG at a fraction of its size."""
-    picture = Image.open(io.BytesIO(image))
-    picture.draft("RGB", (4 * SIDE, 4 * SIDE))
-    return picture.convert("RGB")
+    return read_image(image, 4 * SIDE)
 
 
 def thumbnail(picture: Image.Image) -> np.ndarray:

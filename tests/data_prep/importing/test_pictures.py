@@ -5,6 +5,7 @@ import os
 import struct
 import zlib
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -184,3 +185,21 @@ def test_a_long_picture_must_be_made_smaller():
 def test_the_limit_itself_is_not_a_bomb():
     found = _reason(pictures.checked_picture, png_of_size(8000, 8000), 256, "x")
     assert found == "undecodable_image"  # it has no pixels
+
+
+@pytest.mark.parametrize("max_side", [0, 50])
+def test_pictures_go_in_as_a_viewer_shows_them(max_side):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees clockwise
+    stored, ramp = Image.new("RGB", (40, 30), "red"), np.arange(256, dtype=np.uint16)
+    stored.paste("blue", (20, 0, 40, 30))
+    turned, deep = io.BytesIO(), io.BytesIO()
+    stored.save(turned, "JPEG", exif=exif)
+    Image.fromarray(np.tile(ramp << 8, (30, 1))).save(deep, "PNG")
+    kept = pictures.checked_picture(turned.getvalue(), max_side, "a")
+    with Image.open(io.BytesIO(kept)) as image:
+        red, _, blue = image.getpixel((15, 5))
+        assert image.size == (30, 40) and red > blue
+    kept = pictures.checked_picture(deep.getvalue(), max_side, "b")
+    with Image.open(io.BytesIO(kept)) as image:
+        assert np.asarray(image.convert("L")).mean() == pytest.approx(127, abs=1)

@@ -7,6 +7,7 @@ from PIL import Image
 from babyvlm_jax.errors import UserError
 from data_prep.nursery import sprites
 from data_prep.nursery.catalogue import SPLITS
+from data_prep.nursery.settings import folder_digest
 
 
 def _picture(path, mode="RGBA", side=60):
@@ -52,7 +53,7 @@ def test_categories(folder, capsys):
     assert "44 pictures in 4 categories" in said
     assert "left out 30 pictures" in said
     assert "20 in folders of symbols or seasons" in said
-    assert "1 not readable as PNG" in said
+    assert "1 not readable as PNG or WebP" in said
     assert "1 smaller than 40 pixels" in said
     assert "1 without transparency" in said
     assert "7 in other or too small folders" in said
@@ -61,6 +62,27 @@ def test_categories(folder, capsys):
 def test_too_few_categories(folder):
     with pytest.raises(UserError, match=r"make 4 categories .* 12 are needed"):
         sprites.find_sprites(str(folder), 0, 12)
+
+
+def test_pictures_outside_folders_are_told(tmp_path):
+    _pictures(tmp_path, 40)
+    with pytest.raises(UserError, match="40 pictures lie in the top folder: put them"):
+        sprites.find_sprites(str(tmp_path), 0, 4)
+
+
+def test_webp_is_read_like_png(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("webp")
+    for path in folder.rglob("thing_*.png"):
+        place = other / path.relative_to(folder).with_suffix(".webp")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(path) as image:
+            image.save(place, lossless=True)
+    found = [sprites.find_sprites(str(root), 0, 4) for root in (folder, other)]
+    counts = [{k: len(v) for k, v in one.pictures.items()} for one in found]
+    assert counts[0] == counts[1]
+    thing = found[1].sample("bird", "test", np.random.default_rng(0))
+    assert found[1].picture(thing).size == (40, 20)
+    assert folder_digest(str(other)) != folder_digest(str(folder))
 
 
 def test_splits(folder):
