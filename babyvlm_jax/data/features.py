@@ -45,6 +45,13 @@ def _note(keys: np.ndarray) -> str:
     return hashlib.blake2b(keys.tobytes(), digest_size=8).hexdigest()
 
 
+def _damaged(path, error) -> UserError:
+    return UserError(
+        f"{path} is damaged ({error!r}); bring it back from a copy, or make the "
+        "features again in another folder"
+    )
+
+
 def check(folder: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
     """Refuses features that this run would not compute itself.
 
@@ -84,7 +91,7 @@ class FeatureStore:
                 f"config.data.features {folder} has no {FACTS}; make the features with "
                 "python -m babyvlm_jax.features and the same flags"
             )
-        self.facts = json.loads((self._folder / FACTS).read_text())
+        self.facts = self._load_facts()
         self._numbers = sorted(
             int(path.stem.removeprefix("keys-"))
             for path in self._folder.glob("keys-*.npy")
@@ -100,14 +107,18 @@ class FeatureStore:
             notes=[_note(keys) for keys in shards],
         )
 
+    def _load_facts(self):
+        try:
+            facts = json.loads((self._folder / FACTS).read_text())
+            return {name: facts[name] for name in _REASONS}
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(self._folder / FACTS, error) from None
+
     def _load_keys(self, number):
         try:
             return np.load(io.BytesIO(self._keys(number).read_bytes()))
         except (ValueError, EOFError) as error:
-            raise UserError(
-                f"{self._keys(number)} is damaged ({error}); delete the folder and run "
-                "python -m babyvlm_jax.features again"
-            ) from None
+            raise _damaged(self._keys(number), error) from None
 
     @classmethod
     def begin(cls, folder: str | os.PathLike, facts: Mapping[str, Any]):

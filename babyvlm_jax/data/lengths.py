@@ -14,6 +14,7 @@ from tqdm import tqdm
 from babyvlm_jax.data.conversation import Encoded, Stop, encode
 from babyvlm_jax.data.files import write_atomically
 from babyvlm_jax.data.packing import Capacity, fits
+from babyvlm_jax.data.record_files import HASH_BYTES, hash_record
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.tokenizer import Tokenizer
 
@@ -106,8 +107,8 @@ def record_stops(
     name = hashlib.sha256(key.encode()).hexdigest()[:16]
     path = epath.Path(source.shards) / ".lengths"
     path /= f"{source.name}-{source.split}-{name}.npy"
-    if path.exists():
-        return _as_stops(np.load(io.BytesIO(path.read_bytes())))
+    if (kept := _read_kept(path)) is not None:
+        return _as_stops(kept)
     found = array.array("i")
     task = f"measure {source.name}/{source.split}"
     for number, record in enumerate(tqdm(source, task, leave=False, delay=2)):
@@ -118,10 +119,18 @@ def record_stops(
     out = io.BytesIO()
     np.save(out, columns)
     try:
-        write_atomically(path, out.getvalue())
+        write_atomically(path, hash_record(out.getvalue()) + out.getvalue())
     except OSError as error:
         logging.warning("lengths are not kept for the next run: %s", error)
     return _as_stops(columns)
+
+
+def _read_kept(path: epath.Path) -> np.ndarray | None:
+    """What was kept, unless it is not as it was written."""
+    data = path.read_bytes() if path.exists() else b""
+    if hash_record(data[HASH_BYTES:]) != data[:HASH_BYTES]:
+        return None
+    return np.load(io.BytesIO(data[HASH_BYTES:]))
 
 
 def _as_stops(columns: np.ndarray) -> Stops:

@@ -292,7 +292,7 @@ class RecordFiles:
     def _damaged(self, path, why) -> Damaged:
         return Damaged(
             f"{self._what} is damaged: {path} ({why}); bring that file and its .hashes "
-            "back from a copy, or build the dataset again"
+            "back from a copy, or make it again"
         )
 
     def _check_ends(self, number):

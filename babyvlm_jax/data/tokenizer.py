@@ -207,6 +207,15 @@ def _lines(text: str) -> list[str]:
     return textwrap.wrap(" ".join(text.split()), _LINE, break_on_hyphens=False)
 
 
+def _read_note(path: epath.Path) -> dict:
+    """What a tokenizer was made of; empty if it is not known."""
+    try:
+        made = json.loads(path.read_text()) if path.exists() else {}
+    except ValueError:
+        return {}
+    return made if isinstance(made, dict) else {}
+
+
 def _train_file(args: argparse.Namespace) -> None:
     out = epath.Path(args.out)
     note = out.with_suffix(".json")
@@ -219,7 +228,7 @@ def _train_file(args: argparse.Namespace) -> None:
     else:
         settings |= {"vocab_size": args.vocab_size, "symbols": symbols}
     if out.exists():
-        made = json.loads(note.read_text()) if note.exists() else {}
+        made = _read_note(note)
         here = {**settings, "corpus": source.known_as(made.get("corpus", ""))}
         if made != here:
             raise UserError(

@@ -74,3 +74,13 @@ def test_features_made_otherwise_are_refused_with_the_reason(
     assert reason in str(refused.value)
     assert str(refused.value).count("\n") == 0
     check("there", FACTS, FACTS)
+
+
+@pytest.mark.parametrize("name", ["features.json", "keys-00000.npy"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff\xfe"])
+def test_damaged_files_are_named(tmp_path, name, content):
+    store = FeatureStore.begin(tmp_path, FACTS)
+    store.add([key_of(b"a")], arrays(store, 1))
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=rf"{name} is damaged"):
+        FeatureStore(tmp_path)

@@ -31,8 +31,12 @@ def test_lengths_are_kept_beside_the_shards(world, tmp_path, monkeypatch):
     assert measure(tokens_per_image=1).sizes.tolist() == [[1 + 3 + words, 2]]
     assert len(list((tmp_path / ".lengths").iterdir())) == 3
 
-    monkeypatch.setattr(lengths, "encode", None)  # would fail if it were called
-    assert measure().sizes.tolist() == [[13 + words, 2]]
+    with monkeypatch.context() as patched:
+        patched.setattr(lengths, "encode", None)  # would fail if it were called
+        assert measure().sizes.tolist() == [[13 + words, 2]]
+        assert measure().words.tolist() == [words]
+    for path in (tmp_path / ".lengths").iterdir():  # damaged ones are made again
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
     assert measure().words.tolist() == [words]
 
 
