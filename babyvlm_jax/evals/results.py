@@ -75,7 +75,7 @@ def summarize(
         "above_chance": primary["p_value"] < 0.05 and primary["clusters"] >= FEWEST,
         "metrics": shown["metrics"],
         "breakdown": breakdown(task, groups["", protocol]),
-        "disagreement": disagreement(task, rows, groups["", GENERATE]),
+        "disagreement": disagreement(task, rows, groups),
         "rows": rows,
     }
 
@@ -136,18 +136,19 @@ def find_row(rows: Iterable[Mapping], control: str, protocol: str, parser: str) 
 
 
 def disagreement(
-    task: Task, rows: Iterable[Mapping], written: Sequence[Line]
+    task: Task, rows: Iterable[Mapping], groups: Mapping[Any, Sequence[Line]]
 ) -> dict[str, Any] | None:
     """Where `generate` and `choice` differ by more than their intervals.
 
     Args:
         task: the task.
         rows: of its entry.
-        written: lines of the plain items under `generate`.
+        groups: (control, protocol) -> lines.
 
     Returns:
         None where they agree or one was not asked, else {"generate", "choice": value,
-        "answer": what is written most often, "share": of the questions}.
+        "answer": what is written most often, "share": of the questions, "stray": what
+        is written most often of all that is not offered, "strayed": share of that}.
     """
     found = {name: find_row(rows, "", name, STRICT) for name in (GENERATE, CHOICE)}
     if None in found.values():
@@ -156,11 +157,28 @@ def disagreement(
     lows, highs = zip(*(metric["interval"] for metric in metrics.values()), strict=True)
     if max(lows) <= min(highs):
         return None
-    rounds = [one for line in written for one in line.get("rounds", [line])]
-    said = collections.Counter(one["prediction"] for one in rounds)
+    written, offered = (
+        {
+            (line["id"], number): one
+            for line in groups["", protocol]
+            for number, one in enumerate(line.get("rounds", [line]))
+        }
+        for protocol in (GENERATE, CHOICE)
+    )
+    said = collections.Counter(one["prediction"] for one in written.values())
+    stray = collections.Counter(
+        one["prediction"]
+        for place, one in written.items()
+        if one["prediction"] not in offered[place]["likelihoods"]
+    )
     answer, times = said.most_common(1)[0]
-    values = {name: metric["value"] for name, metric in metrics.items()}
-    return {**values, "answer": answer, "share": times / len(rounds)}
+    return {
+        **{name: metric["value"] for name, metric in metrics.items()},
+        "answer": answer,
+        "share": times / len(written),
+        "stray": max(stray, key=stray.__getitem__, default=""),
+        "strayed": stray.total() / len(written),
+    }
 
 
 def breakdown(task: Task, lines: Sequence[Line]) -> dict[str, Any]:

@@ -165,7 +165,8 @@ def verdict(tasks: Tasks) -> str:
     return "; ".join(parts) + "."
 
 
-HABIT = 0.8  # ours: of the questions; so often the same answer is a habit
+# ours: shares of the questions that make a habit of what is written in them
+HABIT, STRAY = 0.8, 0.1
 
 
 def disagreements(tasks: Tasks) -> list[str]:
@@ -188,12 +189,20 @@ def _explain(found: Mapping[str, Any]) -> str:
             "what the model writes is right more often than the likeliest of the "
             "allowed answers, so choice underrates it here"
         )
-    if found["share"] < HABIT:
-        return says + "the model knows more than it writes in the required form"
+    habits = []
+    if found["share"] >= HABIT:
+        habits.append(f"'{found['answer']}' in {percent(found['share'])} %")
+    if found["strayed"] >= STRAY:
+        habits.append(
+            f"what is not offered, most often '{found['stray']}', in "
+            f"{percent(found['strayed'])} %"
+        )
+    if not habits:
+        return says + "the model knows more than it writes"
     return says + (
-        f"it writes '{found['answer']}' in {percent(found['share'])} % of the "
-        "questions, though the likelihoods of the answers tell them apart, so the "
-        "score of generate shows a habit of writing, not what the model knows"
+        f"it writes {' and '.join(habits)} of the questions, though the likelihoods of "
+        "the allowed answers tell them apart; the score of generate shows this habit, "
+        "not what the model knows"
     )
 
 

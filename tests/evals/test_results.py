@@ -157,12 +157,9 @@ def test_tasks_without_a_breakdown():
 @pytest.mark.parametrize(
     ("written", "chosen", "expected"),
     [
-        ("9" * 30, "34" * 15, {"generate": 0, "choice": 1, "answer": "9", "share": 1}),
-        (
-            "34" * 15,
-            "9" * 30,
-            {"generate": 1, "choice": 0, "answer": "3", "share": 0.5},
-        ),
+        ("9" * 30, "34" * 15, (0, 1, "9", 1, "9", 1)),
+        ("34" * 15, "4" * 30, (1, 0.5, "3", 0.5, "", 0)),
+        ("39" * 15, "34" * 15, (0.5, 1, "3", 0.5, "9", 0.5)),
         ("34" * 15, "34" * 14 + "99", None),
         ("34" * 15, "", None),
     ],
@@ -170,4 +167,6 @@ def test_tasks_without_a_breakdown():
 def test_generate_and_choice_may_disagree(written, chosen, expected):
     said = lines_of(written) + constant(30)
     said += lines_of(chosen, protocol="choice", shares={"3": 0.6, "4": 0.4})
-    assert summarize(COUNT, "generate", said)["disagreement"] == expected
+    names = ("generate", "choice", "answer", "share", "stray", "strayed")
+    found = summarize(COUNT, "generate", said)["disagreement"]
+    assert found == (expected and dict(zip(names, expected, strict=True)))

@@ -163,9 +163,11 @@ def test_verdict_keeps_apart_what_cannot_be_told():
 def test_what_a_disagreement_means():
     """Looking While Listening, as the demo had it: a habit of letters."""
     found = {"generate": 0.5, "choice": 0.995, "answer": "A", "share": 0.97}
+    found |= {"stray": "C", "strayed": 0.05}
     cases = (
         (found, "writes 'A' in 97.0 % of the questions"),
         ({**found, "share": 0.5}, "knows more than it writes"),
+        ({**found, "share": 0.5, "strayed": 0.43}, "most often 'C', in 43.0 % of the"),
         ({**found, "generate": 1.0}, "choice underrates it"),
     )
     for disagreement, says in cases:
