@@ -25,7 +25,7 @@ from babyvlm_jax import checkpoint, settings
 from babyvlm_jax.data.images import preprocess
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError, run_main
+from babyvlm_jax.errors import UserError, add_command_flags, printable, run_main
 from babyvlm_jax.evals.choice import shares
 from babyvlm_jax.evals.decode import detokenize
 from babyvlm_jax.evals.lockstep import score_last
@@ -168,13 +168,13 @@ def hold_dialogue(cfg: ChatConfig, reader: Reader) -> None:
         except UserError as error:
             if cfg.questions:
                 raise
-            print(f"error: {error}")
+            print(printable(f"error: {error}"))
             continue
         print()
         images = []
         if cfg.choices:
             ranked = rank(reader, dialogue, cfg.choices, cfg.top)
-            print("\n".join(_line(*one) for one in ranked))
+            print(printable("\n".join(_line(*one) for one in ranked)))
 
 
 def _obey(text: str, dialogue: Record, images: list[bytes], size: int):
@@ -194,7 +194,7 @@ def _line(choice: str, share: float, score: float) -> str:
 
 
 def _show(text: str) -> None:
-    print(text, end="", flush=True)
+    print(printable(text), end="", flush=True)
 
 
 def _typed():
@@ -246,7 +246,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--max-new-tokens", type=int, default=32, help="length of answers (default 32)")
     add("--tokenizer", default="", help="file, if it was moved")
     add("--json", action="store_true", help="print one JSON object; needs --ask")
-    add("--debug", action="store_true", help="show tracebacks")
+    add_command_flags(parser)
     return parser.parse_args(argv)
 
 

@@ -17,7 +17,7 @@ from absl import flags, logging
 from ml_collections import config_flags
 from ml_collections.config_flags.config_flags import ConfigFileFlagParser
 
-from babyvlm_jax.errors import UserError, run_main
+from babyvlm_jax.errors import MASKS, UserError, run_main
 from babyvlm_jax.fields import FieldError, add_default
 
 
@@ -78,6 +78,13 @@ def make_flags(
     if settings:
         values["config"].parser = _Completing("config", settings)
     flags.DEFINE_bool("debug", False, "Tracebacks of user errors.", flag_values=values)
+    flags.DEFINE_enum(
+        "share",
+        None,
+        list(MASKS),
+        "Who may read what is written (default: its owner alone).",
+        flag_values=values,
+    )
     if workdir:
         flags.DEFINE_string(
             "workdir", None, "Folder that keeps what comes out.", flag_values=values

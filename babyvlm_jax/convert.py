@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from absl import logging
 
-from babyvlm_jax.errors import run_main
+from babyvlm_jax.errors import add_command_flags, run_main
 from babyvlm_jax.interchange.exporting import FORMATS, ExportConfig, export
 from babyvlm_jax.interchange.importing import ImportConfig, import_source
 from babyvlm_jax.interchange.upgrading import upgrade
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     renew = commands.add_parser("upgrade", help="an earlier edition's folders -> ours")
     renew.add_argument("folders", nargs="+", help="shards, runs, or what holds them")
     for command in (take, give, renew):
-        command.add_argument("--debug", action="store_true", help="show tracebacks")
+        add_command_flags(command)
     return parser
 
 

@@ -4,15 +4,21 @@ A command that cannot go on because of what it was given raises `UserError`; the
 person sees one line and exit code 78, never a traceback (unless `--debug`).
 """
 
+import argparse
+import contextlib
 import errno
+import itertools
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 EXIT_DONE = 0
 EXIT_PREEMPTED = 75  # EX_TEMPFAIL: saved, run me again
 EXIT_USER_ERROR = 78  # EX_CONFIG: bad configuration or input
+
+SHARE = "--share"
+MASKS = {"owner": 0o077, "group": 0o027}  # permissions that new files do not get
 
 
 class UserError(ValueError):
@@ -89,8 +95,59 @@ def raise_system_fault(error: BaseException, where: object, about_file=False) ->
         raise SystemFault(f"{where}: {explain_system_fault(error)}") from None
 
 
+def printable(text: object) -> str:
+    """Text for a terminal, with control characters spelt out: they could rewrite it.
+
+    printable("a\x1b[2Jb")  ->  "a\\x1b[2Jb"
+    """
+    return "".join(
+        one if one.isprintable() or one in "\n\t" else repr(one)[1:-1]
+        for one in str(text)
+    )
+
+
+@contextlib.contextmanager
+def private_files(argv: Sequence[str]) -> Iterator[None]:
+    """What is made in the block is for its owner alone, or also for the group.
+
+    Files may hold a child's frames, words, or a model of them. This is the process's
+    mask (umask), so that libraries and child processes keep it too.
+
+    Args:
+        argv: the command line; `--share=group`, or BABYVLM_SHARE=group in the
+            environment, lets the group read.
+
+    Raises:
+        UserError: another value.
+    """
+    for word, following in itertools.pairwise([*argv, ""]):
+        flag, _, value = word.partition("=")
+        if flag == SHARE:
+            os.environ["BABYVLM_SHARE"] = value or following  # children are told too
+    share = os.environ.get("BABYVLM_SHARE") or "owner"
+    if share not in MASKS:
+        raise UserError(f"{SHARE}={share}: expected one of {tuple(MASKS)}")
+    before = os.umask(MASKS[share])
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def add_command_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that every command has."""
+    parser.add_argument("--debug", action="store_true", help="tracebacks of errors")
+    parser.add_argument(
+        SHARE,
+        choices=tuple(MASKS),
+        help="who may read what is written (default: its owner alone)",
+    )
+
+
 def run_main(main: Callable[[], None], debug: bool = False) -> None:
     """Runs `main` and turns its outcome into the project's exit codes.
+
+    What `main` writes is for its owner alone, see `private_files`.
 
     Args:
         main: the command; raises `UserError` or `Preempted` or returns.
@@ -101,11 +158,12 @@ def run_main(main: Callable[[], None], debug: bool = False) -> None:
             a full disk); other exceptions pass through.
     """
     try:
-        main()
+        with private_files(sys.argv):
+            main()
     except UserError as error:
         if debug:
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         raise SystemExit(EXIT_USER_ERROR) from None
     except OSError as error:
         told = explain_system_fault(error)
@@ -114,6 +172,6 @@ def run_main(main: Callable[[], None], debug: bool = False) -> None:
         print(f"error: {error.filename or 'a file'}: {told}", file=sys.stderr)
         raise SystemExit(EXIT_USER_ERROR) from None
     except Preempted as stop:
-        print(f"stopped: {stop}", file=sys.stderr)
+        print(printable(f"stopped: {stop}"), file=sys.stderr)
         raise SystemExit(EXIT_PREEMPTED) from None
     raise SystemExit(EXIT_DONE)

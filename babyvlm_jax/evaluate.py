@@ -30,7 +30,7 @@ from babyvlm_jax import checkpoint, preflight, processes, settings
 from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.embedding import load_pair_model
-from babyvlm_jax.errors import run_main
+from babyvlm_jax.errors import add_command_flags, printable, run_main
 from babyvlm_jax.evals import run, sets, store, tables, targets
 from babyvlm_jax.evals.compare import compare
 from babyvlm_jax.evals.config import EvalConfig
@@ -163,7 +163,7 @@ def main(config, workdir: str) -> None:
     cfg = from_dict(EvalConfig, config.to_dict())
     processes.start()
     for content in evaluate(cfg, workdir):
-        print(f"\n{content['checkpoint']}\n\n{tables.text(content)}")
+        print(f"\n{content['checkpoint']}\n\n{printable(tables.text(content))}")
 
 
 def compare_command(argv: Sequence[str]) -> None:
@@ -176,7 +176,7 @@ def compare_command(argv: Sequence[str]) -> None:
     add("runs", nargs="+", help="folders of evaluations, or work directories")
     add("--parser", choices=PARSERS, default=PARSERS[0], help="whose reading counts")
     add("--format", choices=sorted(_FORMATS), default="text")
-    add("--debug", action="store_true", help="show tracebacks")
+    add_command_flags(parser)
     args = parser.parse_args(argv)
     make = _FORMATS[args.format]
     run_main(lambda: print(make(compare(args.runs, args.parser))), args.debug)

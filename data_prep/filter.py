@@ -25,7 +25,7 @@ import numpy as np
 
 from babyvlm_jax.data.schema import ASSISTANT, IMAGE_MARK, Record, RecordSource
 from babyvlm_jax.data.shards import splits_of
-from babyvlm_jax.errors import UserError, run_main
+from babyvlm_jax.errors import UserError, add_command_flags, run_main
 from data_prep.fields import read_json
 from data_prep.importing.flags import (
     add_embedding_flags,
@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
         help="default: every split; one of which nothing is left is left out",
     )
     add_embedding_flags(top)
-    add("--debug", action="store_true", help="show tracebacks")
+    add_command_flags(top)
     return top
 
 

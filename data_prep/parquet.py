@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from babyvlm_jax.data.schema import HUMAN, Record, RecordSource
 from babyvlm_jax.data.shards import splits_of
-from babyvlm_jax.errors import UserError, run_main
+from babyvlm_jax.errors import UserError, add_command_flags, run_main
 from data_prep.importing.flags import command_parser
 
 FILE_BYTES = 500 * 10**6  # of a file at most, and
@@ -152,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     top.add_argument("--name", required=True, help="the dataset")
     top.add_argument("--out", required=True, metavar="DIR", help="folder of the files")
     top.add_argument("--split", action="append", help="default: every split")
-    top.add_argument("--debug", action="store_true", help="show tracebacks")
+    add_command_flags(top)
     args = top.parse_args(argv)
     run_main(lambda: _export(args), args.debug)
 

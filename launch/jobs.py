@@ -23,7 +23,17 @@ CODE = (
     *("setup.py", "README.md", "requirements.lock", "requirements-tpu.lock"),
 )
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,60}[a-z0-9])?")  # Cloud, Kubernetes and Slurm
-_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|PRIVATE_KEY", re.I)
+# words of names that secrets have, and forms that secrets themselves have
+_SECRET = re.compile(
+    r"TOKEN(?!IZ)|SECRET|PASSW|PASSPHRASE|CREDENTIAL|COOKIE|API_?KEY"
+    r"|(?:^|_)(?:AUTH|AUTHORIZATION|KEYS?|PAT|PASS|PWD|PW|PRIVATE|SIGNATURE|SAS|DSN|JWT)"
+    r"\d*(?:_|$)",
+    re.I,
+)
+_SECRET_VALUE = re.compile(
+    r"hf_\w{20}|gh[a-z]_\w{20}|github_pat_|glpat-|sk-\w{16}|xox[a-z]-|AKIA\w{12}"
+    r"|eyJ[\w-]{10,}\.|-----BEGIN|://[^/\s:@]+:[^/\s@]+@"
+)
 
 
 class Run(NamedTuple):
@@ -110,8 +120,8 @@ class Job:
                 f"the name {self.name!r} must begin with a letter, have at most 62 "
                 "lower-case letters, digits and dashes, and not end with a dash"
             )
-        for name, _ in self.env:
-            if _SECRET.search(name):
+        for name, value in self.env:
+            if _SECRET.search(name) or _SECRET_VALUE.search(value):
                 raise UserError(
                     f"--env={name}=... looks like a credential, which would be printed "
                     "and kept in plain sight; give the machine a service account, or "

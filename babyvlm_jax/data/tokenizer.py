@@ -29,7 +29,7 @@ from babyvlm_jax.data.words import (
     WordTokenizer,
     train_words,
 )
-from babyvlm_jax.errors import UserError, run_main
+from babyvlm_jax.errors import UserError, add_command_flags, run_main
 
 PAD_ID, UNK_ID, SOS_ID, EOS_ID = range(4)  # BabyVLM-V2 tokenizer, spec §2.1
 # A word after an opening quotation mark is the same piece as anywhere else: the
@@ -292,7 +292,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         default="keep",
         help="words: drop removes unknown ones from the text, as V1's training did",
     )
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    add_command_flags(parser)
     args = parser.parse_args(argv)
     run_main(lambda: _train_file(args), args.debug)
 

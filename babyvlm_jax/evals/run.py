@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, printable
 from babyvlm_jax.evals import captions, controls
 from babyvlm_jax.evals.asking import ask, ask_no_model
 from babyvlm_jax.evals.config import EvalConfig
@@ -101,7 +101,7 @@ def report_problems(problems: Sequence[Problem], strict: bool) -> None:
             "set --config.strict=False to go on without such items"
         )
     for problem in problems[:3]:
-        print(f"left out: {problem}")
+        print(printable(f"left out: {problem}"))
     if len(problems) > 3:
         print(f"left out: {len(problems) - 3} more of {problems[0].key}")
 

@@ -6,6 +6,7 @@ import json
 import pathlib
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -130,10 +131,10 @@ def _tokenizer(cfg, path, source: Source) -> _Tokenizer | None:
 def appearing(out: pathlib.Path) -> Iterator[pathlib.Path]:
     """A folder beside `out` that takes its name when all is well, or goes away."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    folder = pathlib.Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    folder = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
+    folder.mkdir()
     try:
         yield folder
-        folder.chmod(0o755)
         folder.rename(out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,13 +9,14 @@
 Prints the path of the page and a table of the tasks. `--show` makes nothing: it prints
 the path and the table of a page that is there. `--published` draws numbers from the
 literature beside ours, marked as not measured here. `--eval` names an evaluation that
-is not the one of the greatest step.
+is not the one of the greatest step. The page holds no image of a recording, so that it
+can be passed on, unless `--with-images` is given.
 """
 
 import argparse
 import pathlib
 
-from babyvlm_jax.errors import UserError, run_main
+from babyvlm_jax.errors import UserError, add_command_flags, printable, run_main
 from babyvlm_jax.evals import tables
 from babyvlm_jax.report.collect import read_results
 
@@ -39,12 +40,19 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--published", action="store_true", help="draw published numbers too"
     )
+    parser.add_argument(
+        "--with-images",
+        action="store_true",
+        help="show test items' images even if they are of recordings, not drawn",
+    )
     parser.add_argument("--show", action="store_true", help="print what is there")
-    parser.add_argument("--debug", action="store_true", help="traceback of user errors")
+    add_command_flags(parser)
     return parser.parse_args()
 
 
-def report(workdir, shards, out, show, published=False, name="") -> None:
+def report(
+    workdir, shards, out, show, published=False, name="", with_images=False
+) -> None:
     """Writes (or, with `show`, only looks for) the page and prints the table."""
     if not workdir.is_dir():
         raise UserError(f"--workdir={workdir} is not a folder; give a run folder")
@@ -56,8 +64,8 @@ def report(workdir, shards, out, show, published=False, name="") -> None:
             raise UserError(f"--out={out}: {out.parent} is not a folder; make it first")
         from babyvlm_jax.report.page import write_page  # imports that --show spares
 
-        write_page(workdir, results, shards, out, published)
-    print(f"{tables.text(results.content)}\n\nreport: {out}")
+        write_page(workdir, results, shards, out, published, with_images)
+    print(f"{printable(tables.text(results.content))}\n\nreport: {out}")
 
 
 def main() -> None:
@@ -66,7 +74,15 @@ def main() -> None:
     shards = args.shards or args.workdir / "shards"
     out = args.out or args.workdir / "report.html"
     run_main(
-        lambda: report(args.workdir, shards, out, args.show, args.published, args.eval),
+        lambda: report(
+            args.workdir,
+            shards,
+            out,
+            args.show,
+            args.published,
+            args.eval,
+            args.with_images,
+        ),
         debug=args.debug,
     )
 

@@ -8,12 +8,13 @@ import base64
 import dataclasses
 import hashlib
 import io
+import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from babyvlm_jax.data.images import open_image, read_image
-from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record, RecordSource
+from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, INFO, Record, RecordSource
 from babyvlm_jax.errors import UserError
 
 ITEMS_PER_TASK = 4
@@ -24,7 +25,10 @@ MAX_SIDE = 160
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A picture as a data URI; `label` is the "(A)" written before it, or ""."""
+    """A picture as a data URI; `label` is the "(A)" written before it, or "".
+
+    `src` is "" where a picture of a recording is not to be shown.
+    """
 
     src: str
     alt: str
@@ -79,7 +83,10 @@ def choose(
 
 
 def load_items(
-    shards: str | os.PathLike, split: str, predictions: Sequence[Mapping[str, Any]]
+    shards: str | os.PathLike,
+    split: str,
+    predictions: Sequence[Mapping[str, Any]],
+    with_images: bool = False,
 ) -> list[Item]:
     """Chooses items of one task and reads them from its shard.
 
@@ -87,6 +94,7 @@ def load_items(
         shards: folder that holds the datasets.
         split: the split that was evaluated.
         predictions: all predictions of one task; they name their dataset.
+        with_images: show pictures of recordings too, not only drawn ones.
 
     Returns:
         The chosen items.
@@ -100,10 +108,19 @@ def load_items(
     chosen = choose(predictions, DIALOGUES_PER_TASK if dialogue else ITEMS_PER_TASK)
     source = RecordSource(shards, chosen[0]["dataset"], split)
     records = _find(source, [entry["id"] for entry in chosen])
-    return [make_item(records[entry["id"]], entry) for entry in chosen]
+    is_shown = with_images or is_synthetic(source)
+    return [make_item(records[entry["id"]], entry, is_shown) for entry in chosen]
 
 
-def make_item(record: Record, prediction: Mapping[str, Any]) -> Item:
+def is_synthetic(source: RecordSource) -> bool:
+    """Whether our own builders describe the dataset as drawn, not filmed."""
+    info = json.loads((source.folder / INFO).read_text())
+    return "a procedural (synthetic) world" in info.get("description", "")
+
+
+def make_item(
+    record: Record, prediction: Mapping[str, Any], is_shown: bool = True
+) -> Item:
     """Joins a record with what the model said about it."""
     images = iter(record.images)
     prompts = [text for role, text in record.turns if role == HUMAN]
@@ -115,7 +132,7 @@ def make_item(record: Record, prediction: Mapping[str, Any]) -> Item:
         pictures = [(next(images), name) for name in names]
         rounds.append(
             Round(
-                parts=_parts(prompt, pictures),
+                parts=_parts(prompt, pictures, is_shown),
                 answer=str(said["answer"]),
                 prediction=str(said["prediction"] or "").strip(),
                 correct=bool(said["correct"]),
@@ -124,7 +141,7 @@ def make_item(record: Record, prediction: Mapping[str, Any]) -> Item:
     return Item(id=record.id, rounds=tuple(rounds))
 
 
-def _parts(prompt: str, pictures) -> tuple[str | Picture, ...]:
+def _parts(prompt: str, pictures, is_shown) -> tuple[str | Picture, ...]:
     """Splits a prompt at its marks; an option letter stays with its picture."""
     texts = prompt.split(IMAGE_MARK)
     parts = []
@@ -132,7 +149,8 @@ def _parts(prompt: str, pictures) -> tuple[str | Picture, ...]:
         text, label = _cut_label(texts[number - 1])
         parts += [text] if text.strip() else []
         alt = f"picture {number} of {len(pictures)}" + (f": {name}" if name else "")
-        parts.append(Picture(src=_data_uri(image), alt=alt, label=label))
+        src = _data_uri(image) if is_shown else ""
+        parts.append(Picture(src=src, alt=alt, label=label))
     return tuple(parts + ([texts[-1]] if texts[-1].strip() else []))
 
 

@@ -29,6 +29,7 @@ def write_page(
     shards: pathlib.Path,
     out: pathlib.Path,
     published: bool = False,
+    with_images: bool = False,
 ) -> None:
     """Writes the report of one run; `out` appears whole or not at all.
 
@@ -38,6 +39,7 @@ def write_page(
         shards: folder of the datasets that were evaluated, if they are of one source.
         out: the HTML file.
         published: draw published numbers beside ours.
+        with_images: show pictures of recordings too.
 
     Raises:
         UserError: predictions, curves or test items cannot be read.
@@ -46,7 +48,7 @@ def write_page(
     folders = parse_sources(results.shards) | {"": shards}
     items = {
         task.name: load_items(
-            folders[task.source], results.split, predictions[task.name]
+            folders[task.source], results.split, predictions[task.name], with_images
         )
         for task in tqdm(results.tasks, desc="test items", unit="task")
     }

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from babyvlm_jax.errors import add_command_flags
 from data_prep import raw
 from data_prep.devcv import (
     build,
@@ -55,7 +56,7 @@ def add_parser(commands) -> None:
     one.add_argument(
         "--json", metavar="DIR", help="also write the items in the released layout"
     )
-    one.add_argument("--debug", action="store_true", help="traceback of a user error")
+    add_command_flags(one)
     boxes = one.add_argument_group("boxes of a detector (--coco)")
     boxes.add_argument("--detections", metavar="FILE", help="results in COCO's form")
     boxes.add_argument(

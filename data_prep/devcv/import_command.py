@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, add_command_flags, printable
 from data_prep import raw
 from data_prep.devcv import imports, names, sizes
 from data_prep.importing.flags import add_command, check_out, positive
@@ -66,7 +66,7 @@ def add_parser(commands) -> None:
         "--strict", action="store_true", help="end at the first item that is not usable"
     )
     one.add_argument("--workers", type=positive, default=os.cpu_count(), metavar="N")
-    one.add_argument("--debug", action="store_true", help="traceback of a user error")
+    add_command_flags(one)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> None:
         path = out / "imports" / f"{summary['dataset']}-{summary['split']}.json"
         tell_summary(summary, path)
     for line in problems:
-        print(f"left out {line}")
+        print(printable(f"left out {line}"))
     if failures:
         told = "".join(f"\n  {line}" for line in failures[1:])
         raise UserError(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from babyvlm_jax.errors import UserError, run_main
+from babyvlm_jax.errors import UserError, add_command_flags, run_main
 
 
 def run_commands(
@@ -87,7 +87,7 @@ def add_common_flags(top: argparse.ArgumentParser) -> None:
         metavar="N",
         help="processes (default: one a core)",
     )
-    top.add_argument("--debug", action="store_true", help="show tracebacks")
+    add_command_flags(top)
 
 
 def check_out(out: str) -> Path:

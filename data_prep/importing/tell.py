@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from babyvlm_jax.errors import printable
 from data_prep.importing.refusal import REASONS
 
 COUNTS = ("records", "images", "turns", "words")
@@ -11,7 +12,7 @@ COUNTS = ("records", "images", "turns", "words")
 
 def tell_summary(summary: Mapping[str, Any], path: Path) -> None:
     """Prints the counts of an import by source, and of what was left out by reason."""
-    print("\n".join(lines(summary, path)))
+    print(printable("\n".join(lines(summary, path))))
 
 
 def lines(summary: Mapping[str, Any], path: Path) -> list[str]:

@@ -24,7 +24,7 @@ from pathlib import Path
 from babyvlm_jax.data.conversation import check_template
 from babyvlm_jax.data.lengths import Stops, join, record_stops
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError, run_main
+from babyvlm_jax.errors import UserError, add_command_flags, printable, run_main
 from data_prep.importing.flags import command_parser
 from data_prep.inspect import fill, page, terminal
 from data_prep.inspect.sheet import contact_sheet
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     add("--tokenizer", metavar="FILE", help="of the run")
     add("--template", default="baby_v1", help="of the run (default baby_v1)")
     add("--tokens-per-image", type=int, default=197, help="of the model (default 197)")
-    add("--debug", action="store_true", help="show tracebacks")
+    add_command_flags(top)
     return top
 
 
@@ -69,7 +69,7 @@ def inspect(args: argparse.Namespace) -> None:
         raise UserError("--html and --fill need --tokenizer=FILE.model")
     if args.verify:
         for line in verify_splits(args.shards, args.name, args.split):
-            print(line)
+            print(printable(line))
         return
     splits = open_splits(args.shards, args.name, args.split, args.limit)
     for split in splits:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from babyvlm_jax.data.schema import Record
+from babyvlm_jax.errors import printable
 from data_prep.inspect.splits import Split
 from data_prep.inspect.statistics import histogram, spread
 
@@ -21,7 +22,7 @@ def describe(split: Split, first: Sequence[Record]) -> list[str]:
         found += [*_bars(histogram(stats.lengths)), "", *_words(stats.answer_words), ""]
     for record in first:
         found += [*_record(record), ""]
-    return found
+    return [printable(line) for line in found]
 
 
 def _counts(split) -> list[str]:

@@ -9,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from babyvlm_jax.errors import UserError, run_main
+from babyvlm_jax.errors import UserError, add_command_flags, run_main
 from data_prep.importing.flags import positive
 from data_prep.nursery import settings as settings_lib
 
@@ -51,7 +51,7 @@ def _parse() -> argparse.Namespace:
         default=2,
         help="processes; does not change the corpus",
     )
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    add_command_flags(parser)
     return parser.parse_args()
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, add_command_flags
 from data_prep.importing.flags import add_command, add_embedding_flags, positive
 from data_prep.stages.embedding import Batches, embedder_facts, make_embedder
 from data_prep.transfer import assignment
@@ -54,7 +54,7 @@ def add_parser(commands) -> None:
     add("--subsample", type=positive, default=1000, metavar="N", help="default: 1000")
     add("--seed", type=int, default=0)
     add_embedding_flags(top)
-    add("--debug", action="store_true", help="show tracebacks")
+    add_command_flags(top)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from babyvlm_jax.data.schema import RecordSource
+from babyvlm_jax.errors import printable
 from babyvlm_jax.lock import held
 from data_prep.jobs import make_folder
 from data_prep.transfer import asking, cost, prompts, rules, table
@@ -117,7 +118,7 @@ class Model:
             body = request_body(self.endpoint, wanted[: self.per_request])
             print(f"the first request, to {self.endpoint.url}/chat/completions:")
             for message in body["messages"]:
-                print(f"--- {message['role']}\n{message['content']}")
+                print(printable(f"--- {message['role']}\n{message['content']}"))
 
     def _print_estimate(self, known, wanted) -> cost.Estimate:
         expected = cost.estimate(wanted, self.per_request)

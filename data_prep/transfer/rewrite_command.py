@@ -26,7 +26,7 @@ import urllib.parse
 from pathlib import Path
 
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, add_command_flags
 from data_prep.importing.flags import add_command, check_out, positive
 from data_prep.transfer import cost, rules
 from data_prep.transfer.captions import caption_of, read_captions
@@ -59,7 +59,7 @@ def add_parser(commands) -> None:
         default="rules",
         help="none keeps every caption as it is (default rules)",
     )
-    add("--debug", action="store_true", help="show tracebacks")
+    add_command_flags(top)
     own = top.add_argument_group("rules")
     add = own.add_argument
     add("--target", metavar="SHARDS", help="corpus whose words count as everyday words")

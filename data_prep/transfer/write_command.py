@@ -15,7 +15,7 @@ input.
 import argparse
 from pathlib import Path
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, add_command_flags
 from data_prep.importing.flags import add_command, check_out
 from data_prep.transfer.write import CAPTIONS, write_corpus
 
@@ -35,7 +35,7 @@ def add_parser(commands) -> None:
         help="of the random pictures (default rewritten)",
     )
     add("--seed", type=int, default=0, help="of the random pictures")
-    add("--debug", action="store_true", help="show tracebacks")
+    add_command_flags(top)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, add_command_flags
 from data_prep.devcv.source import add_source_flags, find_source, image_side
 from data_prep.importing.flags import add_command, check_out, positive
 from data_prep.v1bench import build, records
@@ -38,7 +38,7 @@ def add_parser(commands) -> None:
     one.add_argument("--tasks", help=f"some of {','.join(records.TASKS)}; default: all")
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--workers", type=positive, default=2, help="processes")
-    one.add_argument("--debug", action="store_true", help="traceback of a user error")
+    add_command_flags(one)
 
 
 def run(args: argparse.Namespace) -> None:

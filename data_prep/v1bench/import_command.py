@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, add_command_flags, printable
 from data_prep.importing.flags import add_command, check_out
 from data_prep.importing.tell import tell_summary
 from data_prep.v1bench import imports
@@ -52,7 +52,7 @@ def add_parser(commands) -> None:
     one.add_argument(
         "--strict", action="store_true", help="end at the first item that is not usable"
     )
-    one.add_argument("--debug", action="store_true", help="traceback of a user error")
+    add_command_flags(one)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -69,7 +69,8 @@ def run(args: argparse.Namespace) -> None:
         task = summary["dataset"].removeprefix("v1_")
         tell_summary(summary, imports.summary_path(out, task))
         for one in summary["skipped"][:NAMED]:
-            print(f"    line {one['number']}, {one['id']}: {one['detail']}")
+            line = f"    line {one['number']}, {one['id']}: {one['detail']}"
+            print(printable(line))
 
 
 def _renamed(pair: str) -> tuple[str, str]:

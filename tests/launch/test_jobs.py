@@ -103,11 +103,36 @@ def test_a_name_that_some_back_end_would_refuse_is_refused_here(name):
         Job(name, ("true",))
 
 
-@pytest.mark.parametrize("name", ["HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "api_key"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "api_key", "HF_HUB_AUTH", "WANDB_KEY"),
+        *("GH_PAT", "DB_PWD", "MY_PASS", "SSH_PRIVATE", "COOKIE_JAR", "KEY2"),
+    ],
+)
 def test_a_credential_is_not_printed_but_refused(name):
     with pytest.raises(UserError, match=f"--env={name}=... looks like") as stop:
         Job("demo", ("true",), env=((name, "abc123"),))
     assert "abc123" not in str(stop.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(f"hf_{'x' * 34}", f"ghp_{'x' * 36}", f"sk-{'x' * 40}", f"AKIA{'A' * 16}"),
+        *("https://me:pass@host/x", f"eyJ{'a' * 20}.eyJ", "-----BEGIN RSA KEY-----"),
+    ],
+)
+def test_a_value_that_looks_like_a_credential_is_refused(value):
+    with pytest.raises(UserError, match=r"--env=WHAT=\.\.\. looks like") as stop:
+        Job("demo", ("true",), env=(("WHAT", value),))
+    assert value not in str(stop.value)
+
+
+def test_other_variables_are_taken():
+    names = ("TOKENIZERS_PARALLELISM", "KEYBOARD", "PATH", "AUTHOR", "JAX_PLATFORMS")
+    env = tuple((name, "https://host:80/a@b") for name in names)
+    assert Job("demo", ("true",), env=env).env == env
 
 
 def test_a_slice_must_be_named_before_it_is_made():

@@ -230,9 +230,9 @@ def write_shards_and_predictions(shards, evaluation, num_items, tasks=tuple(TASK
     for task in tasks:
         rng = random.Random(task)
         made = [_make(task, index, rng) for index in range(num_items)]
-        write_dataset(
-            shards, f"devcv_{task}", {"test": [record for record, _ in made]}, "fake"
-        )
+        records = {"test": [record for record, _ in made]}
+        drawn = "of a procedural (synthetic) world"
+        write_dataset(shards, f"devcv_{task}", records, drawn)
         for record, said in made:
             entry = {"task": task, "id": record.id, "dataset": f"devcv_{task}"}
             entry |= {"source": "", "control": "", "protocol": "generate"}

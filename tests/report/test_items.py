@@ -10,6 +10,8 @@ from babyvlm_jax.data.schema import Record, write_dataset
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.report.items import MAX_SIDE, Picture, choose, load_items, make_item
 
+DRAWN = "a procedural (synthetic) world"
+
 
 def image(side=8, noise=False) -> bytes:
     if noise:
@@ -137,6 +139,25 @@ def test_items_are_found_by_id_and_a_foreign_id_is_named(tmp_path):
         load_items(tmp_path, "test", [{"id": "r99", **said}])
     with pytest.raises(UserError, match=r"no dataset 'devcv_x'"):
         load_items(tmp_path / "other", "test", [{"id": "r7", **said}])
+
+
+def test_pictures_of_recordings_are_shown_only_if_asked_for(tmp_path):
+    turns = (("human", "<image> What?"), ("assistant", "B"))
+    said = {"id": "r", "answer": "B", "prediction": "B", "correct": True}
+    shown = {}
+    for name, origin in (("real", "real frames"), ("drawn", DRAWN)):
+        record = Record("r", "eval/x", (image(),), turns)
+        write_dataset(tmp_path, f"devcv_{name}", {"test": [record]}, f"of {origin}.")
+        lines = [{**said, "dataset": f"devcv_{name}"}]
+        for asked in (False, True):
+            (item,) = load_items(tmp_path, "test", lines, asked)
+            shown[name, asked] = bool(item.rounds[0].parts[0].src)
+    assert shown == {
+        ("real", False): False,
+        ("real", True): True,
+        ("drawn", False): True,
+        ("drawn", True): True,
+    }
 
 
 def test_task_without_predictions_shows_nothing(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, add_command_flags
 from data_prep.devcv import names
 from data_prep.devcv.audit import tables
 from data_prep.devcv.audit.audit import audit, datasets
@@ -54,7 +54,7 @@ def add_parser(commands) -> None:
         "--strict", action="store_true", help="exit code 78 if there is a fault"
     )
     one.add_argument("--workers", type=positive, default=os.cpu_count(), metavar="N")
-    one.add_argument("--debug", action="store_true", help="traceback of a user error")
+    add_command_flags(one)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ import shutil
 import pytest
 from PIL import Image
 
+from babyvlm_jax.data.schema import Record, write_dataset
 from data_prep.inspect.__main__ import main
 
 
@@ -130,3 +131,13 @@ def test_verify_names_what_differs(shelf, tmp_path, capsys):
         "dataset 'text', split 'train' is "[:33],
     ]
     assert "2 files are damaged" in err
+
+
+def test_no_text_of_a_record_moves_the_cursor(tmp_path, capsys):
+    turns = (("human", "a\x1b[2J"), ("assistant", "b\x1b]0;title\x07 \x9b31m"))
+    record = Record("id\x1b[1A", "text\x1b[31m", (), turns, {"note": "\x1b[5m"})
+    write_dataset(tmp_path, "odd", {"train": [record]}, "made up")
+    assert _run(tmp_path, "--name=odd", "--split=train", "--first=1") == 0
+    told = capsys.readouterr().out
+    assert "\\x1b[2J" in told
+    assert not {"\x1b", "\x07", "\x9b"} & {*told}
