@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from babyvlm_jax.errors import UserError
+from babyvlm_jax.interchange.foreign import Section
 from babyvlm_jax.models.config import GPT2Config, ViTConfig
 from babyvlm_jax.models.pair_config import ContrastiveConfig
 
@@ -46,15 +47,16 @@ def clip_configs(
         dtype: of the computation.
 
     Raises:
-        UserError: an option is not known here.
+        UserError: a value is bad, or an option is not known here.
     """
-    eyes = _section(config, "vision", VISION_DEFAULTS)
-    words = _section(config, "text", TEXT_DEFAULTS)
+    top = Section(f"{path}/config.json", config)
+    eyes = _section(top, "vision", VISION_DEFAULTS)
+    words = _section(top, "text", TEXT_DEFAULTS)
     vision = ViTConfig(
         **_sizes(eyes),
-        image_size=eyes["image_size"],
-        patch_size=eyes["patch_size"],
-        activation=_activation(path, "vision", eyes),
+        image_size=eyes.whole("image_size"),
+        patch_size=eyes.whole("patch_size"),
+        activation=_activation(path, eyes),
         pre_norm=True,
         patch_bias=False,
         pixels="clip",
@@ -63,13 +65,13 @@ def clip_configs(
     )
     text = GPT2Config(
         **_sizes(words),
-        vocab_size=words["vocab_size"],
-        max_len=words["max_position_embeddings"],
-        activation=_activation(path, "text", words),
+        vocab_size=words.whole("vocab_size"),
+        max_len=words.whole("max_position_embeddings"),
+        activation=_activation(path, words),
         dtype=dtype,
     )
     pair = ContrastiveConfig(
-        embed_dim=config.get("projection_dim", 512),
+        embed_dim=top.whole("projection_dim", 512),
         text=text,
         pool="cls",
         image_bias=False,
@@ -77,30 +79,30 @@ def clip_configs(
     return vision, pair
 
 
-def _section(config, name: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
+def _section(top: Section, name: str, defaults: Mapping[str, Any]) -> Section:
     """Values of a tower; the older key `NAME_config_dict` prevails in transformers."""
-    given = (config.get(f"{name}_config{end}") or {} for end in ("", "_dict"))
+    given = top.section(f"{name}_config"), top.section(f"{name}_config_dict")
     values = dict(defaults)
     for section in given:
-        values |= section
-    return values
+        values |= section.values
+    return Section(top.file, values, f"{name}_config")
 
 
-def _sizes(section) -> dict[str, Any]:
+def _sizes(section: Section) -> dict[str, Any]:
     return {
-        "width": section["hidden_size"],
-        "num_layers": section["num_hidden_layers"],
-        "num_heads": section["num_attention_heads"],
-        "mlp_dim": section["intermediate_size"],
-        "norm_eps": section["layer_norm_eps"],
+        "width": section.whole("hidden_size"),
+        "num_layers": section.whole("num_hidden_layers"),
+        "num_heads": section.whole("num_attention_heads"),
+        "mlp_dim": section.whole("intermediate_size"),
+        "norm_eps": section.number("layer_norm_eps"),
     }
 
 
-def _activation(path, name: str, section) -> str:
-    found = section["hidden_act"]
+def _activation(path, section: Section) -> str:
+    found = section.text("hidden_act")
     if found not in _ACTIVATIONS:
         raise UserError(
-            f"{path}: {name}_config.hidden_act {found!r} is not known here; expected "
+            f"{path}: {section.name}.hidden_act {found!r} is not known here; expected "
             f"one of {sorted(_ACTIVATIONS)}"
         )
     return _ACTIVATIONS[found]

@@ -3,15 +3,17 @@
 The tree lives in files mapped into memory, so that a model never has to fit twice.
 """
 
+import dataclasses
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from babyvlm_jax.errors import UserError
+from babyvlm_jax.interchange.foreign import LARGEST
 from babyvlm_jax.interchange.weights import FLOATS, Leaf
 from babyvlm_jax.models.contrastive import PairModel
 from babyvlm_jax.models.interop.table import Rule, Table, their_shapes
@@ -19,6 +21,7 @@ from babyvlm_jax.models.vlm import Model
 from babyvlm_jax.sharding import make_mesh
 
 Shapes = Mapping[str, tuple[int, ...]]
+_NO_SIZE = ("unroll", "logits_chunk")  # of the computation
 
 
 def our_shapes(
@@ -33,6 +36,31 @@ def our_shapes(
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape
         for path, leaf in leaves
     }
+
+
+def check_sizes(
+    source: str, configs: Iterable[Any], leaves: Mapping[str, Leaf]
+) -> None:
+    """Refuses sizes that no weight here can have, before anything is as large.
+
+    Args:
+        source: where the leaves come from, for messages.
+        configs: of the parts that are there.
+        leaves: theirs, by torch name.
+
+    Raises:
+        UserError: a size is larger than all weights together, or there are more layers
+            than weights.
+    """
+    elements = sum(math.prod(leaf.shape) for leaf in leaves.values())
+    for config in configs:
+        for field, value in dataclasses.asdict(config).items():
+            limit = {"num_layers": len(leaves), "max_len": LARGEST}.get(field, elements)
+            if type(value) is int and field not in _NO_SIZE and value > limit:
+                raise UserError(
+                    f"{source}: {field} is {value}, but its {len(leaves)} weights have "
+                    f"{elements} elements; its config.json is another model's"
+                )
 
 
 def check(

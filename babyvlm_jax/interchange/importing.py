@@ -15,7 +15,7 @@ from babyvlm_jax.data.conversation import check_template
 from babyvlm_jax.data.hf_tokenizer import HfTokenizer, without_image_token
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.errors import UserError
-from babyvlm_jax.interchange.fill import check, fill, our_shapes
+from babyvlm_jax.interchange.fill import check, check_sizes, fill, our_shapes
 from babyvlm_jax.interchange.sources import Source, find
 from babyvlm_jax.models.contrastive import make_pair_model
 from babyvlm_jax.models.vlm import PARTS, make_model
@@ -60,6 +60,8 @@ def import_source(cfg: ImportConfig) -> str:
     template = cfg.template or source.template
     check_template(template)
     pair, vision = source.pair, source.model.vision
+    configs = [getattr(source.model, part) for part in source.parts if part in PARTS]
+    check_sizes(str(path), [*configs, *([pair.text] if pair else [])], source.leaves)
     model = make_pair_model(vision, pair) if pair else make_model(source.model)
     shapes = our_shapes(model, source.parts)
     unused = check(str(path), source.tables, shapes, source.leaves)

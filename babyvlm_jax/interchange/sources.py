@@ -5,18 +5,18 @@ through the kinds; what none knows is refused.
 """
 
 import dataclasses
-import json
 import pathlib
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.fields import from_dict
 from babyvlm_jax.interchange.clip import clip_configs
 from babyvlm_jax.interchange.decoders import LLAMA_DEFAULTS, decoder_config
-from babyvlm_jax.interchange.towers import find_tower
+from babyvlm_jax.interchange.foreign import Section, read_section
+from babyvlm_jax.interchange.towers import find_tower, shape_of
 from babyvlm_jax.interchange.weights import Leaf, open_weights
+from babyvlm_jax.json_fields import shown
 from babyvlm_jax.models.config import ConnectorConfig, GPT2Config, VLMConfig
 from babyvlm_jax.models.interop import llava
 from babyvlm_jax.models.interop.clip import clip
@@ -62,51 +62,62 @@ def find(path: pathlib.Path, dtype: str) -> Source:
         dtype: of the computation, for the model's config.
 
     Raises:
-        UserError: nothing here knows it, or it is damaged.
+        UserError: nothing here knows it, or it is damaged; names the file.
     """
     leaves = open_weights(path)
+    try:
+        return _find(path, leaves, dtype)
+    except UserError as error:  # a config of ours refuses values without their file
+        told = str(error)
+        raise UserError(told if str(path) in told else f"{path}: {told}") from None
+
+
+def _find(path, leaves, dtype) -> Source:
     config = _read_config(path)
-    if OURS in config:
+    if OURS in config.values:
         return _ours(path, config, leaves, dtype)
-    if config.get("model_type") == "llava":
+    kind = config.get("model_type")
+    if kind == "llava":
         return _transformers(path, config, leaves, dtype)
-    if config.get("model_type") == "clip":
-        vision, pair = clip_configs(path, config, dtype)
+    if kind == "clip":
+        vision, pair = clip_configs(path, config.values, dtype)
         tables, model = clip(vision, pair.text), VLMConfig(vision=vision)
         return Source("CLIPModel", model, PAIR_PARTS, tables, leaves, "plain", pair)
     projector = [name for name in leaves if name.endswith(PROJECTOR)]
     if projector and len(leaves) <= 4:
-        return _projector(projector[0].removesuffix("0.weight"), leaves)
+        return _projector(path, projector[0].removesuffix("0.weight"), leaves)
     if projector:
         return _llava(path, config, projector[0], leaves, dtype)
-    if config and path.is_dir():
+    if config.values and path.is_dir():
         raise UserError(
-            f"{path}: the architecture {config.get('architectures')} of model type "
-            f"{config.get('model_type')!r} is not known here; expected LLaVA with a "
+            f"{path}: the architecture {shown(config.get('architectures'))} of model "
+            f"type {shown(kind)} is not known here; expected LLaVA with a "
             "ViT or ResNeXt before a Llama or GPT-2 decoder, or CLIP"
         )
     return _vision(path, leaves, dtype)
 
 
-def _read_config(path: pathlib.Path) -> dict[str, Any]:
+def _read_config(path: pathlib.Path) -> Section:
     file = path / "config.json"
     if not path.is_dir() or not file.exists():
-        return {}
-    try:
-        return json.loads(file.read_text())
-    except ValueError as error:
-        raise UserError(f"{file} is not JSON ({error})") from None
+        return Section(file, {})
+    return read_section(file)
 
 
-def _ours(path, config, leaves, dtype) -> Source:
+def _ours(path, config: Section, leaves, dtype) -> Source:
     """A folder that `exporting` wrote, in any of its formats."""
-    model = with_dtype(from_dict(VLMConfig, config[OURS]["model"]), dtype)
-    template = config[OURS]["template"]
-    kind = f"an export of this project ({config[OURS]['format']})"
-    if config[OURS]["format"] == "llava":
-        name = next(name for name in leaves if name.endswith(PROJECTOR))
-        tables, leaves = _llava_tables(path, model, name, leaves)
-    elif config["model_type"] == "llava":
+    if OURS not in config:
+        raise UserError(f"{config.file}: {OURS} is null; expected an object")
+    own = config.section(OURS)
+    model = _model(own.section("model"), dtype)
+    template, form = own.text("template"), own.text("format")
+    kind = f"an export of this project ({form})"
+    if form == "llava":
+        names = [name for name in leaves if name.endswith(PROJECTOR)]
+        if not names:
+            raise UserError(f"{path} lacks {PROJECTOR!r}, which the format llava has")
+        tables, leaves = _llava_tables(path, model, names[0], leaves)
+    elif config.get("model_type") == "llava":
         tables, leaves = _transformers_tables(path, model, leaves)
     else:
         leaves = {name.replace(".", "/"): leaf for name, leaf in leaves.items()}
@@ -114,14 +125,19 @@ def _ours(path, config, leaves, dtype) -> Source:
     return Source(kind, model, PARTS, tables, leaves, template)
 
 
+def _model(section: Section, dtype) -> VLMConfig:
+    """A model as our own config.json has it."""
+    where = f"{section.file}: {section.name}"
+    return with_dtype(from_dict(VLMConfig, section.values, where), dtype)
+
+
 def _llava(path, config, projector, leaves, dtype) -> Source:
     """A folder in the naming of the original LLaVA code, as BabyLLaVA's."""
-    shape = leaves[projector].shape
-    eyes = config.get("vision_config", {})
-    tower = find_tower(
-        str(path), leaves, eyes.get("num_attention_heads", 0), dtype=dtype
-    )
-    decoder = decoder_config(path, config, dtype)
+    shape = shape_of(str(path), leaves, projector, 2)
+    eyes = config.section("vision_config")
+    heads = eyes.whole("num_attention_heads", 0, least=0)
+    tower = find_tower(str(path), leaves, heads, dtype=dtype)
+    decoder = decoder_config(path, config.values, dtype)
     model = VLMConfig(tower.config, ConnectorConfig(hidden_dim=shape[0]), decoder)
     tables, leaves = _llava_tables(path, model, projector, leaves)
     kind = f"LLaVA naming, {tower.library} {tower.config.family} + {decoder.family}"
@@ -150,7 +166,7 @@ def _llava_tables(path, model, projector, leaves):
 
 def _transformers(path, config, leaves, dtype) -> Source:
     """A folder of `LlavaForConditionalGeneration`."""
-    text, eyes = config.get("text_config", {}), config.get("vision_config", {})
+    text, eyes = config.section("text_config"), config.section("vision_config")
     wrong = {
         "text_config.model_type": (text.get("model_type"), "llama"),
         "vision_config.model_type": (eyes.get("model_type"), "vit"),
@@ -168,15 +184,18 @@ def _transformers(path, config, leaves, dtype) -> Source:
     for name, (found, expected) in wrong.items():
         if found != expected:
             raise UserError(
-                f"{path}: {name} is {found!r}, but this architecture is only known "
-                f"with {expected!r} (all tokens of a ViT after its final norm)"
+                f"{config.file}: {name} is {shown(found)}, but this architecture is "
+                f"only known with {expected!r} (all tokens of a ViT after its final "
+                "norm)"
             )
-    eps = {"norm_eps": eyes["layer_norm_eps"]} if "layer_norm_eps" in eyes else {}
-    tower = find_tower(
-        str(path), leaves, eyes.get("num_attention_heads", 0), dtype=dtype, **eps
-    )
-    decoder = decoder_config(path, {**LLAMA_DEFAULTS, **text}, dtype)
-    if config.get("tie_word_embeddings"):
+    eps = {}
+    if "layer_norm_eps" in eyes:
+        eps["norm_eps"] = eyes.number("layer_norm_eps")
+    heads = eyes.whole("num_attention_heads", 0, least=0)
+    tower = find_tower(str(path), leaves, heads, dtype=dtype, **eps)
+    words = {**LLAMA_DEFAULTS, **text.values}
+    decoder = decoder_config(path, words, dtype, text.name)
+    if config.flag("tie_word_embeddings", False):
         decoder = dataclasses.replace(decoder, tied=True)
     connector = ConnectorConfig(hidden_dim=decoder.width)
     model = VLMConfig(tower.config, connector, decoder)
@@ -194,14 +213,13 @@ def _transformers_tables(path, model, leaves):
         lifted = re.sub(r"^model\.", "model.language_model.", name)
         lifted = re.sub(r"^(?=vision_tower|multi_modal)", "model.", lifted)
         renamed[lifted] = leaf
-    rows = model.decoder.padded_vocab_size
-    for name in ("model.language_model.embed_tokens.weight", "lm_head.weight"):
-        if name in renamed and renamed[name].shape[0] > rows:
-            renamed[name] = _first_rows(renamed[name], rows)
-    rows = renamed.get("model.language_model.embed_tokens.weight")
     decoder = model.decoder
-    if rows and decoder.vocab_size < rows.shape[0] <= decoder.padded_vocab_size:
-        decoder = dataclasses.replace(decoder, vocab_size=rows.shape[0])
+    rows, table = decoder.padded_vocab_size, "model.language_model.embed_tokens.weight"
+    for name in {table, "lm_head.weight"} & set(renamed):
+        if shape_of(str(path), renamed, name, 2)[0] > rows:
+            renamed[name] = _first_rows(renamed[name], rows)
+    if table in renamed and decoder.vocab_size < renamed[table].shape[0] <= rows:
+        decoder = dataclasses.replace(decoder, vocab_size=renamed[table].shape[0])
     tower = find_tower(str(path), renamed)
     full = dataclasses.replace(model, decoder=decoder)
     return llava.llava(full, tower.library), renamed
@@ -221,22 +239,22 @@ def _vision(path, leaves, dtype) -> Source:
     return Source(kind, model, ("vision",), (table,), leaves)
 
 
-def _projector(root: str, leaves: Mapping[str, Leaf]) -> Source:
+def _projector(path, root: str, leaves: Mapping[str, Leaf]) -> Source:
     """A connector alone, as LLaVA's first phase saves it."""
-    hidden, seen = leaves[f"{root}0.weight"].shape
-    second = leaves.get(f"{root}2.weight")
-    if second is None:
+    hidden, seen = shape_of(str(path), leaves, f"{root}0.weight", 2)
+    if f"{root}2.weight" not in leaves:
         raise UserError(f"the projector lacks {root}2.weight; expected mlp2x_gelu")
+    width, _ = shape_of(str(path), leaves, f"{root}2.weight", 2)
     base = VLMConfig()
     model = VLMConfig(
         dataclasses.replace(base.vision, width=seen, num_heads=1),
         ConnectorConfig(hidden_dim=hidden),
         dataclasses.replace(
             base.decoder,
-            width=second.shape[0],
+            width=width,
             num_heads=1,
             num_kv_heads=1,
-            head_dim=second.shape[0],
+            head_dim=width,
         ),
     )
     table = prefixed(

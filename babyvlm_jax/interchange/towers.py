@@ -1,5 +1,7 @@
 """Vision encoders among torch leaves, told by their names and shapes."""
 
+import functools
+import itertools
 import math
 import re
 from collections.abc import Mapping
@@ -47,7 +49,7 @@ def find_tower(
     """
     resnext = _prefix_of(RESNEXT_MARK, leaves)
     if resnext is not None:
-        return Tower(resnext, "torchvision", _resnext(leaves, resnext, fields))
+        return Tower(resnext, "torchvision", _resnext(source, leaves, resnext, fields))
     for library, names in NAMES.items():
         prefix = _prefix_of(f"{names.patch}.weight", leaves)
         if prefix is not None and _are_named(names, prefix, leaves):
@@ -78,10 +80,10 @@ def _prefix_of(name: str, leaves) -> str | None:
 
 
 def _vit(source, leaves, prefix, names, num_heads, fields) -> ViTConfig:
-    width, _, patch, _ = leaves[f"{prefix}{names.patch}.weight"].shape
+    shape = functools.partial(shape_of, source, leaves)
+    width, _, patch, _ = shape(f"{prefix}{names.patch}.weight", 4)
     up = f"{prefix}{names.layer}.{names.up}.weight".replace("{layer}", "0")
-    positions = leaves.get(prefix + names.positions)
-    if positions is None:
+    if prefix + names.positions not in leaves:
         raise UserError(f"{source} lacks {prefix + names.positions!r}")
     if prefix + TIMM_REGISTERS in leaves:
         raise UserError(
@@ -89,8 +91,8 @@ def _vit(source, leaves, prefix, names, num_heads, fields) -> ViTConfig:
             "positions of their own, or CLS has none; only DINOv2's own layout "
             "('register_tokens') is known here"
         )
-    side = math.isqrt(positions.shape[1] - 1)
-    registers = leaves.get(prefix + names.registers) if names.registers else None
+    side = math.isqrt(max(0, shape(prefix + names.positions, 3)[1] - 1))
+    registers = names.registers and prefix + names.registers in leaves
     scales = names.scales and any(leaf.endswith(names.scales[0]) for leaf in leaves)
     return ViTConfig(
         image_size=side * patch,
@@ -98,22 +100,23 @@ def _vit(source, leaves, prefix, names, num_heads, fields) -> ViTConfig:
         width=width,
         num_layers=count_layers(leaves, prefix + names.layer),
         num_heads=num_heads or max(1, width // HEAD_WIDTH),
-        mlp_dim=leaves[up].shape[0],
+        mlp_dim=shape(up, 2)[0],
         layer_scale=LAYER_SCALE if scales else 0.0,
-        num_registers=registers.shape[1] if registers else 0,
+        num_registers=shape(prefix + names.registers, 3)[1] if registers else 0,
         **fields,
     )
 
 
-def _resnext(leaves, prefix, fields) -> ResNeXtConfig:
+def _resnext(source, leaves, prefix, fields) -> ResNeXtConfig:
+    shape = functools.partial(shape_of, source, leaves)
     numbers = range(1, 5)
-    stem = leaves[f"{prefix}conv1.weight"].shape[0]
-    inner, group_width = leaves[prefix + RESNEXT_MARK].shape[:2]
+    stem = shape(f"{prefix}conv1.weight", 4)[0]
+    inner, group_width = shape(prefix + RESNEXT_MARK, 4)[:2]
     return ResNeXtConfig(
         stem_width=stem,
         groups=inner // group_width,
         group_width=group_width,
-        expansion=leaves[f"{prefix}layer1.0.conv3.weight"].shape[0] // stem,
+        expansion=shape(f"{prefix}layer1.0.conv3.weight", 4)[0] // stem,
         stages=tuple(
             count_layers(leaves, f"{prefix}layer{n}.{{layer}}") for n in numbers
         ),
@@ -122,7 +125,26 @@ def _resnext(leaves, prefix, fields) -> ResNeXtConfig:
 
 
 def count_layers(leaves: Mapping[str, Leaf], layer: str) -> int:
-    """Number of layers named by a pattern such as `blocks.{layer}`."""
-    pattern = re.compile(re.escape(layer).replace(r"\{layer\}", r"(\d+)") + r"\..*")
-    found = (int(match[1]) for name in leaves if (match := pattern.match(name)))
-    return 1 + max(found, default=-1)
+    """Number of layers named by a pattern such as `blocks.{layer}`, from 0 on."""
+    pattern = re.compile(re.escape(layer).replace(r"\{layer\}", r"(\d{1,9})") + r"\..*")
+    found = {int(match[1]) for name in leaves if (match := pattern.match(name))}
+    return next(number for number in itertools.count() if number not in found)
+
+
+def shape_of(
+    source: str, leaves: Mapping[str, Leaf], name: str, num_dims: int
+) -> tuple[int, ...]:
+    """The shape of a leaf that says how large the model is.
+
+    Raises:
+        UserError: it is not there, or has other dimensions or none.
+    """
+    if name not in leaves:
+        raise UserError(f"{source} lacks {name!r}")
+    shape = leaves[name].shape
+    if len(shape) != num_dims or not all(shape):
+        raise UserError(
+            f"{source}: {name!r} has shape {list(shape)}, expected {num_dims} "
+            "dimensions, none of them 0"
+        )
+    return shape

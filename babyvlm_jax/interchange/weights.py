@@ -6,7 +6,7 @@ torch's weights-only reader takes their tensors, and refuses what else they hold
 
 import argparse
 import functools
-import json
+import os
 import pathlib
 import pickle
 import re
@@ -17,6 +17,8 @@ import numpy as np
 import safetensors
 
 from babyvlm_jax.errors import UserError
+from babyvlm_jax.interchange.foreign import read_section
+from babyvlm_jax.json_fields import shown
 
 PICKLES = (".bin", ".pth", ".pt")
 FLOATS = ("F64", "F32", "F16", "BF16")
@@ -81,19 +83,28 @@ def open_weights(path: str | pathlib.Path) -> dict[str, Leaf]:
 
 
 def _read_index(path) -> dict[str, str]:
-    try:
-        return json.loads(path.read_text())["weight_map"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not an index of shards ({error!r})") from None
+    """Leaf -> file, which lies in the folder of the index."""
+    index = read_section(path)
+    if "weight_map" not in index:
+        raise UserError(f"{path} is not an index of shards: it has no weight_map")
+    shard_of = index.section("weight_map")
+    for leaf in shard_of.values:
+        name = shard_of.text(leaf)
+        if pathlib.PurePath(name).name != name:
+            raise UserError(
+                f"{path}: weight_map names {shown(name)}; expected the name of a file "
+                "in the same folder"
+            )
+    return dict(shard_of.values)
 
 
 def _open_indexed(folder, shard_of: Mapping[str, str]) -> dict[str, Leaf]:
     files = sorted(set(shard_of.values()))
-    missing = [name for name in files if not (folder / name).exists()]
+    missing = [name for name in files if not os.path.exists(folder / name)]
     if missing:
         raise UserError(
             f"{folder}: {len(missing)} of {len(files)} shards that its index names are "
-            f"missing, the first {missing[0]}; fetch it again"
+            f"missing, the first {shown(missing[0])}; fetch it again"
         )
     opened = {name: _open_file(folder / name) for name in files}
     for leaf, name in shard_of.items():
@@ -129,8 +140,9 @@ def _open_safetensors(path) -> dict[str, Leaf]:
         with safetensors.safe_open(path, "numpy") as file:
             return {name: _leaf(path, file, name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
+        why = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{path} is not a whole safetensors file ({error}); fetch it again"
+            f"{path} is not a whole safetensors file ({why}); fetch it again"
         ) from None
 
 

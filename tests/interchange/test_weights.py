@@ -52,13 +52,13 @@ def test_missing_shards_are_named(tmp_path):
     shards = {"a": "m-00001-of-00002.safetensors", "b": "m-00002-of-00002.safetensors"}
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": shards}))
-    with pytest.raises(UserError, match=r"1 of 2 shards .* m-00002-of-00002"):
+    with pytest.raises(UserError, match=r"1 of 2 shards .* 'm-00002-of-00002"):
         open_weights(tmp_path)
     index.write_text(json.dumps({"weight_map": shards | {"b": shards["a"]}}))
     with pytest.raises(UserError, match="lacks 'b'"):
         open_weights(tmp_path)
     index.write_text("[]")
-    with pytest.raises(UserError, match="not an index"):
+    with pytest.raises(UserError, match=r"holds \[\]"):
         open_weights(tmp_path)
 
 
