@@ -98,8 +98,8 @@ def publish_split(
 
     Args:
         shards: folder that holds the datasets, on a local disk.
-        name: dataset, new or with other splits only.
-        split: the new split.
+        name: dataset, new or with other splits.
+        split: the new split; one that is there is replaced.
         files: (file, number of its records), in order; on the disk of `shards`.
         size_bytes: sum of the records' sizes.
         description: of a new dataset; an existing one keeps its own.
@@ -146,9 +146,19 @@ def _publish(folder, name, split, files, size_bytes, description) -> Path:
     )
     info.set_splits(tfds.core.splits.SplitDict([*others, new]))
     _save(info, target, is_new)
+    _remove_others(target, name, split, len(files))
     if is_new:
         os.replace(target, folder)
     return folder
+
+
+def _remove_others(folder, name, split, count) -> None:
+    """Removes files of a split that had another number of them."""
+    mine = {shard_name(name, split, number, count) for number in range(count)}
+    for file in folder.glob(shard_name(name, split, 0, 0).replace("00000", "*")):
+        if file.name not in mine:
+            hashes_path(file).unlink(missing_ok=True)
+            file.unlink()
 
 
 def _info(name, folder, description):

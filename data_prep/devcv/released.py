@@ -66,6 +66,10 @@ class Released:
         """The item's own id, or its number in the file."""
         return self._llava.id(raw, number)
 
+    def unused(self, raw: Any) -> Sequence[str]:
+        """Names of the item's fields that its meta cannot hold."""
+        return self._llava.unused(raw)
+
     def record(self, raw: Any, record_id: str) -> Record:
         """The record of one item.
 

@@ -27,6 +27,8 @@ _ROWS = 16  # rows of a Parquet file in memory at once
 class Converter(Protocol):
     """What makes records out of raw values; travels to worker processes.
 
+    `unused` names fields of a record that was made which it does not hold.
+
     Attributes:
         rename_repeated: a record whose id an earlier one has gets "#2" (or more) after
             it; otherwise it is left out.
@@ -37,6 +39,8 @@ class Converter(Protocol):
     def id(self, raw: Any, number: int) -> str: ...
 
     def record(self, raw: Any, record_id: str) -> Record: ...
+
+    def unused(self, raw: Any) -> Sequence[str]: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +166,7 @@ def _parquet(one, on_read, batch_size):
             if "id" in file.schema_arrow.names:
                 with _readable(one.path):
                     ids = file.read_row_groups(list(groups), columns=["id"])
-                raws = ids.to_pylist()
+                raws = [raw for part in ids.to_batches() for raw in _plain_rows(part)]
             on_read(one.path.stat().st_size * size // max(sum(sizes), 1))
             yield Batch(one, first, size, groups=groups), raws
             first += size
@@ -171,7 +175,28 @@ def _parquet(one, on_read, batch_size):
 def _rows(path, groups) -> Iterator[dict[str, Any]]:
     with _opened(path) as file, _readable(path):
         for part in file.iter_batches(_ROWS, row_groups=list(groups)):
-            yield from part.to_pylist()
+            yield from _plain_rows(part)
+
+
+class Unreadable:
+    """What a cell holds that no Python value stands for: text that is not UTF-8."""
+
+
+def _plain_rows(part: pyarrow.RecordBatch) -> list[dict[str, Any]]:
+    with contextlib.suppress(ValueError, OverflowError):
+        return part.to_pylist()
+    names = part.schema.names
+    columns = [[_value(cell) for cell in column] for column in part.columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _value(cell: pyarrow.Scalar) -> Any:
+    """A cell's value; a time that Python's classes cannot hold becomes text."""
+    with contextlib.suppress(ValueError, OverflowError):
+        return cell.as_py()
+    with contextlib.suppress(ValueError, OverflowError, pyarrow.ArrowException):
+        return cell.cast(pyarrow.string()).as_py()
+    return Unreadable()
 
 
 def _opened(path):

@@ -1,17 +1,15 @@
 """Runs an import: batches -> shards in worker processes, then one published split.
 
-`OUT/.import/NAME-SPLIT/` holds what an unfinished import has made: a shard and a report
-for each batch. A killed import finds them and goes on. `OUT/imports/NAME-SPLIT.json`,
-written last, says what went in and what did not, and marks a finished import.
+Each batch is a stage of a job (see `jobs`), so that a killed import goes on. When two
+imports of a split start at once, the second is refused; imports of two splits of one
+dataset join it one after the other. `OUT/imports/NAME-SPLIT.json`, written last, says
+what went in and what did not, and marks a finished import.
 """
 
 import collections
-import contextlib
 import dataclasses
 import hashlib
 import itertools
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,14 +18,26 @@ from tqdm import tqdm
 
 from babyvlm_jax.data.shards import publish_split, splits_of
 from babyvlm_jax.errors import UserError
-from data_prep.fields import read_json
 from data_prep.importing.batches import BATCH, Batch, Converter, Input, batches
-from data_prep.importing.convert import convert_batch
+from data_prep.importing.convert import (
+    REPEATED,
+    SHARD,
+    convert_batch,
+    convert_repeated,
+)
 from data_prep.importing.refusal import REASONS
-from data_prep.jobs import make_folder, write_json
+from data_prep.jobs import (
+    Job,
+    digest,
+    make_folder,
+    make_stage,
+    stage_folder,
+    stage_report,
+)
 from data_prep.stages.workers import workers
 
 FORMAT = 1  # of batches and records; another number makes all anew
+_NAMED = 3  # files that a message names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +67,13 @@ class Import:
     batch_size: int = BATCH
 
     @property
-    def staging(self) -> Path:
-        return self.out / ".import" / f"{self.name}-{self.split}"
+    def kind(self) -> str:
+        """What it makes, in words: another import is one of other files."""
+        names = [one.path.name for one in self.inputs]
+        told = ", ".join(names[:_NAMED])
+        if more := names[_NAMED:]:
+            told += f" and {len(more)} more ({digest(more)[:8]})"
+        return f"import of {told} as {self.name}/{self.split}"
 
     @property
     def summary(self) -> Path:
@@ -68,39 +83,59 @@ class Import:
 def run_import(job: Import) -> dict[str, Any]:
     """Imports a split, or goes on importing it; does nothing if it is there already.
 
+    A split that was imported from files of the same names is made again if what they
+    hold, or a setting, has changed.
+
     Returns:
         The summary: identity, sources (records, images, turns, words of each), reasons
-        (how often), skipped (file, number, id, reason and detail of each record).
+        (how often), unused (field -> records whose value no meta can hold), skipped
+        (file, number, id, reason and detail of each record).
 
     Raises:
-        UserError: an input cannot be read, no record can be used, the split was
-            imported from something else; with `strict`, any record that cannot be used.
+        UserError: an input cannot be read, no record can be used, the split is there
+            and is of something else, or another process imports it; with `strict`, any
+            record that cannot be used.
     """
-    identity = _identity(job)
-    there = job.split in splits_of(job.out, job.name)
-    if there and job.summary.exists():
-        done = read_json(job.summary)
-        _expect_same(job, done["identity"], identity)
+    run = Job(
+        out=job.out,
+        name=f"{job.name}-{job.split}",
+        kind=job.kind,
+        summary=job.summary,
+        identity=_identity(job),
+        foreign=lambda: _there(job),
+    )
+    if not _there(job):  # somebody has deleted the dataset
+        job.summary.unlink(missing_ok=True)
+    with run.begun() as done:
+        if done is None:
+            try:
+                stages = _convert_all(job, run)
+                facts = _summarise(job, [report for _, report in stages])
+            except UserError:  # what was made is of no use once the input is mended
+                run.abandon()
+                raise
+            done = _publish(job, run, stages, facts)
         _expect_strict(job, done["skipped"])
         return done
-    _begin(job, identity)
-    waiting = job.staging / "summary.json"
-    if not waiting.exists():
-        try:
-            reports = _convert_all(job)
-            write_json(waiting, _summarise(job, identity, reports))
-        except UserError:  # what was made is of no use once the input is mended
-            _remove(job.staging)
-            raise
-    summary = read_json(waiting)
-    _expect_strict(job, summary["skipped"])
-    files = [(job.staging / name, count) for name, count in summary["shards"]]
-    size_bytes = summary["size_bytes"]
+
+
+def _there(job: Import) -> list[str]:
+    split = f"the split {job.split!r} of {job.name!r}"
+    return [split] if job.split in splits_of(job.out, job.name) else []
+
+
+def _publish(job, run, stages, facts) -> dict[str, Any]:
+    _expect_strict(job, facts["skipped"])
+    run.replace()
+    files = [
+        (stage_folder(run.scratch, key) / SHARD, report["kept"])
+        for key, report in stages
+        if report["kept"]
+    ]
+    size_bytes = sum(report["size_bytes"] for _, report in stages)
     publish_split(job.out, job.name, job.split, files, size_bytes, job.description)
-    job.summary.parent.mkdir(exist_ok=True)
-    os.replace(waiting, job.summary)
-    _remove(job.staging)
-    return summary
+    make_folder(job.summary.parent, f"--out={job.out}")
+    return run.finish(facts)
 
 
 def _identity(job: Import) -> dict[str, Any]:
@@ -119,14 +154,6 @@ def _identity(job: Import) -> dict[str, Any]:
     }
 
 
-def _remove(staging: Path) -> None:
-    """Removes the folder of an import, and its parents if they are empty."""
-    shutil.rmtree(staging, ignore_errors=True)
-    for parent in (staging.parent, staging.parent.parent):
-        with contextlib.suppress(OSError):
-            parent.rmdir()
-
-
 def _sha256(path: Path) -> str:
     try:
         with path.open("rb") as file:
@@ -135,79 +162,92 @@ def _sha256(path: Path) -> str:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _begin(job, identity):
-    marker = job.staging / "identity.json"
-    if marker.exists() and read_json(marker) == identity:
-        return
-    _remove(job.staging)  # an unfinished import of something else
-    if job.split in splits_of(job.out, job.name):
-        raise UserError(
-            f"{job.out} holds a split {job.split!r} of {job.name!r} that was not "
-            "imported; choose another --name or --split"
-        )
-    make_folder(job.staging, f"--out={job.out}")
-    write_json(marker, identity)
+Stage = tuple[Any, dict[str, Any]]  # its identity and its report
 
 
-def _expect_same(job, there: Mapping, wanted: Mapping) -> None:
-    differing = [key for key in wanted if there.get(key) != wanted[key]]
-    if differing:
-        key = differing[0]
-        what = f"{key}: there {there.get(key)}, now {wanted[key]}"
-        if key == "files":  # their hashes would tell nobody anything
-            what = "the input files are others, or have changed"
-        raise UserError(
-            f"{job.out} holds a split {job.split!r} of {job.name!r} imported from "
-            f"something else ({what}); choose another --name or --split, or delete "
-            "the folder "
-            f"{job.out / job.name}"
-        )
-
-
-def _convert_all(job: Import) -> list[dict[str, Any]]:
-    """Converts what is not converted yet; reports of all batches, in order."""
-    reports: dict[int, dict[str, Any]] = {}
+def _convert_all(job: Import, run: Job) -> list[Stage]:
+    """Converts what is not converted yet; all stages, in the order of their shards."""
+    stages: dict[int, Stage] = {}
     total = sum(one.path.stat().st_size for one in job.inputs)
     bar = tqdm(total=total, desc=f"{job.name}/{job.split}", unit="B", unit_scale=True)
     with bar:
-        jobs = _jobs(job, reports, bar)
+        jobs = _jobs(job, run, stages, bar)
         ahead = list(itertools.islice(jobs, 2))
         # one batch alone is done before another process has begun
         num_processes = job.num_processes if len(ahead) == 2 else 1
         with workers(num_processes) as each:
-            _gather(
-                job, each(convert_batch, itertools.chain(ahead, jobs)), reports, bar
-            )
-    return [reports[index] for index in sorted(reports)]
+            for index, stage in each(_make, itertools.chain(ahead, jobs)):
+                _expect_strict(job, stage[1]["skipped"])
+                stages[index] = stage
+                kept = sum(report["kept"] for _, report in stages.values())
+                bar.set_postfix(records=kept, refresh=False)
+    found = [stages[index] for index in sorted(stages)]
+    return found + _repeated(job, run, found)
 
 
-def _gather(job, results, reports, bar):
-    for index, report in results:
-        _expect_strict(job, report["skipped"])
-        reports[index] = report
-        kept = sum(r["kept"] for r in reports.values())
-        bar.set_postfix(records=kept, refresh=False)
-
-
-def _jobs(job, reports, bar) -> Iterator[tuple[Path, int, Batch, Converter]]:
-    """The batches that are still to do; reports of the others go into `reports`."""
+def _jobs(job, run, stages, bar) -> Iterator[tuple[Path, Any, int, Batch, Converter]]:
+    """The batches that are still to do; the stages of the others go into `stages`."""
     found = batches(job.inputs, job.converter, bar.update, job.batch_size)
+    identity = digest(run.identity)
     for index, batch in enumerate(found):
-        path = job.staging / f"{index:06d}.json"
-        if path.exists():
-            reports[index] = read_json(path)
-            _expect_strict(job, reports[index]["skipped"])
+        key = [identity, index]
+        report = stage_report(run.scratch, key)
+        if report is None:
+            yield run.scratch, key, index, batch, job.converter
         else:
-            yield job.staging, index, batch, job.converter
+            stages[index] = key, report
+            _expect_strict(job, report["skipped"])
 
 
-def _summarise(job, identity, reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _make(scratch, key, index, batch, converter) -> tuple[int, Stage]:
+    def make(folder: Path) -> dict[str, Any]:
+        return convert_batch(folder, batch, converter)
+
+    return index, (key, make_stage(scratch, key, make))
+
+
+def _repeated(job, run, stages) -> list[Stage]:
+    """One more stage, if an id comes again and its first record was left out.
+
+    The entries of the repeated records in the other reports are brought up to date.
+    """
+    skipped = [one for _, report in stages for one in report["skipped"]]
+    repeated = {one["id"] for one in skipped if one["reason"] == REPEATED}
+    free = {one["id"] for one in skipped if one["reason"] != REPEATED} & repeated
+    if not free:
+        return []
+
+    def make(folder: Path) -> dict[str, Any]:
+        again = batches(job.inputs, job.converter, batch_size=job.batch_size)
+        return convert_repeated(folder, again, job.converter, free)
+
+    key = [digest(run.identity), "repeated"]
+    stage = run.stage(key, make)
+    outcomes = iter(stage["skipped"])
+    for _, report in stages:
+        report["skipped"] = [
+            outcome
+            for one in report["skipped"]
+            if (outcome := _outcome(one, free, outcomes)) is not None
+        ]
+    return [(key, stage | {"skipped": []})]
+
+
+def _outcome(one, free, outcomes):
+    contested = one["reason"] == REPEATED and one["id"] in free
+    return next(outcomes) if contested else one
+
+
+def _summarise(job, reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     sources: dict[str, collections.Counter] = {}
     skipped = [one for report in reports for one in report["skipped"]]
     for report in reports:
         for source, counts in report["sources"].items():
             sources.setdefault(source, collections.Counter()).update(counts)
     reasons = collections.Counter(one["reason"] for one in skipped)
+    unused: collections.Counter = collections.Counter()
+    for report in reports:
+        unused.update(report["unused"])
     if not sources:
         told = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
         first = f"; the first: {skipped[0]['detail']}" if skipped else ""
@@ -218,12 +258,10 @@ def _summarise(job, identity, reports: Sequence[Mapping[str, Any]]) -> dict[str,
     return {
         "dataset": job.name,
         "split": job.split,
-        "identity": identity,
         "sources": {name: sources[name] for name in sorted(sources)},
         "reasons": reasons,
+        "unused": unused,
         "skipped": skipped,
-        "shards": [(r["shard"], r["kept"]) for r in reports if r["kept"]],
-        "size_bytes": sum(report["size_bytes"] for report in reports),
     }
 
 

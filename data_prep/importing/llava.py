@@ -2,25 +2,32 @@
 
 Fields: `id`, `image` or `images` (a path, a list of paths, or files as Hugging Face
 stores them: {"bytes", "path"}), `conversations` ({"from": "human" or "gpt", "value"}).
-Every other field becomes part of the record's meta.
+A record about a video or a sound alone is left out. Every other field becomes part of
+the record's meta.
 """
 
 import contextlib
 import dataclasses
-import json
+import decimal
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
+from data_prep.importing.meta import plain_fields
 from data_prep.importing.pictures import checked_picture, read_picture
 from data_prep.importing.reading import is_utf8, parse
 from data_prep.importing.refusal import Refusal
 
 ROLES = {"human": HUMAN, "user": HUMAN, "gpt": ASSISTANT, "assistant": ASSISTANT}
 LONGEST_ID = 1000  # characters
-DEEPEST_META = 50  # levels of lists and objects
+MEDIA = ("video", "videos", "video_path", "audio", "audios", "audio_path", "speech")
+_MEDIUM = "<(video|audio|speech|sound)>"
+# where a data set puts it; `the <video> tag of a page` is a sentence like any other
+_MEDIUM_MARK = re.compile(rf"\A\s*{_MEDIUM}|^\s*{_MEDIUM}\s*$|{_MEDIUM}\s*\Z", re.M)
+_EXACT = 2**53  # larger whole numbers may have been others before they were floats
 _KNOWN = ("id", "image", "images", "conversations", "source", "meta")
 _SOURCE = re.compile(
     "text|frames|image_utterance|video_utterance|interleaved"
@@ -54,14 +61,20 @@ class Llava:
             Refusal: bad_id or non_utf8.
         """
         given = raw.get("id") if isinstance(raw, Mapping) else None
-        if given is None:
+        if given is None or given != given:  # pandas' NaN beside whole numbers
             return f"{number:09d}"
+        if isinstance(given, float | decimal.Decimal):
+            given = _whole(given)
         if isinstance(given, bool) or not isinstance(given, str | int):
             raise Refusal("bad_id", f"a {type(given).__name__}")
         if not 0 < len(str(given)) <= LONGEST_ID:
             raise Refusal("bad_id", f"{len(str(given))} characters")
         _expect_utf8(str(given))
         return str(given)
+
+    def unused(self, raw: Any) -> Sequence[str]:
+        """Names of the record's fields that its meta cannot hold."""
+        return _meta(raw, None)[1]
 
     def record(self, raw: Any, record_id: str) -> Record:
         """The record.
@@ -79,8 +92,10 @@ class Llava:
         given = raw.get("source")
         given = given if is_source(given) else None
         source = self.source or given or source_of(turns, files, self.task)
-        meta = _meta(raw, given)
+        meta, _ = _meta(raw, given)
         _expect_turns(turns, source)
+        if not files:
+            _expect_no_medium(raw, turns)
         marks = sum(text.count(IMAGE_MARK) for _, text in turns)
         if turns and marks != len(files):
             raise Refusal("image_marks", f"{marks} marks, {len(files)} images")
@@ -150,11 +165,31 @@ def _expect_turns(turns, source):
             raise Refusal("empty_answer", repr(text))
 
 
+def _whole(given: float | decimal.Decimal) -> int:
+    """1.0 is 1: a column of whole numbers with a gap is one of floats in Parquet."""
+    if not math.isfinite(given) or given != int(given) or abs(given) > _EXACT:
+        raise Refusal("bad_id", f"the number {given}")
+    return int(given)
+
+
+def _expect_no_medium(raw, turns) -> None:
+    """A text about a video or a sound that is not there teaches to make things up."""
+    for field in MEDIA:
+        if not _is_empty(raw.get(field)):
+            raise Refusal("other_medium", f"{field}: {raw[field]!a:.100}")
+    for _, text in turns:
+        if found := _MEDIUM_MARK.search(text):
+            raise Refusal("other_medium", f"the mark {found[0].strip()}")
+
+
+def _is_empty(value: Any) -> bool:
+    return (
+        value is None or value == [] or (isinstance(value, str) and not value.strip())
+    )
+
+
 def _files(raw) -> list[str | bytes]:
-    found = raw["images"] if raw.get("image") is None and "images" in raw else None
-    found = raw.get("image") if found is None else found
-    if found is None:
-        return []
+    found = next((raw[k] for k in ("image", "images") if not _is_empty(raw.get(k))), [])
     return [_file(one) for one in (found if isinstance(found, list) else [found])]
 
 
@@ -163,10 +198,13 @@ def _file(one) -> str | bytes:
         one = one.get("bytes") or one.get("path")
     if not isinstance(one, str | bytes):
         raise Refusal("bad_image_field", f"a {type(one).__name__}")
+    if not one.strip():
+        raise Refusal("bad_image_field", "an empty path")
     return one
 
 
-def _meta(raw, source) -> dict[str, Any]:
+def _meta(raw, source) -> tuple[dict[str, Any], list[str]]:
+    """The record's meta, and the names of fields that it cannot hold."""
     meta = {key: value for key, value in raw.items() if key not in _KNOWN}
     if source is None and raw.get("source") is not None:
         meta["source"] = raw["source"]
@@ -178,19 +216,7 @@ def _meta(raw, source) -> dict[str, Any]:
         meta = {**own, **meta}
     elif own is not None:
         meta["meta"] = own
-    if _is_deeper(meta, DEEPEST_META):
-        raise Refusal("bad_json", f"more than {DEEPEST_META} levels deep")
-    text = json.dumps(meta, ensure_ascii=False, default=str)  # Parquet knows dates
-    _expect_utf8(text)
-    return json.loads(text)
-
-
-def _is_deeper(value, levels) -> bool:
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if not isinstance(value, list):
-        return False
-    return not levels or any(_is_deeper(one, levels - 1) for one in value)
+    return plain_fields(meta)
 
 
 def _expect_utf8(text):

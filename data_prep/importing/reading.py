@@ -18,6 +18,8 @@ LONGEST = 2**26  # characters of one record, far more than a dialogue has
 _TAIL = 32  # an error this near to the end may be that of a value cut in two
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
+_SCALAR = re.compile(r"[^\s,\]}]*")
+_PARTS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.S)
 
 
 def parse(text: str) -> Any:
@@ -42,7 +44,8 @@ def read_values(
         on_read: told the number of bytes whenever some were read.
 
     Yields:
-        The text of a value, and the value; None for a line that is not JSON.
+        The text of a value, and the value; None for a line that is not JSON, and for
+        a value that is nested too deeply or holds a number of thousands of digits.
 
     Raises:
         UserError: no such file, or a list that breaks off or is not JSON; names the
@@ -154,6 +157,7 @@ class _Stream:
     def _value(self):
         size = BLOCK
         while True:
+            end = None
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
@@ -162,17 +166,33 @@ class _Stream:
                 if self._ended or not cut:
                     self._fail(error.msg, error.pos)
             except (RecursionError, ValueError) as error:
-                self._fail(str(error))
-            else:
-                # the digits of a number may go on in the next block
-                if self._ended or end <= len(self._text) - _TAIL:
-                    text = self._text[self._at : end]
-                    self._at = end
-                    self._count += 1
-                    return text, value
+                # too deep, or a number of thousands of digits: costs one record
+                value, end = None, self._end_of_value()
+                if self._ended and end is None:
+                    self._fail(str(error))
+            # the digits of a number may go on in the next block
+            if end is not None and (self._ended or end <= len(self._text) - _TAIL):
+                text = self._text[self._at : end]
+                self._at = end
+                self._count += 1
+                return text, value
             self._expect_shorter()
             self._fill(size)
             size *= 2
+
+    def _end_of_value(self) -> int | None:
+        """Where the value ends by its brackets; None if not within the window."""
+        if self._text[self._at] not in "[{":
+            return _SCALAR.match(self._text, self._at).end()
+        depth = 0
+        for part in _PARTS.finditer(self._text, self._at):
+            if part[0] in ("[", "{"):
+                depth += 1
+            elif part[0] in ("]", "}"):
+                depth -= 1
+                if not depth:
+                    return part.end()
+        return None
 
     def _expect_shorter(self):
         if len(self._text) - self._at > LONGEST:

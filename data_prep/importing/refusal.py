@@ -1,10 +1,10 @@
 """Why a record is left out of an import: a name to count by, and a sentence."""
 
 REASONS = {
-    "bad_json": "the line is not JSON",
+    "bad_json": "not JSON, or lists in lists without end",
     "not_a_record": "not an object with a list of conversations",
     "not_text": "an utterance that is not a string",
-    "bad_id": "the id is neither a string nor a whole number, or empty",
+    "bad_id": "the id is neither text nor a whole number, or empty",
     "duplicate_id": "an earlier record of the split has the same id",
     "non_utf8": "text that is not UTF-8",
     "no_turns": "neither a human nor an assistant says anything",
@@ -12,6 +12,7 @@ REASONS = {
     "empty_answer": "an answer without a word",
     "image_marks": "the number of <image> marks is not that of the images",
     "bad_image_field": "the image field is not a path, bytes, or a list of them",
+    "other_medium": "about a video or a sound, and no images are given",
     "outside_folder": "the path leads out of the image folder",
     "missing_image": "there is no such image file",
     "image_too_large": "more pixels or bytes than any picture should have",

@@ -35,4 +35,9 @@ def lines(summary: Mapping[str, Any], path: Path) -> list[str]:
         for reason, says in REASONS.items():
             if count := summary["reasons"].get(reason):
                 found.append(f"    {reason:{width}}  {count:,}  {says}")
+    for field, count in summary.get("unused", {}).items():
+        found.append(
+            f"  the field {field!r} of {count:,} records is not kept: it holds neither "
+            "text nor numbers"
+        )
     return found

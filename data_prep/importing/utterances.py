@@ -1,12 +1,15 @@
 """An utterance -> `Record`: a string, or a line of a transcript with a `text`."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from babyvlm_jax.data.schema import ASSISTANT, IMAGE_MARK, Record
+from data_prep.importing.meta import plain_fields
 from data_prep.importing.reading import is_utf8
 from data_prep.importing.refusal import Refusal
+
+_PLAIN = str | int | float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +21,10 @@ class Utterances:
     def id(self, raw: Any, number: int) -> str:
         """The number of the utterance in its file."""
         return f"{number:09d}"
+
+    def unused(self, raw: Any) -> Sequence[str]:
+        """None: the fields that are kept are known."""
+        return ()
 
     def record(self, raw: Any, record_id: str) -> Record:
         """One assistant turn without a picture; runs of blanks become one.
@@ -43,9 +50,6 @@ class Utterances:
         keep = ("start_s", "end_s", "confidence", "speaker")
         meta = {}
         if isinstance(raw, Mapping):
-            meta = {key: raw[key] for key in keep if _is_plain(raw.get(key))}
+            given = {key: raw[key] for key in keep if isinstance(raw.get(key), _PLAIN)}
+            meta, _ = plain_fields(given)
         return Record(record_id, "text", (), ((ASSISTANT, text),), meta)
-
-
-def _is_plain(value) -> bool:
-    return isinstance(value, int | float) or (isinstance(value, str) and is_utf8(value))

@@ -1,7 +1,9 @@
 """Records -> Parquet -> records."""
 
+import decimal
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -108,5 +110,56 @@ def test_a_file_that_is_not_parquet_is_refused(tmp_path, capsys):
         llava_json.main, f"--parquet={tmp_path}/x.parquet", "--name=x",
         f"--out={tmp_path}/s", "--split=train",
     )  # fmt: skip
-    assert code == 78 and not (tmp_path / "s").exists()
+    assert code == 78 and not list((tmp_path / "s").glob("[!.]*"))
     assert "x.parquet: not a readable Parquet file" in capsys.readouterr().err
+
+
+TALK = [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "a red ball"}]
+
+
+def _import(tmp_path, out, **columns):
+    """Imports three records with these columns; the summary and the records."""
+    picture = {"bytes": jpeg(1), "path": None}
+    columns = {"image": [picture] * 3, "conversations": [TALK] * 3, **columns}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    code = _run(llava_json.main, f"--parquet={tmp_path}/t.parquet", "--name=x",
+                f"--out={tmp_path / out}", "--split=train", "--workers=1")  # fmt: skip
+    assert code == 0
+    summary = json.loads((tmp_path / out / "imports/x-train.json").read_text())
+    records = RecordSource(tmp_path / out, "x", "train")
+    return summary, {record.id: record for record in records}
+
+
+def test_whole_numbers_beside_a_gap_are_ids(tmp_path):
+    summary, records = _import(tmp_path, "out", id=[1.0, 2.5, None])
+    assert sorted(records) == ["000000002", "1"]
+    assert summary["reasons"] == {"bad_id": 1}
+
+
+def test_columns_that_json_lacks_are_left_out_and_told(tmp_path, capsys):
+    picture = {"bytes": jpeg(2), "path": None}
+    text = pa.array([b"ok", b"\xff", b"ok"]).cast(pa.string(), safe=False)
+    long = pa.array([1, 2**62, 3], pa.timestamp("ns"))
+    summary, records = _import(
+        tmp_path, "out", id=["a", "b", "c"], mask=[picture] * 3, note=text, at=long,
+        cost=[decimal.Decimal("1.00")] * 3,
+    )  # fmt: skip
+    assert sorted(records) == ["a", "b", "c"]
+    assert summary["unused"] == {"mask": 3, "note": 1}
+    assert "the field 'mask' of 3 records is not kept" in capsys.readouterr().out
+    assert records["a"].meta["cost"] == "1.00" and "mask" not in records["a"].meta
+    assert records["a"].meta["note"] == "ok" and "note" not in records["b"].meta
+    assert len(json.dumps(records["b"].meta)) < 200
+
+
+def test_a_conversation_that_cannot_be_read_costs_one_record(tmp_path):
+    said = pa.array([b"a ball", b"\xff", b"a ball"]).cast(pa.string(), safe=False)
+    turns = pa.StructArray.from_arrays(
+        [pa.array(["gpt"] * 3), said], names=["from", "value"]
+    )
+    talks = pa.ListArray.from_arrays(pa.array([0, 1, 2, 3]), turns)
+    summary, records = _import(
+        tmp_path, "out", id=["a", "b", "c"], conversations=talks, image=[None] * 3
+    )
+    assert sorted(records) == ["a", "c"]
+    assert summary["reasons"] == {"not_a_record": 1}

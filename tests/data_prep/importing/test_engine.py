@@ -1,11 +1,16 @@
 """Whole imports: what comes out, resumed, repeated, refused."""
 
+import concurrent.futures
 import json
 import pathlib
 import shutil
+import threading
+import time
 
 import pytest
 
+from babyvlm_jax import lock
+from babyvlm_jax.data import shards
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.errors import UserError
 from data_prep.importing import engine
@@ -58,7 +63,7 @@ def _files(out) -> dict[str, bytes]:
     return {
         str(path.relative_to(out)): path.read_bytes()
         for path in sorted(out.rglob("*"))
-        if path.is_file()
+        if path.is_file() and ".jobs" not in path.parts
     }
 
 
@@ -87,7 +92,7 @@ def test_what_can_be_used_goes_in_and_the_rest_is_listed(world, tmp_path):
         (19, "000000019", "not_a_record"),
     ]
     assert json.loads(job.summary.read_text())["skipped"] == summary["skipped"]
-    assert not job.staging.parent.exists()
+    assert not list((job.out / ".jobs").glob("*/"))
 
 
 def test_the_lines_that_tell_it(world, tmp_path):
@@ -118,11 +123,11 @@ def test_a_killed_import_goes_on_to_the_same_shards(
 
     convert, done = engine.convert_batch, []
 
-    def until_killed(*args):
+    def until_killed(folder, batch, converter):
         if len(done) == killed_after:
             raise Killed
-        done.append(args[1])
-        return convert(*args)
+        done.append(batch.first // 4)
+        return convert(folder, batch, converter)
 
     job = _job(world, tmp_path / "cut")
     monkeypatch.setattr(engine, "convert_batch", until_killed)
@@ -159,7 +164,7 @@ def test_an_import_killed_while_it_is_published_goes_on(
     assert not job.summary.exists()
     run_import(job)
     assert [r.id for r in RecordSource(job.out, "pairs", "train")] == KEPT
-    assert job.summary.exists() and not job.staging.exists()
+    assert job.summary.exists() and not list((job.out / ".jobs").glob("*/"))
 
 
 def test_the_same_import_again_does_nothing(world, tmp_path):
@@ -171,11 +176,59 @@ def test_the_same_import_again_does_nothing(world, tmp_path):
 def test_another_import_of_the_split_is_refused(world, tmp_path):
     job = _job(world, tmp_path / "out")
     run_import(job)
-    other = _job(world, job.out, converter=Llava(world[1], 128, None, "pairs"))
-    with pytest.raises(UserError, match="imported from something else"):
-        run_import(other)
+    path = _write_json(tmp_path / "other.json", [talk("", "a")])
+    with pytest.raises(UserError, match=r"holds import of pairs\.json as pairs/train"):
+        run_import(_job((path, world[1]), job.out))
     job.summary.unlink()
-    with pytest.raises(UserError, match="was not imported"):
+    with pytest.raises(UserError, match="the split 'train' of 'pairs' of an unknown"):
+        run_import(job)
+
+
+def test_a_changed_file_or_setting_makes_the_split_again(world, tmp_path, capsys):
+    job = _job(world, tmp_path / "out", batch_size=2)
+    run_import(job)
+    run_import(_job(world, job.out, split="val"))
+    raws = json.loads(world[0].read_text())[:2]
+    _write_json(world[0], raws)
+    run_import(job)
+    assert "made again, changed: files" in capsys.readouterr().out
+    assert [r.id for r in RecordSource(job.out, "pairs", "train")] == ["0", "1"]
+    assert len(RecordSource(job.out, "pairs", "val")) == 16
+    assert len(list(job.out.glob("pairs/1.0.0/pairs-train.array_record-*"))) == 1
+    fresh = _job(world, tmp_path / "fresh", batch_size=2)
+    assert run_import(fresh) == run_import(job)
+
+
+def test_two_splits_imported_at_once_both_join_the_dataset(
+    world, tmp_path, monkeypatch
+):
+    """Each reads what splits there are before the other has added its own."""
+    publish, both = engine.publish_split, threading.Barrier(2)
+    known = shards._known_splits
+
+    def publish_together(*args):
+        both.wait(timeout=60)
+        return publish(*args)
+
+    monkeypatch.setattr(engine, "publish_split", publish_together)
+    monkeypatch.setattr(
+        shards, "_known_splits", lambda *args: (known(*args), time.sleep(0.1))[0]
+    )
+    out = tmp_path / "out"  # twice: a new dataset, and one with splits
+    for splits in (("train", "val"), ("test", "more")):
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            list(pool.map(run_import, [_job(world, out, split=s) for s in splits]))
+    assert sorted(shards.splits_of(out, "pairs")) == ["more", "test", "train", "val"]
+    for split in ("train", "val", "test", "more"):
+        assert len(RecordSource(out, "pairs", split)) == 16
+
+
+def test_a_split_that_another_process_imports_is_refused(world, tmp_path):
+    job = _job(world, tmp_path / "out")
+    with (
+        lock.held(job.out / ".jobs", "pairs-train.lock"),
+        pytest.raises(UserError, match="is in use by"),
+    ):
         run_import(job)
 
 
@@ -185,15 +238,6 @@ def test_a_dataset_that_was_deleted_is_imported_again(world, tmp_path):
     shutil.rmtree(job.out / "pairs")
     other = _job(world, job.out, converter=Llava(world[1], 0, None, "pairs"))
     assert run_import(other)["identity"]["converter"]["max_side"] == "0"
-    assert [r.id for r in RecordSource(job.out, "pairs", "train")] == KEPT
-
-
-def test_what_an_import_of_another_file_left_is_not_used(world, tmp_path):
-    job = _job(world, tmp_path / "out")
-    job.staging.mkdir(parents=True)
-    (job.staging / "identity.json").write_text("{}")
-    (job.staging / "000000.json").write_text('{"skipped": [], "kept": 99}')
-    run_import(job)
     assert [r.id for r in RecordSource(job.out, "pairs", "train")] == KEPT
 
 
@@ -208,7 +252,7 @@ def test_strict_ends_at_a_bad_record_and_leaves_nothing(world, tmp_path):
     job = _job(world, tmp_path / "out", strict=True)
     with pytest.raises(UserError, match=r"record 3 of pairs.json \(id '2'\) cannot"):
         run_import(job)
-    assert not job.out.exists()
+    assert not _files(job.out)
 
 
 def test_strict_is_also_heard_after_the_import(world, tmp_path):
@@ -223,7 +267,7 @@ def test_a_file_that_breaks_off_leaves_nothing(world, tmp_path):
     job = _job(world, tmp_path / "out")
     with pytest.raises(UserError, match="not a JSON list"):
         run_import(job)
-    assert not job.out.exists()
+    assert not _files(job.out)
 
 
 def test_no_usable_record_is_an_error(tmp_path):
@@ -235,6 +279,42 @@ def test_no_usable_record_is_an_error(tmp_path):
     _write_json(path, [])
     with pytest.raises(UserError, match="there is none"):
         run_import(job)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 10])
+def test_an_id_that_was_left_out_is_free(tmp_path, batch_size):
+    """The first record of an id that can be used has it, wherever it stands."""
+    (tmp_path / "ball.jpg").write_bytes(jpeg(0))
+
+    def one(record_id, file, said):
+        return talk("<image>", said, image=file) | {"id": record_id}
+
+    raws = [
+        one("a", "gone.jpg", "no picture"),
+        one("b", "ball.jpg", "b"),
+        one("a", "ball.jpg", " "),
+        one("c", "ball.jpg", "c"),
+        one("a", "ball.jpg", "a"),
+        one("a", "ball.jpg", "too late"),
+        one("b", "ball.jpg", "too late"),
+        one("d", "gone.jpg", "no picture"),
+        one("d", "gone.jpg", "no picture either"),
+    ]
+    path = _write_json(tmp_path / "same.json", raws)
+    job = _job((path, tmp_path), tmp_path / "out", batch_size=batch_size)
+    summary = run_import(job)
+    records = {r.id: r.turns[-1][1] for r in RecordSource(job.out, "pairs", "train")}
+    assert records == {"a": "a", "b": "b", "c": "c"}
+    assert [(one["number"], one["reason"]) for one in summary["skipped"]] == [
+        (0, "missing_image"),
+        (2, "empty_answer"),
+        (5, "duplicate_id"),
+        (6, "duplicate_id"),
+        (7, "missing_image"),
+        (8, "missing_image"),
+    ]
+    assert summary["sources"]["image_utterance"]["records"] == 3
+    assert run_import(job) == summary
 
 
 def test_records_of_a_repeated_id_can_be_kept(tmp_path):

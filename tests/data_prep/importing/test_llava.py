@@ -1,10 +1,13 @@
 """LLaVA conversations -> records."""
 
+import datetime
+import decimal
 import io
 
 import pytest
 from PIL import Image
 
+from data_prep.importing.batches import Unreadable
 from data_prep.importing.llava import Llava, source_of
 from data_prep.importing.refusal import REASONS, Refusal
 
@@ -111,13 +114,19 @@ def test_files_may_lie_in_the_record(tmp_path):
 @pytest.mark.parametrize(
     ("given", "expected"),
     [({"id": "a/b c"}, "a/b c"), ({"id": 12}, "12"), ({"id": 0}, "0"),
-     ({}, "000000042"), ({"id": None}, "000000042"), ([], "000000042")],
+     ({"id": 1.0}, "1"), ({"id": -0.0}, "0"), ({"id": decimal.Decimal("7")}, "7"),
+     ({"id": float("nan")}, "000000042"), ({}, "000000042"),
+     ({"id": None}, "000000042"), ([], "000000042")],
 )  # fmt: skip
 def test_ids(llava, given, expected):
     assert llava.id(given, 42) == expected
 
 
-@pytest.mark.parametrize("given", [True, 1.5, [], {}, "", "x" * 1001])
+@pytest.mark.parametrize(
+    "given",
+    [True, 1.5, 2.0**60, 1e308, float("inf"), decimal.Decimal("1.5"), b"a", [], {}, "",
+     "x" * 1001],
+)  # fmt: skip
 def test_bad_ids(llava, given):
     assert _refusal(llava, {"id": given}) == "bad_id"
 
@@ -149,6 +158,13 @@ def test_bad_ids(llava, given):
         (talk("<image>", "a", image=[None]), "bad_image_field"),
         (talk("<image>", "a", image=[["1.jpg"]]), "bad_image_field"),
         (talk("<image>", "a", image={"path": None}), "bad_image_field"),
+        (talk("<image>", "a", image=[" "]), "bad_image_field"),
+        (talk("<image>", "a", image=""), "image_marks"),
+        (talk("What happens?", "a", video="clip.mp4"), "other_medium"),
+        (talk("<video>\nWhat happens?", "a"), "other_medium"),
+        (talk("What happens?\n<video>", "a", videos=["a.mp4"]), "other_medium"),
+        (talk("<audio>\nWhat?", "a", audio="sound.wav"), "other_medium"),
+        (talk("What?\n <audio> \nTell", "a", image=[]), "other_medium"),
         (talk("<image>", "a", image="../1.jpg"), "outside_folder"),
         (talk("<image>", "a", image="9.jpg"), "missing_image"),
         (talk("<image>", "a", image="broken.jpg"), "undecodable_image"),
@@ -160,6 +176,41 @@ def test_bad_ids(llava, given):
 )
 def test_refusals(llava, raw, reason):
     assert _refusal(llava, raw) == reason
+
+
+@pytest.mark.parametrize("empty", ["", " ", None, []])
+def test_an_empty_image_field_is_none(llava, empty):
+    raw = talk("What is two and two?", "four") | {"image": empty, "video": empty}
+    assert llava.record(raw, "7").images == ()
+    assert len(llava.record(raw | talk("<image>", "a", images="1.jpg"), "7").images)
+
+
+def test_a_video_beside_images_is_a_fact_about_them(llava):
+    raw = talk("<image>", "a ball", image="1.jpg", video="clip.mp4")
+    assert llava.record(raw, "7").meta == {"video": "clip.mp4"}
+    raw = talk("What does the <video> tag of a page do?", "it plays")
+    assert llava.record(raw, "7").turns[0][1] == raw["conversations"][0]["value"]
+
+
+def test_values_that_json_lacks(llava):
+    kept = {
+        "day": datetime.date(2013, 9, 1),
+        "price": decimal.Decimal("0.10"),
+        "gap": float("nan"),
+        "pairs": [("a", 1)],
+    }
+    lost = {
+        "mask": {"bytes": jpeg(1), "path": None},
+        "raw": b"a",
+        "most": float("inf"),
+        "deep": {"a": [{"b": b"c"}]},
+        "cell": Unreadable(),
+    }
+    raw = talk("", "a", **kept, **lost)
+    assert llava.record(raw, "7").meta == {
+        "day": "2013-09-01", "price": "0.10", "gap": None, "pairs": [["a", 1]]
+    }  # fmt: skip
+    assert llava.unused(raw) == list(lost)
 
 
 def test_meta_as_deep_as_a_well_is_refused(llava):

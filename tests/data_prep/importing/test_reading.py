@@ -69,7 +69,6 @@ def test_bytes_that_are_not_utf8_spoil_one_string_only(tmp_path):
         ("[{'id': 1}]", "Expecting property name"),
         ('["never closed', "Unterminated string"),
         ("[" * 100_000, "recursion"),
-        ("[" + "9" * 5000 + "]", "limit"),
     ],
 )
 def test_a_broken_list_is_refused_with_its_place(tmp_path, content, message):
@@ -97,3 +96,24 @@ def test_progress_adds_up_to_the_file(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"none.json: cannot be read \(No such file"):
         list(reading.read_values(tmp_path / "none.json"))
+
+
+DEEP = "[" * 5_000 + "]" * 5_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [DEEP, f'{{"a": {DEEP}, "b": "]}}\\"}}"}}', f'{{"a": {"9" * 5000}}}', "9" * 5000,
+     "-" + "9" * 5000],
+    ids=["deep", "deep, with a text", "digits", "digits alone", "negative"],
+)  # fmt: skip
+@pytest.mark.parametrize("block", [64, 2**20])
+def test_a_value_beyond_the_decoder_costs_one_record(
+    tmp_path, monkeypatch, text, block
+):
+    monkeypatch.setattr(reading, "BLOCK", block)
+    path = tmp_path / "f.json"
+    path.write_text(f'[{{"id": 1}}, {text},\n {{"id": 2}}]')
+    found = list(reading.read_values(path))
+    assert [value for _, value in found] == [{"id": 1}, None, {"id": 2}]
+    assert found[1][0] == text
