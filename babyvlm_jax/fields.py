@@ -11,7 +11,7 @@ refused with the path of the field, such as `config.optim.beta2`.
 
 import dataclasses
 import difflib
-import math
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -100,7 +100,7 @@ def _checked(path: str, kind: Any, value: Any, limits: Mapping[str, Any]) -> Any
             _checked(f"{path}.{name}", inner[1], one, limits)
         return value
     right = type(value) is kind or (kind is float and type(value) is int)
-    right = right and (kind not in (int, float) or math.isfinite(value))
+    right = right and (kind not in (int, float) or abs(value) <= sys.float_info.max)
     if not (right and all(_LIMITS[n][0](value, v) for n, v in limits.items())):
         expected = _expected(kind, limits) + ", or None" * optional
         raise FieldError(path, f"is {value!r}; expected {expected}")
@@ -246,7 +246,7 @@ def _choose(kind, values, where):
     if not known:
         return kind
     name = values.get("family", next(iter(known)))
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         told = f"is {name!r}; expected one of {tuple(sorted(known))}"
         raise FieldError(f"{where}.family", told)
     return known[name]

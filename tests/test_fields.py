@@ -1,6 +1,9 @@
 """Every settings dataclass of the project refuses what its fields do not declare."""
 
+import contextlib
 import dataclasses
+import itertools
+import json
 import math
 import typing
 from collections.abc import Mapping
@@ -10,12 +13,14 @@ import pytest
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.fields import Settings, from_dict
+from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.settings import TrainSettings
 from configs import common
 from configs.eval import devcv
 from configs.models import MODELS
 from configs.prep import saycam
 from data_prep.stages.config import BuildConfig
+from tests.data_prep.hostile import mutations
 
 DATA = {
     "shards": "s",
@@ -184,3 +189,11 @@ def test_a_wrong_key_is_told_with_the_nearest(values, told):
     with pytest.raises(UserError) as error:
         from_dict(TrainSettings, {**RUN, **values})
     assert told in str(error.value)
+
+
+def test_any_json_is_built_or_refused_by_name():
+    for content in itertools.islice(
+        mutations(dataclasses.asdict(VLMConfig())), 0, None, 2
+    ):
+        with contextlib.suppress(ValueError, RecursionError):  # no JSON, or a UserError
+            from_dict(VLMConfig, json.loads(content))
