@@ -18,11 +18,30 @@ from babyvlm_jax.data.schema import ASSISTANT, Record
 # What METEOR's authors chose for English, and NLTK's defaults
 ALPHA, BETA, GAMMA = 0.9, 3.0, 0.5
 OTHERS = 8  # ours: items whose references a caption's chance is taken from
-_TOKENS = re.compile(r"[\w']+|[^\w\s]+")
+# what the conventions of the Penn Treebank split off a word, and words that they halve
+_CLITIC = r"'(?:s|m|d|t|n|ll|re|ve|ye)\b"
+_JOINED = r"(?:can(?=not\b)|(?:gim|lem)(?=me\b)|(?:gon|wan)(?=na\b)|got(?=ta\b))"
+_TOKENS = re.compile(
+    rf"""
+    \.{{2,}} | -{{2,}} | `` | ''
+    | \b{_JOINED} | \w+?(?=n't\b) | n't\b | {_CLITIC}
+    | \w+ (?: [-/.]\w+ | (?!{_CLITIC})'\w+ | [,:](?=\d)\w+ )*
+    | \S
+    """,
+    re.VERBOSE,
+)
 
 
 def tokens(text: str) -> list[str]:
-    """Words and runs of punctuation in lower case; "there 's a kite ." keeps "'s"."""
+    """Words in lower case, as the published METEOR splits them.
+
+    "Don't, it's the dogs' ..." -> do n't , it 's the dogs ' ...
+
+    These are the conventions of the Penn Treebank, as in NLTK's `word_tokenize`. Two
+    things differ: the full stop of an abbreviation is a token, and `"` stays as it is.
+
+    Source: BabyVLM (V1), whose captions and references go through `word_tokenize`.
+    """
     return _TOKENS.findall(text.lower())
 
 

@@ -1,5 +1,7 @@
 """METEOR by hand, the figure of the paper, and the library's where it is."""
 
+import itertools
+
 import pytest
 
 from babyvlm_jax.evals import captions
@@ -35,9 +37,41 @@ def test_the_example_of_the_paper_s_figure():
     assert said["meteor_exact"] == pytest.approx(0.0820, abs=5e-5)
 
 
-def test_tokens_keep_what_transcripts_have_apart():
-    assert captions.tokens("There 's a kite .") == ["there", "'s", "a", "kite", "."]
-    assert captions.tokens("what?") == ["what", "?"]
+@pytest.mark.parametrize(
+    ("text", "split"),
+    [
+        ("There 's a kite .", "there 's a kite ."),
+        ("what?! Oh-oh.", "what ? ! oh-oh ."),
+        ("Don't! I can't, it's mama's.", "do n't ! i ca n't , it 's mama 's ."),
+        (
+            "do n't you'll they're i'm i've he'd",
+            "do n't you 'll they 're i 'm i 've he 'd",
+        ),
+        ("gonna wanna gotta gimme lemme", "gon na wan na got ta gim me lem me"),
+        ("cannot cannoli gonnah", "can not cannoli gonnah"),
+        ("the dogs' o'clock 'cause", "the dogs ' o'clock ' cause"),
+        ("wait...what he--no", "wait ... what he -- no"),
+        ("at 3:30, 1,000 a,b (x) $5", "at 3:30 , 1,000 a , b ( x ) $ 5"),
+        ("a ball. look. Mr. Fox", "a ball . look . mr . fox"),
+        ("", ""),
+    ],
+)
+def test_tokens_are_those_of_the_treebank(text, split):
+    assert captions.tokens(text) == split.split()
+
+
+def test_tokens_are_the_library_s():
+    """On all words and signs of transcripts side by side, one sentence at a time."""
+    tokenize = pytest.importorskip(
+        "nltk.tokenize", reason="the extra `captions` is not installed"
+    )
+    words = ["it's", "don't", "can't", "dogs'", "o'clock", "oh-oh", "3:30", "1,000"]
+    words += ["gonna", "cannot", "'s", "n't"]
+    signs = [" ", " , ", ", ", "... ", "? ", "! ", " (", ") ", "; ", " -- ", "--"]
+    for first, sign, second in itertools.product(words, signs, words):
+        text = f"look {first}{sign}{second} now."
+        split = tokenize.word_tokenize(text, preserve_line=True)
+        assert captions.tokens(text) == split, text
 
 
 def test_nothing_said_scores_nothing():
