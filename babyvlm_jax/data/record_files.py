@@ -23,7 +23,6 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 from array_record.python import array_record_module
 from etils import epath
 from tqdm import tqdm
@@ -48,14 +47,21 @@ class Hashes:
     Attributes:
         size_bytes: of the file.
         whole: hash of the file.
-        table: u64[N] hash of each record.
+        table: `hash_record` of each record, one after the other.
         note: hash of what else belongs to the file, or empty.
     """
 
     size_bytes: int
     whole: str
-    table: np.ndarray
+    table: bytes
     note: str = ""
+
+    def of(self, position: int) -> bytes:
+        """The stored hash of a record."""
+        return self.table[HASH_BYTES * position : HASH_BYTES * (position + 1)]
+
+    def __len__(self) -> int:
+        return len(self.table) // HASH_BYTES
 
 
 def hash_record(record: bytes) -> bytes:
@@ -92,11 +98,11 @@ def _write_hashes(path: epath.Path, mtime_ns: int, hashes: Hashes) -> None:
     head = {
         "size_bytes": hashes.size_bytes,
         "hash": hashes.whole,
-        "table": _short(hashes.table.tobytes()),
+        "table": _short(hashes.table),
         "note": hashes.note,
     }
     line = json.dumps(head).encode() + b"\n"
-    place = write_atomically(hashes_path(path), line + hashes.table.tobytes())
+    place = write_atomically(hashes_path(path), line + hashes.table)
     _set_time(place, mtime_ns)
 
 
@@ -124,7 +130,7 @@ def read_hashes(path: str | os.PathLike) -> Hashes | None:
         return Hashes(
             int(head["size_bytes"]),
             head["hash"],
-            np.frombuffer(table, np.uint64),
+            table,
             head["note"],
         )
     except (ValueError, KeyError, TypeError) as error:
@@ -166,7 +172,9 @@ def write_file(
             table += hash_record(record)
             size_bytes += len(record)
         writer.close()
-        _store(beside, path, np.frombuffer(table, np.uint64), note)
+        size, mtime_ns = _size_and_time(epath.Path(beside))
+        whole = _hash_file(epath.Path(beside))
+        _write_hashes(path, mtime_ns, Hashes(size, whole, bytes(table), note))
         os.replace(beside, path)
     except (RuntimeError, OSError) as error:
         raise_system_fault(error, path, about_file=True)
@@ -174,15 +182,6 @@ def write_file(
     finally:
         beside.unlink(missing_ok=True)
     return len(table) // HASH_BYTES, size_bytes
-
-
-def _store(file, path, table: np.ndarray, note: str = "") -> Hashes:
-    """Writes the hashes of `file` as those of `path`."""
-    file = epath.Path(file)
-    size_bytes, mtime_ns = _size_and_time(file)
-    hashes = Hashes(size_bytes, _hash_file(file), table, note)
-    _write_hashes(path, mtime_ns, hashes)
-    return hashes
 
 
 class _Readers:
@@ -260,6 +259,7 @@ class RecordFiles:
             notes: that must be stored with the hashes of each; None for any.
         """
         self.paths = [epath.Path(path) for path in paths]
+        self._names = list(map(str, self.paths))
         self._what = what
         self._ends = list(itertools.accumulate(lengths))
         self._lengths = list(lengths)
@@ -268,10 +268,10 @@ class RecordFiles:
         for number, hashes in enumerate(self._hashes):
             if hashes is None:
                 self._check_ends(number)
-            elif len(hashes.table) != self._lengths[number]:
+            elif len(hashes) != self._lengths[number]:
                 raise self._damaged(
                     self.paths[number],
-                    f"{len(hashes.table)} records are hashed, but there should be "
+                    f"{len(hashes)} records are hashed, but there should be "
                     f"{self._lengths[number]}",
                 )
             elif notes and hashes.note != notes[number]:
@@ -346,15 +346,14 @@ class RecordFiles:
             logging.warning("%s is read anew at every start: %s", self._what, error)
 
     def _read(self, number: int, positions: Sequence[int]) -> list[bytes]:
-        path, hashes = self.paths[number], self._hashes[number]
-        found = self._guarded(
-            lambda _: _readers.read(str(path), self._versions[number], positions), path
-        )
+        name, hashes = self._names[number], self._hashes[number]
+        version = self._versions[number]
+        found = self._guarded(_readers.read, name, version, positions)
         if hashes is None:
             return found
         for position, record in zip(positions, found, strict=True):
-            if hash_record(record) != hashes.table[position].tobytes():
-                raise self._damaged(path, f"record {position} has another hash")
+            if hash_record(record) != hashes.of(position):
+                raise self._damaged(name, f"record {position} has another hash")
         return found
 
     def read(self, numbers: Sequence[int]) -> list[bytes]:
@@ -390,7 +389,7 @@ class RecordFiles:
             table = b"".join(map(hash_record, records))
             path, (size_bytes, mtime_ns) = self.paths[number], self._versions[number]
             whole = self._guarded(_hash_file, path)
-            hashes = Hashes(size_bytes, whole, np.frombuffer(table, np.uint64))
+            hashes = Hashes(size_bytes, whole, table)
             self._keep(functools.partial(_write_hashes, path, mtime_ns, hashes))
             self._hashes[number] = hashes
 
@@ -412,7 +411,7 @@ class RecordFiles:
             self.hash_all()
         whole = hashlib.blake2b(digest_size=8)
         for hashes in self._hashes:
-            whole.update(hashes.table.tobytes())
+            whole.update(hashes.table)
         return whole.hexdigest()
 
     def faults(self) -> list[str]:
