@@ -76,7 +76,7 @@ def open_corpus(facts: Mapping[str, str], shards: str | None) -> RecordSource:
         UserError: it is not there, or has changed.
     """
     source = RecordSource(shards or facts["shards"], facts["name"], facts["split"])
-    if source.fingerprint != facts["fingerprint"]:
+    if source.known_as(facts["fingerprint"]) != facts["fingerprint"]:
         raise UserError(
             f"{source.name}/{source.split} in {source.shards} has changed since the "
             "captions were rewritten; rewrite them again into another folder"
