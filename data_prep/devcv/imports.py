@@ -1,25 +1,24 @@
 """Finds the tasks of a released DevCV set and imports each as a dataset.
 
-Layouts: `TASK/data.json` or `TASK/SPLIT.json` with `TASK/images/`, one task's folder
-alone, and `TASK_SPLIT.json` with `images/` beside them.
+Layouts: `TASK/data.json`, `TASK/SPLIT.json`, `TASK/TASK_SPLIT.json` or
+`SPLIT/TASK/data.json` with `images/` beside each file, one task's folder alone, and
+`TASK_SPLIT.json` with `images/` beside them.
 """
 
 import dataclasses
 import itertools
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from babyvlm_jax.errors import UserError
 from data_prep import raw
-from data_prep.devcv.names import dataset_name, task_named
+from data_prep.devcv import names
+from data_prep.devcv.names import dataset_name
 from data_prep.devcv.released import Released
 from data_prep.importing.batches import Input
 from data_prep.importing.engine import Import, run_import
-
-_FLAT = re.compile(r"(?P<name>.+)_(?P<split>train|val|test)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,14 +67,14 @@ def find_sets(
     if not root.is_dir():
         raise UserError(f"--from={root}: no such folder")
     found, problems = [], []
-    for path, name, its_split in _files(root, split):
-        task = renamed.get(name) or task_named(name)
+    for path, folders in _files(root):
+        name, task, its_split = _place(path, folders, root.resolve(), renamed)
         if task is None:
             problems.append(
                 f"{path}: {name!r} is no task that is known; give --task={name}=TASK"
             )
             continue
-        found.append(Found(task, its_split, path))
+        found.append(Found(task, its_split or split, path))
     if not found:
         told = f" ({problems[0]})" if problems else ""
         raise UserError(
@@ -92,19 +91,40 @@ def find_sets(
     return found, problems
 
 
-def _files(root: Path, split: str):
-    """(file, released name of the task, split) of every JSON file that may be one."""
-    if (root / "data.json").is_file():
-        yield root / "data.json", root.resolve().name, split
-    for path in sorted(root.glob("*.json")):
-        if flat := _FLAT.fullmatch(path.stem):
-            yield path, flat["name"], flat["split"]
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        if (folder / "data.json").is_file():
-            yield folder / "data.json", folder.name, split
-        for its_split in raw.SPLITS:
-            if (folder / f"{its_split}.json").is_file():
-                yield folder / f"{its_split}.json", folder.name, its_split
+def _files(root: Path):
+    """Every JSON file that may hold items: beside, or up to two folders below."""
+    found = [path for depth in ("*", "*/*", "*/*/*") for path in root.glob(depth)]
+    for path in sorted(found):
+        folders = path.relative_to(root).parts[:-1]
+        is_other = path.stem.lower() == "manifest" or any(
+            name == "images" or name.startswith(".") for name in folders
+        )
+        if path.suffix == ".json" and not is_other and path.is_file():
+            yield path, folders
+
+
+def _place(path, folders, root, renamed) -> tuple[str, str | None, str]:
+    """(name that tells the task, the task if it is known, the split or "").
+
+    The file's name says both, or else the folders above, the nearest first:
+    `vdr/binary_test.json`, `test/vdr-binary/data.json`.
+    """
+    above = [*reversed(folders)]
+    rest, split = names.words_and_split(path.stem)
+    splits = [split, *(names.words_and_split(name)[1] for name in above)]
+    if root.name in raw.SPLITS:
+        splits.append(root.name)
+    split = next(filter(None, splits), "")
+    above = [name for name in (*above, root.name) if names.words_and_split(name)[0]]
+    nearest = above[0] if above else path.stem
+    told = (path.stem, path.stem.removesuffix(f"_{split}"), *folders)
+    for name in told:
+        if name in renamed:
+            return name, renamed[name], split
+    if not rest:
+        return nearest, renamed.get(nearest) or names.task_named(nearest), split
+    task = names.task_named(rest) or names.task_named(f"{nearest}_{rest}")
+    return path.stem, task, split
 
 
 def import_sets(

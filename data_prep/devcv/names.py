@@ -3,6 +3,7 @@
 import re
 
 from babyvlm_jax.errors import UserError
+from data_prep import raw
 from data_prep.devcv.sizes import TASKS
 
 PREFIX = "devcv_"
@@ -22,7 +23,23 @@ RELEASED = {
     "subitizing": "subitize",
     "counting": "count",
     "looking_while_listening": "lwl",
+    "object_counting": "count",
+    "binary": "vdr_binary",
+    "vdr_image": "vdr_binary",
+    "open": "vdr_open",
+    "visual_delayed_response": "vdr_binary",
+    "compare": "compare_real",
+    "who_has_more_synthetic": "compare_synthetic",
+    "who_has_more_naturalistic": "compare_real",
+    "whohasmore": "compare_synthetic",
+    "whohasmore_synthetic": "compare_synthetic",
+    "whohasmore_naturalistic": "compare_real",
 }
+# What released names say beside the task, as in `abc_leftright_instructions_test`.
+_SAYS_NOTHING = re.compile(
+    r"\d+|v\d+|abc|interleaved|instructions?|datasets?|data|tasks?|final|total|larger|"
+    r"crop(ped)?|images?|verified|seen|devcv"
+)
 
 
 def task_named(name: str) -> str | None:
@@ -31,8 +48,20 @@ def task_named(name: str) -> str | None:
     task_named("vdr-binary") -> "vdr_binary"; task_named("baby_pv") ->
     "picture_vocabulary"
     """
-    name = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_").removeprefix("baby_")
-    return name if name in TASKS else RELEASED.get(name)
+    whole = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_").removeprefix("baby_")
+    names = (whole, words_and_split(whole)[0])
+    return next((RELEASED.get(n, n) for n in names if n in (*TASKS, *RELEASED)), None)
+
+
+def words_and_split(name: str) -> tuple[str, str]:
+    """The words of a released name that tell the task, and its split.
+
+    words_and_split("count_v2_test") -> ("count", "test"); ("data") -> ("", "")
+    """
+    words = re.findall("[a-z0-9]+", name.lower())
+    split = next((word for word in reversed(words) if word in raw.SPLITS), "")
+    rest = (w for w in words if w not in raw.SPLITS and not _SAYS_NOTHING.fullmatch(w))
+    return "_".join(rest), split
 
 
 def dataset_name(task: str, source: str = "") -> str:

@@ -127,6 +127,61 @@ def test_one_task_folder_names_and_numbers(tmp_path):
     assert records["4"].turns[0][1] == "<image><image>\nMore of cup? (A) A (B) B"
 
 
+@pytest.mark.parametrize(
+    ("path", "task", "split"),
+    [
+        ("count/data.json", "count", "val"),  # --split
+        ("count/count_test.json", "count", "test"),
+        ("count/train.json", "count", "train"),
+        ("count_test.json", "count", "test"),
+        ("test/vdr-binary/data.json", "vdr_binary", "test"),
+        ("train/whohasmore_synthetic/data.json", "compare_synthetic", "train"),
+        ("vdr/binary_test.json", "vdr_binary", "test"),
+        ("vdr/open_test.json", "vdr_open", "test"),
+        ("picture_vocabulary_v6_train_verified/dataset.json", "picture_vocabulary", ""),
+        ("memory_task/memory_task_test_final_250.json", "memory", "test"),
+        ("chess/data.json", None, "chess"),
+        ("count/chess_test.json", None, "chess_test"),
+        ("picture_vocab_selected/data.json", None, "picture_vocab_selected"),
+        ("a/b/c/count_test.json", None, ""),  # too deep to be looked for
+        ("count/images/data.json", None, ""),
+        ("MANIFEST.json", None, ""),
+    ],
+)
+def test_layouts(tmp_path, path, task, split):
+    writer = Writer(tmp_path / "set" / "localize", "l")
+    writer.add("l", turn(*ITEMS["localize"][:2]), (1,))
+    writer.save("localize_test.json")
+    file = tmp_path / "set" / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("[]")
+    found, problems = imports.find_sets(tmp_path / "set", "val", {})
+    others = [one for one in found if one.task != "localize"]
+    if task:
+        assert [(one.task, one.split, one.path) for one in others] == [
+            (task, split or "train", file)
+        ]
+    else:
+        assert not others
+    if task or not split:
+        assert not problems
+    else:
+        assert f"give --task={split}=TASK" in problems[0] and str(file) in problems[0]
+
+
+def test_a_split_with_folders_of_tasks(tmp_path):
+    for split in ("train", "test"):
+        writer = Writer(tmp_path / "set" / split / "count", "c")
+        writer.add(f"{split}_1", turn(*ITEMS["count"][:2]), (1,))
+        writer.save()
+    out = tmp_path / "out"
+    assert _run(f"--from={tmp_path / 'set'}", f"--out={out}") == 0
+    assert _only(out, "devcv_count", "train").id == "train_1"
+    # one split alone
+    found, _ = imports.find_sets(tmp_path / "set" / "train", "test", {})
+    assert [(one.task, one.split) for one in found] == [("count", "train")]
+
+
 BAD = {
     "identical_options": (ITEMS["compare_real"][0], "A", (1, 1)),
     "image_marks": ("Which has more? (A) <image> (B)", "A", (1, 2)),

@@ -15,6 +15,23 @@ from data_prep.devcv.sizes import TASKS
         ("Who Has More", "compare_synthetic"),
         ("spatial", "spatialdetails"),
         ("memory", "memory"),
+        # names of files and folders of the releases
+        ("count_v2_test", "count"),
+        ("memory_task_test_final_250", "memory"),
+        ("total_binary_dataset_train", "vdr_binary"),
+        ("open_test", "vdr_open"),
+        ("vdr_image_task", "vdr_binary"),
+        ("localize_4_crop_instructions_abc_test", "localize"),
+        ("interleaved_leftright_instructions_abc_train", "leftright"),
+        ("abc_interleaved_spatialdetails_instructions_val", "spatialdetails"),
+        ("picture_vocabulary_v6_train_verified", "picture_vocabulary"),
+        ("pv_test", "picture_vocabulary"),
+        ("compare_synthetic_instructions_train_abc", "compare_synthetic"),
+        ("compare_larger_train_abc", "compare_real"),
+        ("whohasmore_naturalistic", "compare_real"),
+        ("whohasmore_synthetic", "compare_synthetic"),
+        ("picture_vocab_selected", None),  # a part of another
+        ("data", None),
         ("chess", None),
     ],
 )
