@@ -9,6 +9,7 @@ import contextlib
 import errno
 import itertools
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +22,23 @@ SHARE = "--share"
 MASKS = {"owner": 0o077, "group": 0o027}  # permissions that new files do not get
 
 
+_ADDRESS = re.compile(r"\s?<[^<>]*\bat 0x[0-9a-f]+>")
+
+
+def without_addresses(text: str) -> str:
+    """A message without Python's names of objects, which differ in every run.
+
+    "cannot identify image file <_io.BytesIO object at 0x7f12>" ->
+    "cannot identify image file"
+    """
+    return _ADDRESS.sub("", text)
+
+
 class UserError(ValueError):
     """What was given, what was expected, what to change: one line for a person."""
+
+    def __str__(self):
+        return without_addresses(super().__str__())
 
 
 class SystemFault(UserError):

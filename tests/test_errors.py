@@ -1,11 +1,18 @@
 """Outcomes of a command and the exit codes and lines that a person sees."""
 
 import errno
+import io
 import os
 
 import pytest
 
-from babyvlm_jax.errors import Preempted, UserError, raise_system_fault, run_main
+from babyvlm_jax.errors import (
+    Preempted,
+    UserError,
+    raise_system_fault,
+    run_main,
+    without_addresses,
+)
 
 
 def _outcome(main, capsys, debug=False):
@@ -90,3 +97,10 @@ def test_other_errors_are_no_fault_of_the_system():
         raise_system_fault(error, "the file", about_file=True)
     with pytest.raises(BrokenPipeError):
         run_main(_raising(BrokenPipeError(errno.EPIPE, "x")))
+
+
+def test_messages_are_the_same_in_every_run():
+    said = f"a picture cannot be decoded (cannot identify image file {io.BytesIO()})"
+    told = "a picture cannot be decoded (cannot identify image file)"
+    assert str(UserError(said)) == told
+    assert without_addresses(f"{test_messages_are_the_same_in_every_run}") == ""

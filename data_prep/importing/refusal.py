@@ -1,5 +1,7 @@
 """Why a record is left out of an import: a name to count by, and a sentence."""
 
+from babyvlm_jax.errors import without_addresses
+
 REASONS = {
     "bad_json": "not JSON, or lists in lists without end",
     "not_a_record": "not an object with a list of conversations",
@@ -38,4 +40,5 @@ class Refusal(Exception):
     def __init__(self, reason: str, detail: str):
         super().__init__(reason, detail)
         self.reason = reason
-        self.detail = detail[:200].encode("utf-8", "backslashreplace").decode()
+        told = without_addresses(detail)[:200]
+        self.detail = told.encode("utf-8", "backslashreplace").decode()
