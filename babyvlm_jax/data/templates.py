@@ -57,6 +57,8 @@ def _dialogue_verbatim(turns: Turns, invite: bool) -> Iterator[Span]:
     # one blank between turns, but none behind an <eos>, BabyVLM-V2 spec §2.3
     blank, asked = " ", ""
     for role, text in turns:
+        if IMAGE_MARK in text:  # the original strips these turns and no others
+            text = text.strip()
         if role == HUMAN:
             asked, blank = f"{asked}{blank}USER: {text}", " "
         else:
@@ -83,6 +85,7 @@ TEMPLATES: dict[str, Template] = {
     "baby_v1": Template(_dialogue),
     "baby_v1_verbatim": Template(_dialogue_verbatim, verbatim=True),
     "baby_plain": Template(_pictures_then_answers),
+    "baby_plain_verbatim": Template(_pictures_then_answers, verbatim=True),
     # BabyVLM V1, spec §2.2: the recommended clean form, then the two readings of the
     # original: no special ids at all, or a tokenizer that wraps every chunk and so
     # hides the first word from the loss

@@ -36,6 +36,7 @@ _FORMS = {
     "baby_v1": "baby_v1",
     "baby_v1_verbatim": "baby_v1",
     "baby_plain": "baby_plain",
+    "baby_plain_verbatim": "baby_plain",
     "plain": "baby_plain",
 }
 

@@ -80,6 +80,29 @@ def test_verbatim_prompt_and_text():
     assert mask == [0, 0, 1, 1, 1]
 
 
+def test_verbatim_strips_the_turns_that_show_a_picture_and_no_others():
+    turns = (
+        ("human", "\n <image> Look?  "),
+        ("assistant", "a ball"),
+        ("human", "look "),
+        ("assistant", "a"),
+    )
+    plain = (("human", "<image> Look?"), *turns[1:])
+    assert made(turns, "baby_v1_verbatim") == made(plain, "baby_v1_verbatim")
+    tokens = made(turns, "baby_v1_verbatim")[0]
+    assert tokens[-5:] == [LOOK, BLANK, ASSISTANT, COLON, A]  # the blank stays
+
+
+def test_baby_plain_verbatim_is_the_picture_and_the_answer_as_it_stands():
+    said = (("human", "What is it? <image>"), ("assistant", "look  a ball"))
+    tokens, visual, targets, mask = made(said, "baby_plain_verbatim")
+    assert tokens == [SOS, 0, 0, LOOK, BLANK, A, BALL]
+    assert visual == [-1, 0, 1, -1, -1, -1, -1]
+    assert targets == [0, 0, LOOK, BLANK, A, BALL, EOS]
+    assert mask == [0, 0, 1, 1, 1, 1, 1]
+    assert made(said, "baby_plain")[0] == [SOS, 0, 0, LOOK, A, BALL]
+
+
 def test_v1_plain_and_the_two_readings_of_the_original():
     """BabyVLM V1, spec section 2.2, trap B."""
     said = (("human", "<image>"), ("assistant", "look a ball"))
