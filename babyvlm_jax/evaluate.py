@@ -30,7 +30,7 @@ from babyvlm_jax import checkpoint, preflight, processes, settings
 from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.embedding import load_pair_model
-from babyvlm_jax.errors import add_command_flags, printable, run_main
+from babyvlm_jax.errors import UserError, add_command_flags, printable, run_main
 from babyvlm_jax.evals import run, sets, store, tables, targets
 from babyvlm_jax.evals.compare import compare
 from babyvlm_jax.evals.config import EvalConfig
@@ -109,7 +109,10 @@ def evaluate_one(cfg, target, item_sets, mesh, workdir) -> dict:
 
 
 def _size(item_set: sets.ItemSet, limit: int) -> int:
-    size = len(item_set.open())
+    try:
+        size = len(item_set.open())
+    except UserError:  # named when its turn comes
+        return 0
     return min(limit, size) if limit else size
 
 
@@ -154,6 +157,7 @@ def load_reader(cfg: EvalConfig, path: str, mesh) -> tuple[Reader, dict]:
         batch_size=cfg.batch_size,
         buckets=tuple(cfg.buckets),
         mesh=mesh,
+        context=model.config.decoder.max_len,
     )
     return reader, info
 

@@ -88,19 +88,22 @@ class Thread:
             if number >= num_rounds(record):
                 pieces.append(_NOTHING)
                 continue
-            asked = table.reader.encode(
-                round_record(record, self.said[row]), answer=False
-            )
+            asked = table.reader.encode_prompt(round_record(record, self.said[row]))
             known = self._prompts[row]
             check_prefix(known, asked)
             pieces.append(table.features.piece(asked, len(known.tokens)))
             self._prompts[row] = asked
         longest = max(len(piece.tokens) for piece in pieces)
+        if not longest:  # the context is full: the same prompt again
+            return
         length = -(-longest // _STEP) * _STEP
         self._make_room()
-        self.logits, self.cache = table.later(
+        logits, self.cache = table.later(
             table.reader.params, self.cache, table.batch(pieces, length)
         )
+        is_new = np.zeros((len(logits), 1), bool)
+        is_new[: len(pieces), 0] = [len(piece.tokens) > 0 for piece in pieces]
+        self.logits = jnp.where(is_new, logits, self.logits)
 
     def _make_room(self) -> None:
         """Slots for the longest row and what is written behind it."""
@@ -142,10 +145,10 @@ class Table(NamedTuple):
         """Reads the first question of every row; `closed` as in `Reader.encode`."""
         reader = self.reader
         prompts = [
-            reader.encode(round_record(record, []), answer=False, closed=closed)
+            reader.encode_prompt(round_record(record, []), closed)
             for record in self.records
         ]
-        whole = max(len(reader.encode(r, answer=False).tokens) for r in self.records)
+        whole = max(len(reader.encode_prompt(r).tokens) for r in self.records)
         length = reader.bucket(max(len(prompt.tokens) for prompt in prompts))
         slots = max(self.num_slots(whole), length + self.room)
         pieces = [self.features.piece(prompt) for prompt in prompts]
@@ -264,7 +267,7 @@ def score_last(reader: Reader, record: Record, answers: Sequence[str]) -> np.nda
     features = Features(reader)
     features.hold(record.images)
     ids = [choice.AnswerIds(reader)(record, answer) for answer in answers]
-    prompt = reader.encode(record, answer=False, closed=False)
+    prompt = reader.encode_prompt(record, closed=False)
     length = reader.bucket(len(prompt.tokens))
     table = Table(reader, features, [record], choice.room([ids]))
     first, _ = make_steps(reader.model.prefill, reader.model.extend)

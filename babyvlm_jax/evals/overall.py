@@ -26,6 +26,8 @@ LEADERBOARD = {
     ("compare_real", "accuracy"): ("baby_compare_real", "acc"),
     ("count", "accuracy"): ("baby_count", "acc"),
     ("winoground", "group"): ("baby_winoground", "group_score"),
+    ("winoground", "image"): ("baby_winoground", "image_score"),
+    ("winoground", "text"): ("baby_winoground", "text_score"),
 }
 PRIMARIES = {
     "baby_pv": "acc",

@@ -46,6 +46,17 @@ class Predictor(Protocol):
         """Both; a model that can share work between them has its own way."""
         return self.generate(items), self.score(items, choices)
 
+    def beyond_context(self, items: Sequence[Record]) -> list[int]:
+        """Tokens of each item that does not fit the model's context, as far as known.
+
+        An item counts with its right answers as the history.
+        """
+        return []
+
+    def counting_eos(self) -> "Predictor":
+        """The same model, whose likelihoods count the end of an answer if they can."""
+        return self
+
 
 @dataclasses.dataclass
 class CheckpointPredictor(Predictor):
@@ -82,9 +93,16 @@ class CheckpointPredictor(Predictor):
         played = self._play(items, choices, self.max_new_tokens)
         return [one.replies for one in played], [one.likelihoods for one in played]
 
+    def beyond_context(self, items: Sequence[Record]) -> list[int]:
+        lengths = [len(self.reader.encode(i, answer=False).tokens) for i in items]
+        return [length for length in lengths if self.reader.is_beyond(length)]
+
+    def counting_eos(self) -> "CheckpointPredictor":
+        return dataclasses.replace(self, score_eos=True)
+
     def _play(self, items, choices, max_new_tokens) -> list[Played]:
         self._hold(items)
-        lengths = [len(self.reader.encode(i, answer=False).tokens) for i in items]
+        lengths = [len(self.reader.encode_prompt(item).tokens) for item in items]
         played: dict[int, Played] = {}
         for batch in plan(lengths, self.reader):
             found = play(

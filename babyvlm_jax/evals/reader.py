@@ -36,6 +36,7 @@ class Reader:
         batch_size: rows of every batch, over all processes.
         buckets: lengths T of prompts, smallest first.
         mesh: devices of all processes; the caller has set it.
+        context: tokens of a prompt that the model reads; 0: all.
     """
 
     model: Any
@@ -47,6 +48,7 @@ class Reader:
     batch_size: int
     buckets: tuple[int, ...]
     mesh: Mesh
+    context: int = 0
 
     @property
     def closes_prompts(self) -> bool:
@@ -66,6 +68,24 @@ class Reader:
             answer=answer,
             closed=closed,
         )
+
+    def encode_prompt(self, record: Record, closed: bool = True) -> Encoded:
+        """A prompt as the model reads it: what is beyond the context is cut off.
+
+        The end is lost, with the question, as in the original.
+
+        Source: BabyVLM-V2 code, spec §2.2: merged sequences are truncated.
+        """
+        whole = self.encode(record, answer=False, closed=closed)
+        if not self.is_beyond(len(whole.tokens)):
+            return whole
+        columns = ("tokens", "targets", "loss_mask", "visual_index")
+        cut = {name: getattr(whole, name)[: self.context] for name in columns}
+        return dataclasses.replace(whole, truncated=True, **cut)
+
+    def is_beyond(self, length: int) -> bool:
+        """Whether a prompt of so many tokens does not fit the context."""
+        return 0 < self.context < length
 
     def bucket(self, length: int) -> int:
         """The first bucket that holds a length; beyond the last, a multiple of it."""

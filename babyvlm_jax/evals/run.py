@@ -15,7 +15,7 @@ from babyvlm_jax.evals.predictors import Predictor
 from babyvlm_jax.evals.results import summarize
 from babyvlm_jax.evals.sets import ItemSet, Problem, read_items
 from babyvlm_jax.evals.store import Folder
-from babyvlm_jax.evals.tasks import CAPTION, Task
+from babyvlm_jax.evals.tasks import CAPTION, MATCH, Task
 
 Lines = list[dict[str, Any]]
 Done = tuple[dict[str, dict], Lines, list[Problem]]
@@ -42,20 +42,34 @@ def run_sets(
     Returns:
         Key of a set -> its entry of results.json; all lines; all problems.
 
+    A set that cannot be evaluated is a problem, and does not stop the others.
+
     Raises:
-        UserError: a problem, and the settings are strict.
+        UserError: a problem, and the settings are strict; or no set can be evaluated.
     """
     entries, lines, problems = {}, [], []
     asked: dict[str, list[str]] = {}
     for item_set in item_sets:
         mark = marks[item_set.key]
-        records, found = usable_items(cfg, item_set, predictor)
-        entry, fresh = run_set(cfg, folder, item_set, mark, records, predictor, tell)
+        try:
+            records, found = usable_items(cfg, item_set, predictor)
+            entry, fresh = run_set(
+                cfg, folder, item_set, mark, records, predictor, tell
+            )
+        except UserError as error:
+            if cfg.strict or len(item_sets) == 1:
+                raise
+            problems.append(Problem(item_set.key, "", f"the whole set: {error}"))
+            report_problems(problems[-1:], strict=False)
+            continue
+        found += beyond_context(item_set.key, entry)
         entries[item_set.key] = entry
         lines += fresh
         problems += found
         names = asked.setdefault(item_set.task.name, [])
         names += [record.id for record in records] + [one.id for one in found]
+    if not entries:
+        raise UserError(f"no set can be evaluated; {problems[0]}")
     if isinstance(predictor, PredictionsFile) and not cfg.limit:
         strangers = predictor.unknown(asked)
         found = [
@@ -65,6 +79,22 @@ def run_sets(
         report_problems(found, cfg.strict)
         problems += found
     return entries, lines, problems
+
+
+def beyond_context(key: str, entry: Mapping[str, Any]) -> list[Problem]:
+    """Says how many items of a set were cut at the model's context, if any were."""
+    cut = entry["beyond_context"]
+    if not cut["items"]:
+        return []
+    found = Problem(
+        key,
+        "",
+        f"{cut['items']} of {entry['n']} items are longer than the model's context, "
+        f"the longest {cut['longest']} tokens; they are asked up to there, as the "
+        "original does",
+    )
+    print(f"note: {found}")
+    return [found]
 
 
 def usable_items(
@@ -121,6 +151,7 @@ def run_set(
         Its entry of results.json, and its lines.
     """
     task = item_set.task
+    predictor = predictor.counting_eos() if task.score_eos else predictor
     lines = folder.read_lines(item_set.key, mark)
     done = {line["id"] for line in lines}
     tell(item_set.key, len(done))
@@ -141,7 +172,12 @@ def run_set(
         tell(item_set.key, len(some))
     lines += control_lines(item_set, records, chances)
     guesses = guess(task, records, cfg.seed)
-    return summarize(task, how.protocols[0], lines, guesses), lines
+    entry = summarize(task, how.protocols[0], lines, guesses)
+    beyond = []
+    if how.protocols != (MATCH,):  # which shows each image alone
+        beyond = predictor.beyond_context(records)
+    cut = {"items": len(beyond), "longest": max(beyond, default=0)}
+    return entry | {"beyond_context": cut}, lines
 
 
 def _size(record: Record):

@@ -43,10 +43,16 @@ class ItemSet:
 
     @property
     def fingerprint(self) -> list[str]:
-        """Of its items, and of the training items that a prior is counted on."""
-        there = splits_of(self.shards, self.task.dataset)
-        splits = [self.split, *(split for split in ("train",) if split in there)]
-        return [self.open(split).fingerprint for split in splits]
+        """Of its items, and of the training items that a prior is counted on.
+
+        Of a dataset that cannot be read, what is wrong with it.
+        """
+        try:
+            there = splits_of(self.shards, self.task.dataset)
+            splits = [self.split, *(split for split in ("train",) if split in there)]
+            return [self.open(split).fingerprint for split in splits]
+        except UserError as error:  # reported when its turn comes
+            return [str(error)]
 
     def trained_on(self) -> list[Record]:
         """Items of the training split, at most `PRIOR_ITEMS`; none if there is none."""
@@ -58,14 +64,15 @@ class ItemSet:
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """An item that cannot be asked, or an answer that belongs to none."""
+    """An item that cannot be asked, an answer that belongs to none, or a whole set."""
 
     key: str
     id: str
     what: str
 
     def __str__(self):
-        return f"{self.key}, item {self.id!r}: {self.what}"
+        which = f", item {self.id!r}" if self.id else ""
+        return f"{self.key}{which}: {self.what}"
 
 
 def parse_sources(text: str) -> dict[str, str]:

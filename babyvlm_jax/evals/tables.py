@@ -216,9 +216,7 @@ def text(content: Mapping[str, Any]) -> str:
             below.append(_named(source, f"not measured: {', '.join(missing)}"))
     problems = content["problems"]
     if problems:
-        below.append(
-            f"{len(problems)} items were left out or unknown, the first: {problems[0]}"
-        )
+        below.append(f"{len(problems)} problems with items, the first: {problems[0]}")
     return "\n".join([layout(rows), "", *below])
 
 

@@ -56,6 +56,7 @@ class Task:
         benchmark: `devcv` or `v1`.
         protocols: the ways in which it can be asked.
         ties_fail: `match` counts options of equal score as wrong, always.
+        score_eos: likelihoods count the end of a text, whatever the settings.
         corpus: of an imported set, part of the dataset's name; "" for none.
 
     Source: BabyVLM-V2 and the DevCV Toolbox; chance from uniform guessing; ages from
@@ -77,6 +78,7 @@ class Task:
     benchmark: str = DEVCV
     protocols: tuple[str, ...] = PROTOCOLS
     ties_fail: bool = False
+    score_eos: bool = False
     corpus: str = ""
 
     @property
@@ -272,6 +274,7 @@ TASKS = {
             benchmark=V1,
             protocols=(MATCH,),
             ties_fail=True,
+            score_eos=True,  # BabyVLM-V2's evaluator: the mean goes over <eos> too
         ),
         Task(
             name="caption",

@@ -3,6 +3,7 @@
 Questions go through the folder's own processor and chat template, one item at a time.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -88,6 +89,11 @@ class TransformersPredictor(Predictor):
                 )
                 said.append(offered[best_places(values[-1])[0]])
             found.append(values)
+        return found
+
+    def counting_eos(self) -> "TransformersPredictor":
+        found = copy.copy(self)
+        found._score_eos = True
         return found
 
     def _write(self, asked: Record) -> str:

@@ -46,12 +46,21 @@ def _id_of(word):
     return first + zlib.crc32(word.encode()) % (VOCAB - first)
 
 
+class FakeDecoder(NamedTuple):
+    max_len: int = 2**20
+
+
+class FakeConfig(NamedTuple):
+    decoder: FakeDecoder = FakeDecoder()
+
+
 class FakeModel(NamedTuple):
     encode_images: object
     prefill: object
     decode_step: object
     extend: object
     branch: object
+    config: FakeConfig = FakeConfig()
 
 
 def make_model(answers=(4, 5, 6, 7), tokens_per_image=1):

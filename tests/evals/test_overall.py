@@ -45,6 +45,17 @@ def test_leaderboard_uses_its_own_names_and_parser():
     }
 
 
+def test_winoground_has_three_scores_on_the_leaderboard():
+    compared = entry("winoground", 0.3)
+    for row in compared["rows"]:
+        row["protocol"] = "match"
+    compared["rows"][0]["metrics"]["image"]["value"] = 0.4
+    scores = {"group_score": 0.3, "image_score": 0.4, "text_score": 0.0}
+    assert leaderboard({"winoground": compared}) == {
+        "results": {"baby_winoground": scores}
+    }
+
+
 def test_what_was_not_asked_to_write_is_not_on_the_leaderboard():
     chosen = entry("count", 0.5)
     for row in chosen["rows"]:

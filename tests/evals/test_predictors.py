@@ -10,6 +10,7 @@ from babyvlm_jax.data.schema import Record
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import lockstep
 from babyvlm_jax.evals.decode import make_greedy
+from babyvlm_jax.evals.dialogue import num_rounds
 from tests.evals.fakes import MODEL, make_model, make_predictor, picture
 
 RIGHT, WRONG = 0.04172, 8.04172  # -log softmax of 8 * one_hot over 128 words
@@ -126,3 +127,37 @@ def test_both_at_once_are_as_each_alone():
     assert replies == asked("generate", 3)
     for one, other in zip(found, asked("score", 3, None, CHOICES), strict=True):
         assert np.array_equal(one, other)
+
+
+def dialogue(number, rounds):
+    asked_for = [f"<image> {'which ' * number}one is it?"] * rounds
+    turns = [turn for one in asked_for for turn in (("human", one), ("assistant", "a"))]
+    images = tuple(picture(20 * number + k) for k in range(rounds))
+    return Record(f"d{number}", "eval/memory", images, tuple(turns))
+
+
+def test_a_dialogue_beyond_the_context_is_read_up_to_there():
+    items = [dialogue(number, rounds) for number, rounds in enumerate((6, 2, 5, 1))]
+    predictor = make_predictor(4, context=30)
+    words = ("a", "b", "c", "d")
+    with jax.set_mesh(predictor.reader.mesh):
+        beyond = predictor.beyond_context(items)
+        played = predictor.generate(items)
+        scored = predictor.score(items, [[words] * num_rounds(r) for r in items])
+        for record, said, rounds in zip(items, played, scored, strict=True):
+            chosen = []
+            for number in range(num_rounds(record)):
+                # as when the prompt is read anew, and cut, in each round
+                for history, told in ((said, said[number]), (chosen, None)):
+                    asked_now = lockstep.round_record(record, history[:number])
+                    values = lockstep.score_last(predictor.reader, asked_now, words)
+                    if told is None:
+                        np.testing.assert_allclose(rounds[number], values, rtol=1e-5)
+                    else:
+                        assert words[int(values.argmax())] == told
+                chosen.append(words[int(rounds[number].argmax())])
+    assert len(beyond) == 2 and min(beyond) > 30
+    # once the context is full, the prompt stays the same, and so does the reply
+    assert len(set(played[0][-2:])) == 1
+    assert make_predictor(4).beyond_context(items) == []
+    assert played != asked("generate", 4, items)

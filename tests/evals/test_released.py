@@ -59,6 +59,17 @@ def shards(tmp_path_factory):
     return folder / "shards"
 
 
+def fake_checkpoint(patch, model=MODEL):
+    """Whatever checkpoint is asked for is the fake model."""
+    patch.setattr(
+        evaluate.checkpoint,
+        "load_model",
+        lambda path, mesh: (model, *load_fake(path, mesh)[1:]),
+    )
+    patch.setattr(evaluate.checkpoint, "is_contrastive", lambda path: False)
+    patch.setattr(evaluate.Tokenizer, "load", lambda path: WordTokenizer())
+
+
 def load_fake(path, mesh):
     data = {"template": "baby_v1", "tokens_per_image": 1, "image_size": 8}
     config = {"seed": 0, "data": {**data, "tokenizer": "words.model"}}
@@ -80,8 +91,7 @@ def evaluated(request, shards, tmp_path_factory):
     config.mesh = {"data": 2, "fsdp": 4, "tensor": 1}  # all devices of the tests
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "fake":
-            patch.setattr(evaluate.checkpoint, "load_model", load_fake)
-            patch.setattr(evaluate.Tokenizer, "load", lambda path: WordTokenizer())
+            fake_checkpoint(patch)
         evaluate.evaluate(EvalConfig(**config.to_dict()), str(workdir))
     return workdir / "eval" / "3"
 

@@ -115,7 +115,7 @@ def test_text_says_what_is_missing_and_what_was_left_out():
     whole["overall"][""]["ours"]["missing"] = ["lwl", "subitize"]
     assert tables.text(whole).splitlines()[-2:] == [
         "not measured: lwl, subitize",
-        "1 items were left out or unknown, the first: count, item 'x': no picture",
+        "1 problems with items, the first: count, item 'x': no picture",
     ]
 
 
