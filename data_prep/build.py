@@ -24,7 +24,7 @@ from typing import Any
 from tqdm import tqdm
 
 from babyvlm_jax.command import run_config_command
-from babyvlm_jax.data.schema import Record, RecordSource, dataset_dir, write_dataset
+from babyvlm_jax.data.schema import Record, RecordSource, dataset_dir
 from babyvlm_jax.data.shards import read_shard, write_shard
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.fields import from_dict
@@ -36,6 +36,7 @@ from data_prep.stages.embedding import embedder_facts, is_embedder
 from data_prep.stages.pairing import DATASETS
 from data_prep.stages.recording import Report, cut_recording, prepare
 from data_prep.stages.splitting import assign_splits
+from data_prep.stages.staging import stage_dataset
 from data_prep.stages.workers import workers
 
 SUMMARY = "build_summary.json"
@@ -242,9 +243,8 @@ def _write_one(
                 yield from there.of(recording)
 
     def make(folder: Path) -> dict[str, Any]:
-        whole = folder / "whole"
-        write_dataset(whole, name, {s: records(s) for s in SPLITS}, description)
-        dataset_dir(whole, name).rename(folder / dataset_dir(whole, name).name)
+        splits = {split: records(split) for split in SPLITS}
+        stage_dataset(folder, name, splits, description)
         return {}
 
     jobs.make_stage(scratch, stage, make)

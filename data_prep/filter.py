@@ -33,7 +33,7 @@ from data_prep.importing.flags import (
     check_out,
     command_parser,
 )
-from data_prep.jobs import write_whole
+from data_prep.jobs import difference, write_whole
 from data_prep.stages import histogram
 from data_prep.stages.embedding import Batches, embedder_facts, make_embedder
 from data_prep.stages.scoring import CosineScorer
@@ -96,6 +96,7 @@ def filter_split(
         out=check_out(args.out),
         name=args.new_name,
         split=split,
+        kind=f"filtered pairs of {args.name}",
         identity={
             "source": {"name": args.name, "fingerprint": source.fingerprint},
             "scorer": facts,
@@ -189,9 +190,11 @@ def run(args: argparse.Namespace) -> None:
     scorer = CosineScorer(Batches(embedder, args.image_size, args.batch_size))
     facts = embedder_facts(args.scorer)
     alike = {"scorer": facts, "image_size": args.image_size}
-    _expect_alike(out, args.new_name, {**alike, "threshold": args.threshold})
+    splits = args.split or sorted(known)
+    alike["threshold"] = args.threshold
+    _expect_alike(out, args.new_name, splits, alike)
     empty = None
-    for split in args.split or sorted(known):
+    for split in splits:
         try:
             one = filter_split(args, scorer, facts, split)
         except NothingKept as error:
@@ -217,15 +220,15 @@ def _summaries(out: Path, name: str) -> dict[str, Any]:
     }
 
 
-def _expect_alike(out: Path, name: str, wanted: Mapping[str, Any]) -> None:
+def _expect_alike(out: Path, name: str, splits, wanted: Mapping[str, Any]) -> None:
+    """Raises UserError if a split that is not made now was made otherwise."""
     for split, summary in _summaries(out, name).items():
-        for key, value in wanted.items():
-            there = summary["identity"].get(key)
-            if there != value:
-                raise UserError(
-                    f"{out} holds {name}/{split} filtered with another {key} (there "
-                    f"{there!r}, now {value!r}); choose another name with --as"
-                )
+        there = {key: summary["identity"].get(key) for key in wanted}
+        if split not in splits and (differs := difference(there, wanted)):
+            raise UserError(
+                f"{out} holds {name}/{split} filtered with another {differs}; filter "
+                "all its splits again, or choose another name with --as"
+            )
 
 
 def _write_card(out: Path, name: str) -> None:

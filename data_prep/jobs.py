@@ -29,6 +29,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -43,7 +44,7 @@ from data_prep.fields import read_json
 FOLDER = ".jobs"
 HASHES = "hashes.json"
 REPORT = "report.json"
-MISSING = "missing"  # instead of the hash of a file that is not there
+MISSING = "missing"  # instead of the hash of a file that cannot be read
 MAX_NAMED = 5  # differences that a message names
 FRESH_S = 2  # a file this new may change again without a new modification time
 Facts = dict[str, Any]
@@ -62,6 +63,7 @@ class Job:
         identity: all that decides what is made, JSON-able; `inputs` maps the name of
             each input to its content hash.
         foreign: lists what is in `out` that this job would overwrite.
+        lacks: what a finished job with this identity has not made yet, in words.
     """
 
     out: Path
@@ -70,6 +72,7 @@ class Job:
     summary: Path
     identity: Mapping[str, Any]
     foreign: Callable[[], Sequence[str]] = tuple
+    lacks: Callable[[Mapping[str, Any]], str] = lambda done: ""
 
     @property
     def scratch(self) -> Path:
@@ -83,39 +86,41 @@ class Job:
             UserError: another process makes it, the folder cannot be written, or it
                 holds something else.
         """
-        if not self._changed():
-            yield read_json(self.summary)
+        if (done := self._done()) is not None:
+            yield done
             return
         make_folder(self.out / FOLDER, f"the folder {self.out}")
         with lock.held(self.out / FOLDER, f"{self.name}.lock"):
-            if not (changed := self._changed()):  # another process was faster
-                yield read_json(self.summary)
-                return
-            if self.summary.exists():
-                print(f"{self.out}: the {self.kind} is made again, changed: {changed}")
-            self._claim()
-            yield None
+            done = self._done()  # another process may have been faster
+            if done is None:
+                self._claim()
+            yield done
 
-    def _changed(self) -> str:
-        """Why there is something to do; empty if the job is finished.
+    def _done(self) -> Facts | None:
+        if not self.summary.exists():
+            return None
+        done = read_json(self.summary)
+        return None if self.differs(done) or self.lacks(done) else done
+
+    def differs(self, done: Facts) -> str:
+        """What has changed since a summary was written; empty if nothing has.
 
         Raises:
-            UserError: the summary is that of another kind of job.
+            UserError: it is that of another kind of job.
         """
-        if not self.summary.exists():
-            return "everything"
-        done = read_json(self.summary)
-        there = done.get("identity") if isinstance(done, dict) else None
-        if not isinstance(there, dict):
-            raise UserError(f"{self.summary} is no summary; delete it")
         wanted = self._wanted
-        if "job" not in done and "inputs" not in there:
-            # The first edition hashed no inputs and had fewer settings.
-            wanted = {key: value for key, value in wanted.items() if key in there}
+        if not isinstance(done, dict):
+            done = {}
+        there = done.get("identity", done.get("settings", done))
+        if "job" not in done:  # the first edition: fewer settings, no hashes
+            there = {key: there[key] for key in wanted if key in there}
+            wanted = {key: wanted[key] for key in there}
+            if not there:
+                raise UserError(f"{self.summary} is not what this program wrote")
         differs = difference(there, wanted)
         made = done.get("job", "what an older edition made")
-        if differs and made != self.kind:
-            self._refuse(f"{made}, which differs in {differs}")
+        if made != self.kind and (differs or "job" in done):
+            self._refuse(f"{made}{differs and f', which differs in {differs}'}")
         return differs
 
     @property
@@ -124,15 +129,27 @@ class Job:
 
     def _claim(self) -> None:
         """Makes sure that what will be overwritten is this job's own."""
-        marker = self.scratch / "job.json"
-        if marker.exists():
-            if (there := read_json(marker)) != self.kind:
-                self._refuse(f"an unfinished {there}")
-            return
-        if not self.summary.exists() and (others := self.foreign()):
+        if self._marker.exists():
+            there = read_json(self._marker)
+            if there["job"] != self.kind:
+                self._refuse(f"an unfinished {there['job']}")
+            if there["publishing"] in (None, digest(self._wanted)):
+                return
+            self.abandon()  # some stages have lost to `out` what they made
+        elif self.summary.exists():
+            if changed := self.differs(read_json(self.summary)):
+                print(f"{self.out}: the {self.kind} is made again, changed: {changed}")
+        elif others := self.foreign():
             self._refuse(f"{', '.join(others[:MAX_NAMED])} of an unknown job")
+        self._mark(None)
+
+    @property
+    def _marker(self) -> Path:
+        return self.scratch / "job.json"
+
+    def _mark(self, publishing: str | None) -> None:
         make_folder(self.scratch, f"the folder {self.out}")
-        write_json(marker, self.kind)
+        write_json(self._marker, {"job": self.kind, "publishing": publishing})
 
     def _refuse(self, there: str) -> None:
         raise UserError(
@@ -141,25 +158,24 @@ class Job:
         )
 
     def replace(self) -> None:
-        """To be called before anything that a finished job has made is overwritten."""
+        """To be called before anything is moved from the stages to `out`.
+
+        From here on what a finished job has made is no longer known as that, and a
+        killed job resumes only with the same identity.
+        """
+        self._mark(digest(self._wanted))
         self.summary.unlink(missing_ok=True)
 
     def publish(self, stage: Path, target: Path) -> None:
-        """Moves the folder `stage / target.name` to `target`, over what is there.
-
-        The stage is no longer made then: after a kill it is made again.
-        """
-        (stage / REPORT).unlink()
-        old = self.scratch / "replaced"
+        """Moves the folder `stage / target.name` to `target`, over what is there."""
+        made, old = stage / target.name, self.scratch / "replaced"
+        if not made.exists():  # moved before the job was killed
+            return
         shutil.rmtree(old, ignore_errors=True)
         make_folder(target.parent, f"the folder {self.out}")
         if target.exists():
             os.replace(target, old)
-        os.replace(stage / target.name, target)
-
-    def stage(self, identity: Any, make: Callable[[Path], Facts]) -> Facts:
-        """Makes a stage in its folder, unless it is made; see `make_stage`."""
-        return make_stage(self.scratch, identity, make)
+        os.replace(made, target)
 
     def withdraw(self, target: Path) -> None:
         """Removes a folder that this job made before and does not make now."""
@@ -231,51 +247,68 @@ class Hashes:
         self._path = out / FOLDER / HASHES
 
     def of(self, files: Mapping[str, Path]) -> dict[str, str]:
-        """Name -> hash of the content, `MISSING` where there is no such file.
-
-        Raises:
-            UserError: a file cannot be read.
-        """
+        """Name -> hash of the content, `MISSING` where no file can be read."""
         known = self._known()
-        keys = {name: _key(path) for name, path in files.items()}
-        size_bytes = {
-            files[name]: int(key.split("|")[1])
-            for name, key in keys.items()
-            if key is not None and key not in known
+        states = {path: _state(path) for path in set(files.values())}
+        found = {
+            path: known[place][2]
+            for path, state in states.items()
+            if state and (known.get(place := os.path.abspath(path)) or [])[:2] == state
         }
-        found = dict(zip(size_bytes, _read_all(size_bytes), strict=True))
-        hashes = {
-            name: MISSING if key is None else known.get(key) or found[files[name]]
-            for name, key in keys.items()
+        unread = {
+            path: state[0]
+            for path, state in states.items()
+            if state and path not in found
         }
-        if found:
+        if unread:
+            new = dict(zip(unread, _read_all(unread), strict=True))
+            found |= new
             with contextlib.suppress(UserError, OSError):  # only a cache
-                self._keep(known, keys, hashes)
-        return hashes
+                self._keep(known, {path: [*states[path], new[path]] for path in new})
+        return {name: found.get(path, MISSING) for name, path in files.items()}
 
-    def _known(self) -> dict[str, str]:
-        with contextlib.suppress(UserError):
-            known = read_json(self._path)
-            return known if isinstance(known, dict) else {}
+    def grouped(self, files: Mapping[str, Path]) -> dict[str, str]:
+        """As `of`, with one hash for all files of a group: those named `GROUP/...`."""
+        groups: dict[str, dict[str, str]] = {}
+        for name, found in self.of(files).items():
+            groups.setdefault(name.partition("/")[0], {})[name] = found
+        return {
+            group: digest(found) if list(found) != [group] else found[group]
+            for group, found in groups.items()
+        }
+
+    def _known(self) -> dict[str, list]:
+        """Path -> size, modification time and hash."""
+        with contextlib.suppress(UserError, TypeError, ValueError):
+            known = dict(read_json(self._path))
+            return {path: one for path, one in known.items() if len(one) == 3}
         return {}
 
-    def _keep(self, known, keys, hashes) -> None:
+    def _keep(self, known: dict[str, list], new: Mapping[Path, list]) -> None:
         latest = time.time_ns() - FRESH_S * 10**9
-        new = {
-            key: hashes[name]
-            for name, key in keys.items()
-            if key is not None and int(key.split("|")[2]) < latest
+        old = {
+            os.path.abspath(path): one
+            for path, one in new.items()
+            if one[1] < latest and one[2] != MISSING
         }
         make_folder(self._path.parent, f"the folder {self._path.parent}")
-        write_json(self._path, {**known, **new})
+        write_json(self._path, {**known, **old})
 
 
-def _key(path: Path) -> str | None:
+def _state(path: Path) -> list[int] | None:
+    """Size and modification time; None where there is no ordinary file."""
     try:
         found = path.stat()
     except (OSError, ValueError):
         return None
-    return f"{os.path.abspath(path)}|{found.st_size}|{found.st_mtime_ns}"
+    return [found.st_size, found.st_mtime_ns] if stat.S_ISREG(found.st_mode) else None
+
+
+def _hash(path: Path) -> str:
+    try:
+        return sha256(path)
+    except UserError:  # whoever needs it will say so
+        return MISSING
 
 
 def _read_all(size_bytes: Mapping[Path, int]) -> list[str]:
@@ -283,7 +316,7 @@ def _read_all(size_bytes: Mapping[Path, int]) -> list[str]:
     bar = tqdm(total=total, desc="hash inputs", unit="B", unit_scale=True, delay=2)
     with bar, concurrent.futures.ThreadPoolExecutor() as pool:
         hashes = []
-        for path, found in zip(size_bytes, pool.map(sha256, size_bytes), strict=True):
+        for path, found in zip(size_bytes, pool.map(_hash, size_bytes), strict=True):
             hashes.append(found)
             bar.update(size_bytes[path])
     return hashes

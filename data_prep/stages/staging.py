@@ -1,27 +1,28 @@
-"""A split that is made chunk by chunk: killed, it goes on; done, it appears whole.
+"""Datasets and splits as stages of a job: killed, they resume; done, they appear whole.
 
-`OUT/.staging/NAME/SPLIT/` holds what an unfinished split has so far: what it is to be
-(`identity.json`), and for each chunk a shard and then its report. `OUT/NAME/` gets the
-shards, and `SPLIT_summary.json`, which is written last and marks a finished split.
+A split is made chunk by chunk, each a stage. `OUT/NAME/` gets the shards, and
+`SPLIT_summary.json`, which is written last and marks a finished split.
 """
 
-import contextlib
 import dataclasses
-import json
-import shutil
+import functools
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from babyvlm_jax import lock
-from babyvlm_jax.data.schema import Record
-from babyvlm_jax.data.shards import publish_split, splits_of, write_shard
+from babyvlm_jax.data.schema import VERSION, Record, dataset_dir, write_dataset
+from babyvlm_jax.data.shards import (
+    publish_split,
+    splits_of,
+    write_shard,
+)
 from babyvlm_jax.errors import UserError
-from data_prep.fields import read_json
-from data_prep.jobs import difference, make_folder, write_json
+from data_prep import jobs
 
+SHARD = "part.array_record"
 Facts = dict[str, Any]
 # number of a chunk -> its records, and facts that are whole once they are consumed
 Maker = Callable[[int], tuple[Iterable[Record], Facts]]
@@ -32,6 +33,18 @@ def summary_path(out: Path, name: str, split: str) -> Path:
     return out / name / f"{split}_summary.json"
 
 
+def stage_dataset(
+    folder: Path,
+    name: str,
+    splits: Mapping[str, Iterable[Record]],
+    description: str,
+) -> None:
+    """Writes a dataset as a stage's `VERSION` folder, for `Job.publish`."""
+    whole = folder / "whole"
+    write_dataset(whole, name, splits, description)
+    os.replace(dataset_dir(whole, name), folder / VERSION)
+
+
 @dataclasses.dataclass(frozen=True)
 class SplitJob:
     """What to make.
@@ -40,6 +53,7 @@ class SplitJob:
         out: folder of the datasets, on a local disk.
         name: the dataset; its other splits stay.
         split: the new split.
+        kind: what the records are; a split of another kind is refused.
         identity: all that the records depend on, JSON-able.
         description: of a new dataset.
     """
@@ -47,33 +61,37 @@ class SplitJob:
     out: Path
     name: str
     split: str
+    kind: str
     identity: Mapping[str, Any]
     description: str
 
     @property
-    def staging(self) -> Path:
-        return self.out / ".staging" / self.name / self.split
+    def is_there(self) -> bool:
+        return self.split in splits_of(self.out, self.name)
 
-    @property
-    def summary(self) -> Path:
-        return summary_path(self.out, self.name, self.split)
-
-    @property
-    def wanted(self) -> dict[str, Any]:
-        """The identity as it is read back."""
-        return json.loads(json.dumps(self.identity))
+    def job(self) -> jobs.Job:
+        there = f"{self.name}/{self.split}"
+        return jobs.Job(
+            out=self.out,
+            name=f"{self.name}-{self.split}",
+            kind=f"{self.kind} as {there}",
+            summary=summary_path(self.out, self.name, self.split),
+            identity=self.identity,
+            foreign=lambda: [there] if self.is_there else [],
+            lacks=lambda done: "" if self.is_there else there,
+        )
 
 
 def make_split(
-    job: SplitJob,
+    split: SplitJob,
     num_chunks: int,
     make: Maker,
     summarise: Callable[[Sequence[Mapping[str, Any]]], Facts],
-) -> dict[str, Any]:
+) -> Facts:
     """Makes a split, or goes on making it; does nothing if it is there already.
 
     Args:
-        job: what to make.
+        split: what to make.
         num_chunks: of the split.
         make: gives the records of a chunk, in order.
         summarise: reports of all chunks (kept, size_bytes and the facts) -> the
@@ -83,90 +101,50 @@ def make_split(
         The summary: what `summarise` gave, `identity` and `records`.
 
     Raises:
-        UserError: no record is left, another process is making this dataset, or the
-            split is there and was made of something else.
+        UserError: no record is left, another process is making this split, or the
+            split that is there is something else.
     """
-    if job.summary.exists() and job.split in splits_of(job.out, job.name):
-        done = read_json(job.summary)
-        _expect_same(job, done["identity"])
-        return done
-    make_folder(job.staging.parent, f"--out={job.out}")
-    with lock.held(job.staging.parent):
+    job = split.job()
+    with job.begun() as done:
+        if done is not None:
+            return done
+        stages = [{"chunk": k, **split.identity} for k in range(num_chunks)]
+        with tqdm(stages, f"{split.name}/{split.split}", unit="part") as bar:
+            reports = [
+                job.stage(stage, functools.partial(_chunk, make, number))
+                for number, stage in enumerate(bar)
+            ]
         try:
-            return _make_split(job, num_chunks, make, summarise)
-        finally:
-            _remove_if_empty(job.staging.parent)
-
-
-def _make_split(job, num_chunks, make, summarise) -> dict[str, Any]:
-    _begin(job)
-    with tqdm(range(num_chunks), f"{job.name}/{job.split}", unit="part") as bar:
-        reports = [_chunk(job, number, make) for number in bar]
-    try:
-        summary = _summary(job, reports, summarise)
-    except UserError:  # what was made is of no use
-        shutil.rmtree(job.staging)
-        raise
-    files = [
-        (_shard(job, number), report["kept"])
-        for number, report in enumerate(reports)
-        if report["kept"]
-    ]
-    size_bytes = sum(report["size_bytes"] for report in reports)
-    publish_split(job.out, job.name, job.split, files, size_bytes, job.description)
-    write_json(job.summary, summary)
-    shutil.rmtree(job.staging)
-    return summary
-
-
-def _summary(job, reports, summarise) -> dict[str, Any]:
-    records = sum(report["kept"] for report in reports)
-    found = {**summarise(reports), "identity": job.wanted, "records": records}
-    if not records:
-        raise UserError(f"{job.name}/{job.split} would hold no record")
-    return found
-
-
-def _shard(job, number) -> Path:
-    return job.staging / f"{number:06d}.array_record"
-
-
-def _begin(job):
-    marker = job.staging / "identity.json"
-    if marker.exists() and read_json(marker) == job.wanted:
-        return
-    shutil.rmtree(job.staging, ignore_errors=True)  # unfinished, of something else
-    if job.split in splits_of(job.out, job.name):
-        raise UserError(
-            f"{job.out} holds a split {job.split!r} of {job.name!r} that this command "
-            "did not make; choose another name or --out"
+            summary = _summary(split, reports, summarise)
+        except UserError:  # what was made is of no use
+            job.abandon()
+            raise
+        files = [
+            (jobs.stage_folder(job.scratch, stage) / SHARD, report["kept"])
+            for stage, report in zip(stages, reports, strict=True)
+            if report["kept"]
+        ]
+        job.replace()
+        publish_split(
+            split.out,
+            split.name,
+            split.split,
+            files,
+            sum(report["size_bytes"] for report in reports),
+            split.description,
         )
-    make_folder(job.staging, f"--out={job.out}")
-    write_json(marker, job.wanted)
+        return job.finish(summary)
 
 
-def _expect_same(job, there):
-    if differs := difference(there, job.wanted):
-        raise UserError(
-            f"{job.out} holds a split {job.split!r} of {job.name!r} that differs in "
-            f"{differs}; choose another name, or delete the folder {job.out / job.name}"
-        )
-
-
-def _chunk(job, number, make) -> dict[str, Any]:
-    path = job.staging / f"{number:06d}.json"
-    if path.exists():
-        return read_json(path)
+def _chunk(make: Maker, number: int, folder: Path) -> Facts:
     records, facts = make(number)
-    kept, size_bytes = write_shard(_shard(job, number), records)
-    report = {"kept": kept, "size_bytes": size_bytes, **facts}
-    write_json(path, report)
-    return json.loads(json.dumps(report))
+    kept, size_bytes = write_shard(folder / SHARD, records)
+    return {"kept": kept, "size_bytes": size_bytes, **facts}
 
 
-def _remove_if_empty(folder: Path) -> None:
-    """Removes the folder of the lock, and its parent, unless they hold more."""
-    if [path.name for path in folder.iterdir()] == [lock.FILE]:
-        shutil.rmtree(folder)
-        with contextlib.suppress(OSError):
-            folder.parent.rmdir()
+def _summary(split, reports, summarise) -> Facts:
+    records = sum(report["kept"] for report in reports)
+    found = {**summarise(reports), "records": records}
+    if not records:
+        raise UserError(f"{split.name}/{split.split} would hold no record")
+    return found

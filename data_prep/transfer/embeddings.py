@@ -54,9 +54,9 @@ def picture_embeddings(
                 wanted = numbers[first : first + PART].tolist()
                 found = batches.pictures(_pictures(source, wanted))
                 out = io.BytesIO()
-                np.save(out, found)
+                np.save(out, found, allow_pickle=False)
                 write_whole(path, out.getvalue())
-            parts.append(np.load(path))
+            parts.append(np.load(path, allow_pickle=False))
             bar.update(len(parts[-1]))
     return np.concatenate(parts)
 

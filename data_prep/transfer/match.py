@@ -16,7 +16,7 @@ import numpy as np
 
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.errors import UserError
-from babyvlm_jax.lock import held
+from data_prep import jobs
 from data_prep.fields import read_json
 from data_prep.stages.embedding import Batches
 from data_prep.transfer import rewrite, table
@@ -95,9 +95,15 @@ def match_corpus(
         },
         **settings.identity(),
     }
-    with held(folder):
-        remedy = f"delete {folder / SUMMARY} to match again"
-        if done := table.finished(folder / SUMMARY, identity, remedy):
+    job = jobs.Job(
+        out=folder,
+        name="match",
+        kind=f"matching to {target.name}",
+        summary=folder / SUMMARY,
+        identity=identity,
+    )
+    with job.begun() as done:
+        if done is not None:
             return done
         rows = table.read_table(folder / rewrite.TABLE, ("number", "id", "keep"))
         kept = np.flatnonzero(rows["keep"])
@@ -116,6 +122,7 @@ def match_corpus(
         offered = picture_embeddings(parts, corpus, numbers, *embed)
         method, found = solve(wanted, offered, settings)
         distances = distances_of(wanted, offered[found.chosen])
+        job.replace()
         table.write_table(
             folder / TABLE,
             {
@@ -126,14 +133,15 @@ def match_corpus(
                 "distance": distances,
             },
         )
-        facts = {
-            "target": table.corpus_facts(target),
-            "method": method,
-            "targets": len(targets),
-            "candidates": len(kept),
-            **compare(wanted, offered, found, settings),
-        }
-        return table.finish(folder / SUMMARY, identity, facts)
+        return job.finish(
+            {
+                "target": table.corpus_facts(target),
+                "method": method,
+                "targets": len(targets),
+                "candidates": len(kept),
+                **compare(wanted, offered, found, settings),
+            }
+        )
 
 
 def _targets(count: int, settings: Settings) -> np.ndarray:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import printable
-from babyvlm_jax.lock import held
-from data_prep.jobs import make_folder
+from babyvlm_jax.errors import UserError, printable
+from data_prep import jobs
 from data_prep.transfer import asking, cost, prompts, rules, table
 from data_prep.transfer.answers import Answer
 from data_prep.transfer.cache import Cache
@@ -179,28 +178,41 @@ def rewrite_corpus(
         "limit": limit,
         "rewriter": rewriter.facts(),
     }
-    make_folder(out, f"--out={out}")
-    with held(out):
-        remedy = "choose another --out, or delete that folder"
-        if done := table.finished(out / SUMMARY, identity, remedy):
+    job = jobs.Job(
+        out=out,
+        name="rewrite",
+        kind=f"rewriting of the captions of {source.name}",
+        summary=out / SUMMARY,
+        identity=identity,
+    )
+    with job.begun() as done:
+        if done is not None:
             return done
         captions, without = read_captions(source, limit)
         distinct = list(dict.fromkeys(caption.text for caption in captions))
         answers, failed, told = rewriter.rewrite(distinct)
-        table.write_table(out / TABLE, _columns(captions, answers, failed))
         kept = [answers[c.text].utterance for c in captions if _is_kept(c, answers)]
-        facts = {
-            "corpus": table.corpus_facts(source),
-            "captions": len(captions),
-            "distinct": len(distinct),
-            "kept": len(kept),
-            "words": round(sum(len(x.split()) for x in kept) / max(len(kept), 1), 2),
-            "without": without,
-            "failed": len(failed),
-            "first_failed": dict(list(failed.items())[:FAILED]),
-            **told,
-        }
-        return table.finish(out / SUMMARY, identity, facts)
+        if not kept:
+            raise UserError(
+                f"no caption of {source.name}/{source.split} is kept, of "
+                f"{len(captions):,}; {len(failed):,} failed, and "
+                f"{sum(without.values()):,} records have none"
+            )
+        job.replace()
+        table.write_table(out / TABLE, _columns(captions, answers, failed))
+        return job.finish(
+            {
+                "corpus": table.corpus_facts(source),
+                "captions": len(captions),
+                "distinct": len(distinct),
+                "kept": len(kept),
+                "words": round(sum(len(x.split()) for x in kept) / len(kept), 2),
+                "without": without,
+                "failed": len(failed),
+                "first_failed": dict(list(failed.items())[:FAILED]),
+                **told,
+            }
+        )
 
 
 def _is_kept(caption: Caption, answers) -> bool:

@@ -1,6 +1,5 @@
 """Tables that the steps of a transfer hand on: Parquet files that appear whole."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,8 +10,6 @@ import pyarrow.parquet as pq
 
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.errors import UserError, raise_system_fault
-from data_prep.fields import read_json
-from data_prep.jobs import difference, write_json
 
 
 def write_table(path: Path, columns: Mapping[str, Sequence]) -> None:
@@ -38,31 +35,6 @@ def read_table(path: Path, columns: Sequence[str]) -> dict[str, list[Any]]:
         raise_system_fault(error, path, about_file=True)
         why = " ".join(str(error).split())[:200]
         raise UserError(f"{path} cannot be read ({why}); make it again") from None
-
-
-def finished(path: Path, identity: Mapping[str, Any], remedy: str) -> dict | None:
-    """The summary of a step that is done; None if it is not.
-
-    Args:
-        path: of the summary, which holds its `identity`.
-        identity: what the step is to be, JSON-able.
-        remedy: what to do about another one, for the message.
-
-    Raises:
-        UserError: it was done with something else.
-    """
-    if not path.exists():
-        return None
-    done, wanted = read_json(path), json.loads(json.dumps(identity))
-    if differs := difference(done["identity"], wanted):
-        raise UserError(f"{path} was made with another {differs}; {remedy}")
-    return done
-
-
-def finish(path: Path, identity: Mapping[str, Any], facts: Mapping[str, Any]) -> dict:
-    """Writes the summary that marks a step as done, and gives it back."""
-    write_json(path, {**facts, "identity": identity})
-    return read_json(path)
 
 
 def open_corpus(facts: Mapping[str, str], shards: str | None) -> RecordSource:

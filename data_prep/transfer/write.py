@@ -126,6 +126,7 @@ def _write(
         out=out,
         name=name,
         split="train",
+        kind=f"transfer from {corpus.name}",
         identity=identity,
         description=f"pairs of {corpus.name} for a small child, by data_prep.transfer",
     )

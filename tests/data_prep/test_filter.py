@@ -116,7 +116,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(tmp_path, monkeypat
     )
     assert whole == cut
     assert len(whole) == 32
-    assert not (tmp_path / "cut" / ".staging").exists()
+    assert not (tmp_path / "cut" / ".jobs" / "filtered-train").exists()
     # finished: nothing is computed again
     assert _run(*_flags(shards, tmp_path / "cut", **flags)) == 0
     assert made[-1].image_batches == []
@@ -173,7 +173,7 @@ def test_a_split_of_which_nothing_is_left_is_left_out(tmp_path, capsys):
         capsys.readouterr().out
     )
     assert list(splits_of(shards, "filtered")) == ["train"]
-    assert not (shards / ".staging").exists()
+    assert not list((shards / ".jobs").glob("filtered-*/"))
     assert _run(*_flags(shards, shards, split="val")) == 78
 
 
@@ -186,6 +186,11 @@ def test_another_threshold_does_not_join_the_dataset(tmp_path, capsys):
     assert _run(*_flags(shards, shards, threshold=0.2)) == 0
     summary = json.loads((shards / "filtered" / "train_summary.json").read_text())
     assert summary["identity"]["threshold"] == 0.2
+    assert len(RecordSource(shards, "filtered", "train")) == 4
+    capsys.readouterr()
+    assert _run(*_flags(shards, shards, threshold=0.75)) == 0  # all its splits again
+    assert "made again, changed: threshold" in capsys.readouterr().out
+    assert len(RecordSource(shards, "filtered", "train")) == 2
 
 
 def test_an_embedder_without_unit_norm_is_refused(tmp_path, capsys, monkeypatch):

@@ -153,3 +153,28 @@ def test_contents_are_hashed_once(tmp_path, monkeypatch):
     assert jobs.Hashes(tmp_path).of(files) == {**first, "a": "new"}
     assert jobs.Hashes(tmp_path).of(files) == {**first, "a": "new"}
     assert read == ["a", "a"]  # too new for its time to tell a change
+
+
+def test_what_cannot_be_read_is_missing_and_a_damaged_cache_is_none(tmp_path):
+    (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "a").write_text("a")
+    os.mkfifo(tmp_path / "pipe")
+    cache = tmp_path / jobs.FOLDER / jobs.HASHES
+    cache.parent.mkdir()
+    files = {name: tmp_path / name for name in ("folder.mp4", "pipe", "a")}
+    found = [jobs.Hashes(tmp_path).of(files)]
+    for damaged in ("", "[1]", '{"x": 3}', "3"):
+        cache.write_text(damaged)
+        found.append(jobs.Hashes(tmp_path).of(files))
+    assert found == [found[0]] * 5
+    assert [found[0][name] for name in ("folder.mp4", "pipe")] == [jobs.MISSING] * 2
+
+
+def test_many_files_are_one_group(tmp_path):
+    (tmp_path / "a").write_text("a")
+    hashes = jobs.Hashes(tmp_path)
+    files = {"coco.json": tmp_path / "a", "frames/1": tmp_path / "a"}
+    before = hashes.grouped(files)
+    assert before["coco.json"] == hashes.of(files)["coco.json"]
+    after = hashes.grouped({**files, "frames/2": tmp_path / "none"})
+    assert jobs.difference(before, after).startswith("frames (")

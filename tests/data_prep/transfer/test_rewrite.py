@@ -103,7 +103,7 @@ def test_a_model_is_asked_once_about_each_caption(
         assert len(stub.bodies) == count
     assert _rows(tmp_path / "other") == rows
     told = capsys.readouterr()
-    for path in [*out.iterdir(), *(tmp_path / "other").iterdir()]:
+    for path in filter(Path.is_file, tmp_path.rglob("*")):
         assert KEY.encode() not in path.read_bytes()
     assert KEY not in told.out + told.err
 
@@ -184,8 +184,13 @@ def test_bad_flags_are_one_line(shards, tmp_path, capsys, flags, said):
     assert said in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_folder_of_another_rewriting_is_refused(shards, tmp_path, capsys):
+def test_another_limit_rewrites_again_and_another_corpus_is_refused(
+    shards, tmp_path, capsys
+):
     out = tmp_path / "transfer"
     assert _run(*_rules(shards, out)) == 0
-    assert _run(*_rules(shards, out), "--limit=5") == 78
-    assert "made with another limit" in capsys.readouterr().err
+    assert _run(*_rules(shards, out), "--limit=5") == 0
+    assert "made again, changed: limit (" in capsys.readouterr().out
+    assert json.loads((out / "rewrite.json").read_text())["captions"] == 5
+    assert _run(*_rules(shards, out), "--name=filtered") == 78
+    assert "holds rewriting of the captions of general" in capsys.readouterr().err
