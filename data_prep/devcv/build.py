@@ -9,35 +9,21 @@ import functools
 import itertools
 import json
 import os
-import pickle
-import shutil
-import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from babyvlm_jax.data.questions import rounds_of
-from babyvlm_jax.data.schema import (
-    Record,
-    RecordSource,
-    dataset_dir,
-    write_dataset,
-)
-from babyvlm_jax.errors import UserError
-from data_prep.devcv import card, ingest, sizes
-from data_prep.devcv.bank import MIN_SIDE, Bank
+from babyvlm_jax.data.schema import Record
+from data_prep import jobs
+from data_prep.devcv import card, ingest, item_job, sizes
+from data_prep.devcv.bank import Bank
 from data_prep.devcv.items import Style
-from data_prep.jobs import write_json, write_whole
-from data_prep.stages.item_summary import open_summary
-from data_prep.stages.workers import workers
 
 SUMMARY = "devcv_summary.json"
 CARD = "devcv_card.md"
-SCRATCH = ".devcv_scratch"
-MAX_LISTED = 200  # problems written out; all are counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,15 +59,19 @@ def build(
     out: str | os.PathLike,
     plan: Plan,
     tasks: tuple[str, ...],
+    title: str,
+    files: Mapping[str, Path],
     load: Callable[[], tuple[list[ingest.Job], list[str]]],
     num_workers: int,
 ) -> dict:
-    """Writes the datasets `devcv_TASK` that are not there yet, then the summary.
+    """Writes the datasets `devcv_TASK` that are not there yet, then summary and card.
 
     Args:
         out: folder of the shards.
         plan: what to build.
         tasks: which of `sizes.TASKS`.
+        title: what the frames come from.
+        files: name -> file of all that is read.
         load: lists the recordings; called only if something is to be built.
         num_workers: worker processes; they change nothing but the time.
 
@@ -89,83 +79,38 @@ def build(
         The summary, as written to `out/devcv_summary.json`.
 
     Raises:
-        UserError: `out` holds items of other settings, or no item can be made.
+        UserError: `out` holds items from something else, or no item can be made.
     """
     out = Path(out)
-    started = time.monotonic()
-    fresh = {"settings": plan.settings(), "tasks": {}, "num_skipped": 0, "skipped": []}
-    summary = open_summary(out / SUMMARY, "DevCV", "devcv_*", fresh)
-    todo = [task for task in tasks if task not in summary["tasks"]]
-    if not todo:
-        print(f"{out}: all {len(tasks)} DevCV datasets are there, nothing to do")
-        write_whole(out / CARD, card.card(summary).encode())
-        return summary
-    _sweep(out)
-    jobs, problems = load()
-    scratch = out / SCRATCH
-    scratch.mkdir()
-    try:
-        with workers(num_workers) as each:
-            banks, faults = ingest.decode(jobs, scratch, each)
-            problems = problems + faults
-            summary["num_skipped"] = len(problems)
-            summary["skipped"] = problems[:MAX_LISTED]
-            (scratch / "banks.pickle").write_bytes(pickle.dumps(banks))
-            done = each(_build_task, [(out, plan, task) for task in todo])
-            for task, made in tqdm(
-                done, total=len(todo), desc="build items", unit="task"
-            ):
-                summary["tasks"][task] = made
-                write_json(out / SUMMARY, summary)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    if not any(any(made.values()) for made in summary["tasks"].values()):
-        (out / SUMMARY).unlink()
-        raise UserError(
-            "the frames allow not a single item: expected wholly visible objects, at "
-            f"least {MIN_SIDE:.0%} of the frame's shorter side; give more frames"
-        )
-    summary["seconds"] = round(time.monotonic() - started, 1)
-    write_json(out / SUMMARY, summary)
-    write_whole(out / CARD, card.card(summary).encode())
+
+    def decode(folder: Path, each: Callable) -> list[str]:
+        listed, problems = load()
+        banks, faults = ingest.decode(listed, folder, each)
+        item_job.write_banks(folder, banks)
+        return problems + faults
+
+    items = item_job.ItemJob(
+        out=out,
+        benchmark="DevCV",
+        title=title,
+        settings=plan.settings(),
+        contents=jobs.Hashes(out).grouped(files),
+        tasks=tasks,
+        decode=decode,
+        records=functools.partial(_records, plan),
+        description=functools.partial(card.description, synthetic=plan.synthetic),
+        from_frames=tasks,
+    )
+    summary = item_job.make_items(items, num_workers)
+    jobs.write_whole(out / CARD, card.card(summary).encode())
     return summary
 
 
-def _sweep(out: Path):
-    """Removes what a killed build has left half done."""
-    shutil.rmtree(out / SCRATCH, ignore_errors=True)
-    for folder in out.glob("devcv_*/*.incomplete*"):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _build_task(out: Path, plan: Plan, task: str) -> tuple[str, dict[str, int]]:
-    """Writes one dataset; returns the task and split -> number of items made."""
-    name = f"devcv_{task}"
-    wanted = plan.wanted[task]
-    if not dataset_dir(out, name).exists():
-        banks = _banks(out / SCRATCH / "banks.pickle")
-        splits = {
-            split: list(records(task, split, banks[split], number, plan))
-            for split, number in wanted.items()
-        }
-        if not any(splits.values()):
-            return task, dict.fromkeys(wanted, 0)
-        write_dataset(out, name, splits, card.description(task, plan.synthetic))
-    else:
-        splits = {
-            split: RecordSource(out, name, split) for split in _splits_of(out, name)
-        }
-    return task, {split: len(splits.get(split, ())) for split in wanted}
-
-
-def _splits_of(out: Path, name: str) -> list[str]:
-    info = json.loads((Path(dataset_dir(out, name)) / "dataset_info.json").read_text())
-    return [split["name"] for split in info["splits"]]
-
-
-@functools.lru_cache(maxsize=1)
-def _banks(path: Path) -> dict[str, Bank]:
-    return pickle.loads(path.read_bytes())
+def _records(plan: Plan, banks: Mapping[str, Bank], task: str):
+    return {
+        split: records(task, split, banks[split], number, plan)
+        for split, number in plan.wanted[task].items()
+    }
 
 
 def records(

@@ -17,7 +17,7 @@ from data_prep.devcv import (
 )
 from data_prep.devcv.items import Style
 from data_prep.devcv.source import Source, add_source_flags, find_source, image_side
-from data_prep.importing.flags import add_command, positive
+from data_prep.importing.flags import add_command, check_out, positive
 
 EXAMPLES = """examples:
   python -m data_prep.devcv build --raw=runs/demo/raw --out=runs/demo/shards \\
@@ -120,7 +120,13 @@ def run(args: argparse.Namespace) -> None:
     rules = coco.BoxRules(args.detections, args.min_score, args.min_side, args.link_iou)
     source = find_source(args, rules)
     summary = build.build(
-        args.out, _plan(args, source), tasks, source.load, args.workers
+        check_out(args.out),
+        _plan(args, source),
+        tasks,
+        source.title,
+        source.files,
+        source.load,
+        args.workers,
     )
     for task, made in sorted(summary["tasks"].items()):
         wanted = summary["settings"]["wanted"][task]

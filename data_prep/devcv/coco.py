@@ -9,22 +9,27 @@ those of a detector; where no box says which thing it shows, `tracks` finds out.
 
 import collections
 import dataclasses
+import os
 import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from babyvlm_jax.data.images import read_image
+from babyvlm_jax.data.images import MAX_PIXELS, read_image
 from babyvlm_jax.errors import SystemFault, UserError
-from data_prep import raw
+from data_prep import fields, raw
 from data_prep.devcv import tracks
 from data_prep.devcv.ingest import Job, thin
+from data_prep.fields import BadField
+from data_prep.importing.pictures import find_picture, read_picture
+from data_prep.importing.refusal import REASONS, Refusal
 
 _STEM = re.compile(r"^(?P<recording>.*?)[_.-]?(?P<index>\d+)$")
 SHARES = (3, 1, 1)  # BabyVLM-V2 section 1.3: about 3:1:1
+MAX_NAME = 4096  # characters of a path, as the system has it
 _IDS = ("instance_id", "track_id")
 
 
@@ -53,20 +58,42 @@ class BoxRules:
 
 @dataclasses.dataclass(frozen=True)
 class FolderReader:
-    """Reads pictures of one recording from files."""
+    """Reads pictures of one recording from files below a folder.
 
-    paths: dict[int, Path]
+    Attributes:
+        folder: without symbolic links.
+        names: frame index -> name of the file.
+    """
+
+    folder: Path
+    names: dict[int, str]
 
     def __call__(self, indices, skipped):
         for index in sorted(indices):
             try:
-                pixels = np.asarray(read_image(self.paths[index]))
+                data = read_picture(self.folder, self.names[index])
+                pixels = np.asarray(read_image(data))
             except SystemFault:
                 raise
-            except UserError:
+            except (Refusal, UserError):
                 skipped.append(index)
-                continue
-            yield index, pixels
+            else:
+                yield index, pixels
+
+
+def files_of(path: str, folder: str, rules: BoxRules) -> dict[str, Path]:
+    """All files that `load_coco` and what it gives read.
+
+    Raises:
+        UserError: the COCO file cannot be read, or there is no folder.
+    """
+    files = {Path(path).name: Path(path)}
+    if rules.detections is not None:
+        files["detections"] = Path(rules.detections)
+    for by_index in _read(path, folder).frames.values():
+        for _, name in by_index.values():
+            files[f"frames/{name}"] = Path(folder) / name
+    return files
 
 
 def load_coco(
@@ -87,24 +114,21 @@ def load_coco(
     Raises:
         UserError: not COCO, no folder, or no picture with a usable entry.
     """
-    content = raw.read_json(Path(path))
-    if not Path(folder).is_dir():
-        raise UserError(f"{folder}: no such folder; give --frames=DIR of the pictures")
+    read = _read(path, folder)
+    frames, problems = read.frames, read.problems
+    default = [[]] if rules.detections else []  # they may be all there is
     try:
-        names = {item["id"]: str(item["name"]) for item in content["categories"]}
-        images = list(content["images"])
-        found = content.get("annotations", []) if rules.detections else None
-        annotations = list(content["annotations"] if found is None else found)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not COCO as expected ({type(error).__name__}: {error})"
-        ) from None
-    annotations += _detections(rules.detections, _free_id(annotations))
-    numbered, problems = _filtered(annotations, rules)
-    frames, places = _frames(images, Path(folder), problems)
-    _add_boxes(frames, places, numbered, names, problems)
+        names = raw.category_names(read.content, problems)
+        annotations = fields.objects(read.content, "annotations", *default)
+    except BadField as error:
+        raise UserError(f"{path}: not COCO as expected ({error})") from None
+    annotations = annotations + _detections(rules.detections, _free_id(annotations))
+    numbered, broken = _filtered(annotations, rules)
+    problems += broken
+    _add_boxes(read, numbered, names)
     if not frames:
-        raise UserError(f"{path}: no usable image among {len(images)}")
+        first = f", the first left out because: {problems[0]}" if problems else ""
+        raise UserError(f"{path}: no usable image{first}")
     known = [item for _, item in numbered if isinstance(item, Mapping)]
     has_ids = any(key in item for item in known for key in _IDS)
     says_visible = any("visible" in item for item in known)
@@ -117,7 +141,10 @@ def load_coco(
             ordered = tracks.link(recording, ordered, rules.link_iou)
         if not says_visible:
             ordered = tracks.estimate_visible(ordered)
-        reader = FolderReader({i: path for i, (_, path) in by_index.items()})
+        reader = FolderReader(
+            Path(folder).resolve(),
+            {index: name for index, (_, name) in by_index.items()},
+        )
         kept = thin(ordered, budget, seed, recording)
         jobs.append(Job(recording, split, tuple(kept), reader))
     return jobs, problems
@@ -183,11 +210,12 @@ def name_parts(file_name: str) -> tuple[str, int]:
     name_parts("a/clip_000012.jpg") -> ("a/clip", 12); name_parts("cup.png") ->
     ("cup", 0)
     """
-    stem = str(Path(file_name).with_suffix(""))
+    stem = os.path.splitext(os.path.normpath(file_name))[0]
     match = _STEM.match(stem)
     if match is None:
         return stem, 0
-    return match["recording"], int(match["index"])
+    what = "the number in file_name"
+    return match["recording"], fields.whole({what: match["index"]}, what)
 
 
 def split_of(recording: str, seed: int) -> str:
@@ -197,41 +225,81 @@ def split_of(recording: str, seed: int) -> str:
     return raw.SPLITS[int(np.searchsorted(ends, place, side="right"))]
 
 
-def _frames(images, folder, problems):
-    """recording -> index -> (frame, path), and image id -> (recording, index)."""
-    frames, places = collections.defaultdict(dict), {}
+class _Coco(NamedTuple):
+    """A COCO file and its frames.
+
+    Attributes:
+        content: of the file.
+        frames: recording -> index -> (frame, name of its file).
+        places: image id -> (recording, index).
+        problems: a line for everything left out.
+    """
+
+    content: Any
+    frames: dict[str, dict[int, tuple[raw.Frame, str]]]
+    places: dict[str, tuple[str, int]]
+    problems: list[str]
+
+
+def _read(path: str, folder: str) -> _Coco:
+    content = raw.read_json(Path(path))
+    if not Path(folder).is_dir():
+        raise UserError(f"{folder}: no such folder; give --frames=DIR of the pictures")
+    found = _Coco(content, collections.defaultdict(dict), {}, [])
+    root = Path(folder).resolve()
+    try:
+        images = fields.objects(content, "images")
+    except BadField as error:
+        raise UserError(f"{path}: not COCO as expected ({error})") from None
     for number, item in enumerate(images):
         try:
-            recording, index = _place(item)
-            frame = raw.Frame(index, 0.0, int(item["width"]), int(item["height"]), ())
-            places[item["id"]] = (recording, index)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            problems.append(f"image {number}: {type(error).__name__}: {error}")
-            continue
-        frames[recording][index] = (frame, folder / item["file_name"])
-    return frames, places
+            name = fields.text(item, "file_name", most=MAX_NAME)
+            find_picture(root, name)
+            recording, index = _place(item, name)
+            frame = raw.Frame(
+                index, 0.0, raw.side(item, "width"), raw.side(item, "height"), ()
+            )
+            if frame.width * frame.height > MAX_PIXELS:
+                raise BadField(f"more than {MAX_PIXELS:,} pixels")
+            image_id = fields.identifier(item, "id")
+            if image_id in found.places or index in found.frames.get(recording, ()):
+                raise BadField(
+                    f"id {image_id} or its frame is that of an earlier image"
+                )
+        except Refusal as refusal:
+            found.problems.append(
+                f"image {number}: {REASONS[refusal.reason]} ({refusal.detail})"
+            )
+        except BadField as error:
+            found.problems.append(f"image {number}: {error}")
+        else:
+            found.frames[recording][index] = (frame, name)
+            found.places[image_id] = (recording, index)
+    return found
 
 
-def _place(item) -> tuple[str, int]:
+def _place(item: Any, name: str) -> tuple[str, int]:
     """(recording, frame index) of a picture: its own fields, or those of its name."""
-    index = item.get("frame_id", item.get("frame_index"))
-    if "video_id" in item and index is not None:
-        return str(item["video_id"]), int(index)
-    return name_parts(item["file_name"])
+    key = "frame_index" if item.get("frame_id") is None else "frame_id"
+    index = fields.whole(item, key, None, least=0)
+    video = fields.identifier(item, "video_id", None)
+    if video is not None and index is not None:
+        return video, index
+    return name_parts(name)
 
 
-def _add_boxes(frames, places, numbered, names, problems):
+def _add_boxes(read: _Coco, numbered, names) -> None:
     """Puts every usable annotation into its frame."""
     for number, item in numbered:
         try:
-            recording, index = places[item["image_id"]]
-            frame, path = frames[recording][index]
+            recording, index = read.places[raw.known(item, "image_id", read.places)]
+            frame, name = read.frames[recording][index]
             box = _box(item, names, frame, recording)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            problems.append(f"annotation {number}: {type(error).__name__}: {error}")
+        except BadField as error:
+            read.problems.append(f"annotation {number}: {error}")
             continue
         frame = dataclasses.replace(frame, boxes=(*frame.boxes, box))
-        frames[recording][index] = (frame, path)
+        read.frames[recording][index] = (frame, name)
 
 
 def _box(item, names, frame, recording) -> raw.Box:
@@ -240,7 +308,8 @@ def _box(item, names, frame, recording) -> raw.Box:
     A crowd (many things under one box) counts as hidden: nobody can count it.
     """
     box = raw.parse_box(item, names, frame)
-    if "track_id" in item and "instance_id" not in item:
-        name = f"{recording}/track_{item['track_id']}"
-        box = dataclasses.replace(box, instance_id=name)
-    return dataclasses.replace(box, visible=0.0) if item.get("iscrowd") else box
+    track = fields.identifier(item, "track_id", None)
+    if track is not None and item.get("instance_id") is None:
+        box = dataclasses.replace(box, instance_id=f"{recording}/track_{track}")
+    crowd = fields.flag(item, "iscrowd", False)
+    return dataclasses.replace(box, visible=0.0) if crowd else box

@@ -30,6 +30,16 @@ class Job:
     read: Callable[[list[int], list[int]], Iterable[tuple[int, np.ndarray]]]
 
 
+def files_of(corpus: raw.Corpus) -> dict[str, Path]:
+    """All files of a corpus that `load_raw` and what it gives read."""
+    files = {"corpus.json": corpus.root / "corpus.json"}
+    for recording in corpus.recordings:
+        name = recording.recording
+        files[f"annotations/{name}"] = corpus.annotations(name)
+        files[f"videos/{name}"] = corpus.video(name)
+    return files
+
+
 def load_raw(root: str, max_frames: int, seed: int) -> tuple[list[Job], list[str]]:
     """Lists the recordings of a raw corpus that can give items.
 
@@ -137,9 +147,10 @@ def decode(
         problems += [f"{job.recording}: {fault}" for fault in faults]
     problems.sort()  # workers end in any order
     if not any(frames.values()):
+        first = problems[0] if problems else "there is no frame"
         raise UserError(
             "no annotated frame could be read; check that the pictures belong to the "
-            f"annotations (the first of {len(problems)} problems: {problems[0]})"
+            f"annotations (the first of {len(problems)} problems: {first})"
         )
     trained = {t.instance for frame in frames["train"] for t in frame.things}
     for split in ("val", "test"):

@@ -2,13 +2,12 @@
 
 import argparse
 import functools
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from babyvlm_jax.errors import UserError
-from data_prep import raw
+from data_prep import jobs, raw
 from data_prep.devcv import coco, ingest
 from data_prep.importing.flags import positive
 
@@ -19,13 +18,17 @@ class Source(NamedTuple):
     """Annotated frames.
 
     Attributes:
-        name: with a fingerprint, so that another input is told from this one.
+        title: name of the corpus or file.
+        name: the same with a fingerprint and what is taken of it.
         synthetic: whether nobody filmed them.
+        files: name -> file of all that is read; `GROUP/NAME` where there are many.
         load: lists the recordings, and what is wrong with some.
     """
 
+    title: str
     name: str
     synthetic: bool
+    files: Mapping[str, Path]
     load: Callable[[], tuple[list[ingest.Job], list[str]]]
 
 
@@ -64,6 +67,8 @@ def find_source(args: argparse.Namespace, rules: coco.BoxRules | None = None) ->
     Raises:
         UserError: a file is missing, or flags do not go together.
     """
+    if args.seed < 0:
+        raise UserError(f"--seed={args.seed}; give 0 or more")
     rules = rules or coco.BoxRules()
     most, seed = args.max_frames, args.seed
     taken = f", at most {most} frames a split"
@@ -75,7 +80,10 @@ def find_source(args: argparse.Namespace, rules: coco.BoxRules | None = None) ->
         corpus = raw.read_corpus(args.raw)
         name = f"{corpus.name} ({_digest(corpus.root / 'corpus.json')})"
         load = functools.partial(ingest.load_raw, args.raw, most, seed)
-        return Source(name + taken, corpus.synthetic, load)
+        title = f"the corpus {corpus.name!r}"
+        return Source(
+            title, name + taken, corpus.synthetic, ingest.files_of(corpus), load
+        )
     if args.frames is None:
         raise UserError("--coco needs --frames=DIR, the folder of its pictures")
     name = _named(args.coco, "--coco")
@@ -84,7 +92,8 @@ def find_source(args: argparse.Namespace, rules: coco.BoxRules | None = None) ->
     if rules.detections is not None:
         name += f", {_named(rules.detections, '--detections')}"
     load = functools.partial(coco.load_coco, args.coco, args.frames, most, seed, rules)
-    return Source(name + taken, False, load)
+    files = coco.files_of(args.coco, args.frames, rules)
+    return Source(Path(args.coco).name, name + taken, False, files, load)
 
 
 def _named(path: str, flag: str) -> str:
@@ -94,4 +103,4 @@ def _named(path: str, flag: str) -> str:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return jobs.sha256(path)[:16]

@@ -127,11 +127,12 @@ def read_sounds(path: str | Path) -> dict[str, tuple[str, ...]]:
     for number, line in enumerate(read_lines(Path(path), "--pronunciations")):
         if line.startswith((";;;", "#")):
             continue
-        word, *phonemes = line.split("#")[0].split()
-        if not phonemes:
+        parts = line.split("#")[0].split()
+        if len(parts) < 2:
             raise UserError(
                 f"--pronunciations={path}: line {number + 1} is not a word and phonemes"
             )
+        word, *phonemes = parts
         word = word.split("(")[0].lower()
         found.setdefault(word, tuple(p.rstrip("012") for p in phonemes))
     return found

@@ -40,8 +40,11 @@ def read_words(path: str | Path) -> dict[str, str | None]:
     delimiter = "\t" if any("\t" in line for line in lines) else ","
     if not any(delimiter in line for line in lines):
         return _entries(((line, None) for line in lines), path)
-    rows = csv.reader(lines, delimiter=delimiter)
-    header = [name.strip().lower() for name in next(rows)]
+    try:
+        header, *rows = csv.reader(lines, delimiter=delimiter)
+    except csv.Error as error:
+        raise UserError(f"--words={path}: not a table ({error})") from None
+    header = [name.strip().lower() for name in header]
     words = _column(header, WORD_COLUMNS)
     if words is None:
         raise UserError(

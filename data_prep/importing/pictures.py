@@ -21,18 +21,15 @@ MAX_BYTES = 2**26  # of a file
 JPEG_QUALITY = 92
 
 
-def read_picture(folder: Path, name: str) -> bytes:
-    """Reads the picture `name` of an image folder.
+def find_picture(folder: Path, name: str) -> str:
+    """The path of the picture `name` of an image folder, which may be missing.
 
     Args:
         folder: the image folder, an absolute path without symbolic links.
         name: path relative to it.
 
-    Returns:
-        The content of the file.
-
     Raises:
-        Refusal: outside_folder, missing_image or image_too_large.
+        Refusal: outside_folder, or missing_image if it is no name of a file.
     """
     path = Path(name)
     if path.is_absolute() or ".." in path.parts:
@@ -42,6 +39,19 @@ def read_picture(folder: Path, name: str) -> bytes:
     real = os.path.realpath(folder / path)
     if os.path.commonpath([real, folder]) != str(folder):
         raise Refusal("outside_folder", f"{name} is a link to {real}")
+    return real
+
+
+def read_picture(folder: Path, name: str) -> bytes:
+    """Reads the picture `name` of an image folder; see `find_picture`.
+
+    Returns:
+        The content of the file.
+
+    Raises:
+        Refusal: outside_folder, missing_image or image_too_large.
+    """
+    real = find_picture(folder, name)
     try:
         found = os.stat(real)
         if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever

@@ -4,31 +4,26 @@ Every test draws from its own dice, seeded by the settings alone.
 """
 
 import dataclasses
+import functools
 import itertools
-import shutil
-import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from babyvlm_jax.data.schema import Record, RecordSource, dataset_dir, write_dataset
+from babyvlm_jax.data.schema import Record, RecordSource
+from babyvlm_jax.data.shards import splits_of
 from babyvlm_jax.errors import UserError
-from data_prep.devcv import ingest
+from data_prep import jobs
+from data_prep.devcv import ingest, item_job
 from data_prep.devcv.bank import Bank
-from data_prep.jobs import write_json, write_whole
-from data_prep.stages.item_summary import open_summary
-from data_prep.stages.workers import workers
 from data_prep.v1bench import generate, records
 
 SPLIT = "test"
 SUMMARY = "v1_summary.json"
 CARD = "v1_card.md"
-SCRATCH = ".v1_scratch"
-MAX_LISTED = 200  # problems written out; all are counted
 PAIRS = "image_utterance"  # the dataset that captions are taken from
 FROM_FRAMES = {
     records.LABELED_S: generate.labeled_s,
@@ -83,15 +78,19 @@ def build(
     out: Path,
     plan: Plan,
     tasks: Sequence[str],
+    title: str,
+    files: Mapping[str, Path],
     load: Callable[[], tuple[list[ingest.Job], list[str]]],
     num_workers: int,
 ) -> dict[str, Any]:
-    """Writes the datasets `v1_TASK` that are not there yet, then the summary.
+    """Writes the datasets `v1_TASK` that are not there yet, then summary and card.
 
     Args:
         out: folder of the datasets.
         plan: what to build.
         tasks: which of `records.TASKS`.
+        title: what the frames come from.
+        files: name -> file of all that is read.
         load: lists the recordings; called only if frames are needed.
         num_workers: worker processes, which change nothing but the time.
 
@@ -99,64 +98,54 @@ def build(
         The summary, as written to `out/v1_summary.json`.
 
     Raises:
-        UserError: `out` holds items of other settings, or there is nothing to make
+        UserError: `out` holds items from something else, or there is nothing to make
             items of.
     """
-    started = time.monotonic()
-    fresh = {"settings": plan.settings(), "synthetic": plan.synthetic, "tasks": {}}
-    fresh |= {"num_skipped": 0, "skipped": []}
-    summary = open_summary(out / SUMMARY, "V1", "v1_*", fresh)
-    todo = [task for task in tasks if task not in summary["tasks"]]
-    if not todo:
-        print(f"{out}: all {len(tasks)} V1 datasets are there, nothing to do")
-        return summary
-    shutil.rmtree(out / SCRATCH, ignore_errors=True)
-    bank, problems = None, []
-    try:
-        if set(todo) & set(FROM_FRAMES):
-            bank, problems = _test_bank(out / SCRATCH, load, num_workers)
-        for task in tqdm(todo, desc="build V1 items", unit="task"):
-            summary["tasks"][task] = _build_task(out, plan, task, bank)
-            summary["num_skipped"] += len(problems)
-            summary["skipped"] += problems[:MAX_LISTED]
-            problems = []
-            write_json(out / SUMMARY, summary)
-    finally:
-        shutil.rmtree(out / SCRATCH, ignore_errors=True)
-    summary["seconds"] = round(time.monotonic() - started, 1)
-    write_json(out / SUMMARY, summary)
-    write_whole(out / CARD, card(summary).encode())
+    contents = jobs.Hashes(out).grouped(files)
+    if SPLIT in splits_of(plan.pairs, PAIRS):
+        contents[PAIRS] = RecordSource(plan.pairs, PAIRS, SPLIT).fingerprint
+    items = item_job.ItemJob(
+        out=out,
+        benchmark="V1",
+        title=title,
+        settings=plan.settings(),
+        contents=contents,
+        tasks=tasks,
+        decode=functools.partial(_decode, load),
+        records=functools.partial(_records, plan),
+        description=functools.partial(_description, plan.synthetic),
+        from_frames=tuple(FROM_FRAMES),
+    )
+    summary = item_job.make_items(items, num_workers)
+    jobs.write_whole(out / CARD, card(summary).encode())
     return summary
 
 
-def _test_bank(scratch: Path, load, num_workers) -> tuple[Bank, list[str]]:
-    """The frames of the test split, without things that training shows."""
-    jobs, problems = load()
-    trained = {i for job in jobs if job.split == "train" for i in ingest.instances(job)}
-    jobs = [job for job in jobs if job.split == SPLIT]
-    if not jobs:
+def _decode(load, folder: Path, each: Callable) -> list[str]:
+    """Writes the bank of the test split, without things that training shows."""
+    listed, problems = load()
+    train = [job for job in listed if job.split == "train"]
+    trained = {i for job in train for i in ingest.instances(job)}
+    test = [job for job in listed if job.split == SPLIT]
+    if not test:
         raise UserError("no recording is in the test split, which the items are for")
-    scratch.mkdir()
-    with workers(num_workers) as each:
-        banks, faults = ingest.decode(jobs, scratch, each)
+    banks, faults = ingest.decode(test, folder, each)
     frames = banks[SPLIT].frames
     kept = [f for f in frames if not any(t.instance in trained for t in f.things)]
     if len(kept) < len(frames):
         faults.append(f"{len(frames) - len(kept)} test frames show things of train")
-    return Bank(kept), problems + faults
+    item_job.write_banks(folder, {SPLIT: Bank(kept)})
+    return problems + faults
 
 
-def _build_task(out: Path, plan: Plan, task: str, bank: Bank | None) -> int:
-    """Writes one dataset; returns the number of its items."""
-    name = records.dataset_name(task)
-    if not dataset_dir(out, name).exists():
-        made = list(items(plan, task, bank))
-        if not made:
-            return 0
-        origin = "a procedural (synthetic) world" if plan.synthetic else "recordings"
-        about = f"BabyVLM V1, {records.TITLES[task]} Built by data_prep.v1bench from "
-        write_dataset(out, name, {SPLIT: made}, f"{about}{origin}.")
-    return len(RecordSource(out, name, SPLIT))
+def _description(synthetic: bool, task: str) -> str:
+    origin = "a procedural (synthetic) world" if synthetic else "recordings"
+    about = f"BabyVLM V1, {records.TITLES[task]} Built by data_prep.v1bench from "
+    return f"{about}{origin}."
+
+
+def _records(plan: Plan, banks: Mapping[str, Bank], task: str):
+    return {SPLIT: items(plan, task, banks.get(SPLIT))}
 
 
 def items(plan: Plan, task: str, bank: Bank | None) -> list[Record]:
@@ -196,8 +185,8 @@ def card(summary: dict[str, Any]) -> str:
         "|---|---:|---:|",
         *(
             f"| {records.TITLES[task]} (`{records.dataset_name(task)}`) "
-            f"| {number:,} | {settings['wanted'][task]:,} |"
-            for task, number in summary["tasks"].items()
+            f"| {item_job.count(made):,} | {settings['wanted'][task]:,} |"
+            for task, made in summary["tasks"].items()
         ),
         "",
         f"Left out while reading: {summary['num_skipped']} boxes, frames or recordings "

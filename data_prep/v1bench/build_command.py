@@ -3,6 +3,7 @@
 import argparse
 
 from babyvlm_jax.errors import UserError, add_command_flags
+from data_prep.devcv import item_job
 from data_prep.devcv.source import add_source_flags, find_source, image_side
 from data_prep.importing.flags import add_command, check_out, positive
 from data_prep.v1bench import build, records
@@ -58,8 +59,11 @@ def run(args: argparse.Namespace) -> None:
         wanted={task: args.number or sizes[task] for task in records.TASKS},
         pairs=args.pairs or str(out),
     )
-    summary = build.build(out, plan, tasks, source.load, args.workers)
-    for task, number in summary["tasks"].items():
+    summary = build.build(
+        out, plan, tasks, source.title, source.files, source.load, args.workers
+    )
+    for task, made in summary["tasks"].items():
+        number = item_job.count(made)
         short = number < plan.wanted[task]
         note = f"; {plan.wanted[task]} wanted" if short else ""
         print(f"{records.dataset_name(task)}: {number}{note}")

@@ -33,7 +33,8 @@ def _build(out, plan, world, tasks=tuple(sizes.TASKS), num_workers=1):
     def load():
         return coco.load_coco(str(path), str(folder), 10000, SEED)
 
-    return build.build(out, plan, tasks, load, num_workers)
+    files = coco.files_of(str(path), str(folder), coco.BoxRules())
+    return build.build(out, plan, tasks, path.name, files, load, num_workers)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,7 @@ def test_no_recording_and_no_instance_is_in_two_splits(shards):
 def test_summary_and_card(shards, plan):
     summary = json.loads((shards / build.SUMMARY).read_text())
     assert summary["settings"] == plan.settings()
+    assert set(summary["identity"]["inputs"]) == {"coco.json", "frames"}
     assert summary["tasks"]["memory"] == {"train": 2, "val": 1, "test": 2}
     assert summary["num_skipped"] == 0
     card = (shards / build.CARD).read_text()
@@ -98,7 +100,7 @@ def test_summary_and_card(shards, plan):
         and "| Delayed Memory (`devcv_memory`) | 2 | 1 | 2 |" in card
         and "in Left/Right the right option is the query; in Delayed Memory" in card
     )
-    assert not (shards / build.SCRATCH).exists()
+    assert not (shards / ".jobs" / "devcv").exists()
 
 
 def test_train_alone_is_mirrored(shards, plan, world, tmp_path):
@@ -122,27 +124,68 @@ def test_workers_and_chosen_tasks_change_nothing(shards, plan, world, tmp_path):
     assert _files(tmp_path, tasks) == _files(shards, tasks)
 
 
-def test_a_stopped_build_goes_on(shards, plan, world, tmp_path, capsys):
-    out = tmp_path / "shards"
-    shutil.copytree(shards, out)
-    shutil.rmtree(out / "devcv_count")
-    (out / "devcv_count" / "1.0.0.incompleteABC").mkdir(parents=True)
+def test_a_stopped_build_goes_on(shards, plan, world, tmp_path, monkeypatch, capsys):
+    out, tasks = tmp_path / "shards", ("count", "lwl")
+    built, decoded = [], []
+    records, decode = build.records, build.ingest.decode
+    monkeypatch.setattr(
+        build.ingest, "decode", lambda *a: decoded.append(1) or decode(*a)
+    )
+
+    def killed_in(task):
+        def made(name, *rest):
+            built.append(name)
+            if name == task:
+                raise KeyboardInterrupt
+            return records(name, *rest)
+
+        monkeypatch.setattr(build, "records", made)
+
+    killed_in("lwl")
+    with pytest.raises(KeyboardInterrupt):
+        _build(out, plan, world, tasks)
+    assert not (out / build.SUMMARY).exists()
+    killed_in(None)
+    built.clear()
+    summary = _build(out, plan, world, tasks)
+    assert set(built) == {"lwl"} and decoded == [1]
+    assert summary["tasks"]["lwl"] == {"train": 0, "val": 4, "test": 8}
+    assert _files(out, tasks) == _files(shards, tasks)
+    summary = _build(out, plan, world, ("localize",))  # a set grows
+    assert set(summary["tasks"]) == {"count", "lwl", "localize"}
+    assert _files(out, ("count",)) == _files(shards, ("count",))
+    _build(out, plan, world, tasks)
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_a_first_edition_set_is_left_alone(shards, plan, world, tmp_path, capsys):
+    out = shutil.copytree(shards, tmp_path / "out")
     summary = json.loads((out / build.SUMMARY).read_text())
-    del summary["tasks"]["count"], summary["tasks"]["lwl"]  # lwl: whole, unrecorded
-    (out / build.SUMMARY).write_text(json.dumps(summary))
-    built = _build(out, plan, world, ("count", "lwl"))
-    assert built["tasks"]["lwl"] == {"train": 0, "val": 4, "test": 8}
-    assert _files(out, ("count", "lwl")) == _files(shards, ("count", "lwl"))
-    assert [p.name for p in (out / "devcv_count").iterdir()] == ["1.0.0"]
+    (out / build.SUMMARY).write_text(
+        json.dumps({key: summary[key] for key in ("settings", "tasks", "num_skipped")})
+    )
     _build(out, plan, world)
     assert "nothing to do" in capsys.readouterr().out
 
 
-def test_other_settings_are_refused(shards, plan, world, tmp_path):
-    with pytest.raises(UserError, match=r"other settings.*seed: there 0, now 1"):
-        _build(shards, dataclasses.replace(plan, seed=1), world)
+def test_a_changed_picture_makes_it_again(plan, world, tmp_path, capsys):
+    path, folder = world[0], shutil.copytree(world[1], tmp_path / "frames")
+    out, tasks = tmp_path / "out", ("count",)
+    _build(out, plan, (path, folder), tasks)
+    picture = sorted(folder.iterdir())[0]
+    picture.write_bytes(sorted(folder.iterdir())[1].read_bytes())
+    _build(out, plan, (path, folder), tasks)
+    assert "changed: inputs/frames" in capsys.readouterr().out
+    other = dataclasses.replace(plan, seed=1)
+    with pytest.raises(UserError, match=r"holds count of other settings .*seed"):
+        _build(out, other, (path, folder), ("lwl",))
+
+
+def test_what_others_made_is_refused(shards, plan, world, tmp_path):
+    with pytest.raises(UserError, match=r"items from coco\.json, which differs"):
+        build.build(shards, plan, ("count",), "other.json", {}, None, 1)
     (tmp_path / "devcv_count" / "1.0.0").mkdir(parents=True)
-    with pytest.raises(UserError, match="nobody knows its settings"):
+    with pytest.raises(UserError, match="devcv_count of an unknown job"):
         _build(tmp_path, plan, world)
 
 
@@ -158,6 +201,6 @@ def test_tasks_that_the_frames_do_not_allow_are_told(plan, tmp_path):
     summary = _build(tmp_path / "out", plan, (path, folder), tasks)
     assert summary["tasks"]["count"] == {"train": 0, "val": 0, "test": 8}
     assert not any(summary["tasks"]["picture_vocabulary"].values())
-    with pytest.raises(UserError, match="not a single item"):
+    with pytest.raises(UserError, match=r"single item.*\(0 boxes, frames or"):
         _build(tmp_path / "none", plan, (path, folder), ("picture_vocabulary",))
     assert not (tmp_path / "none" / build.SUMMARY).exists()

@@ -1,5 +1,6 @@
 """Plain COCO with a folder of frames, whole and faulty."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,7 +8,14 @@ import pytest
 from PIL import Image
 
 from babyvlm_jax.errors import UserError
-from data_prep.devcv.coco import BoxRules, load_coco, name_parts, split_of
+from data_prep.devcv.coco import (
+    BoxRules,
+    files_of,
+    load_coco,
+    name_parts,
+    split_of,
+)
+from tests.data_prep import hostile
 
 
 def _write(tmp_path, annotations, images=None, categories=None):
@@ -88,9 +96,68 @@ def test_a_missing_or_damaged_picture_is_skipped(tmp_path):
     assert list(job.read([0, 1], skipped)) == [] and skipped == [0, 1]
 
 
+def test_no_picture_beside_the_folder_is_read(tmp_path):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    path = _write(frames, [_annotation()])
+    content = json.loads((frames / "coco.json").read_text())
+    (frames / "link.png").symlink_to(tmp_path / "outside.png")
+    names = ("../outside.png", "/etc/passwd", "link.png", "a\0b.png", 5, "")
+    content["images"] += [
+        {"id": 10 + k, "file_name": name, "width": 30, "height": 20}
+        for k, name in enumerate(names)
+    ]
+    (frames / "coco.json").write_text(json.dumps(content))
+    (job,), problems = load_coco(path, str(frames), 100, 0)
+    assert len(job.frames) == 2
+    assert [problem.partition(":")[0] for problem in problems] == [
+        f"image {number}" for number in range(2, 8)
+    ]
+    assert all("out of the image folder" in problem for problem in problems[:3])
+
+
+def test_a_decompression_bomb_is_skipped(tmp_path):
+    """A file of a few kilobytes may hold a picture of gigabytes."""
+    path = _write(tmp_path, [_annotation()])
+    Image.new("1", (9000, 9000)).save(tmp_path / "clip_000.png")
+    (job,), _ = load_coco(path, str(tmp_path), 100, 0)
+    skipped = []
+    assert [index for index, _ in job.read([0, 1], skipped)] == [1]
+    assert skipped == [0]
+
+
+def test_ids_may_be_text_and_numbers(tmp_path):
+    path = _write(tmp_path, [_annotation(category_id="1", image_id="0")])
+    (job,), problems = load_coco(path, str(tmp_path), 100, 0)
+    assert not problems and job.frames[0].boxes[0].category == "cup"
+
+
+def test_no_fault_of_a_file_is_a_traceback(tmp_path):
+    """One value at a time is replaced; all that is read can be tracked and stored."""
+    path = _write(tmp_path, [_annotation(track_id=3, score=0.5, iscrowd=0)])
+    sound = json.loads((tmp_path / "coco.json").read_text())
+    rules = BoxRules(min_score=0.1, min_side=1)
+    outcomes = set()
+    for data in hostile.mutations(sound):
+        (tmp_path / "coco.json").write_bytes(data)
+        try:
+            jobs, problems = load_coco(path, str(tmp_path), 100, 0, rules)
+            files = files_of(path, str(tmp_path), rules)
+        except UserError as error:
+            assert "coco.json" in str(error)
+            str(error).encode()
+            outcomes.add("refused")
+        else:
+            json.dumps([dataclasses.asdict(f) for job in jobs for f in job.frames])
+            str([sorted(files), problems]).encode()
+            assert all(len(job.frames) for job in jobs)
+            outcomes.add("read")
+    assert outcomes == {"read", "refused"}
+
+
 def test_unusable_input_is_a_user_error(tmp_path):
     path = _write(tmp_path, [], images=[{"id": 0, "file_name": "x.png"}])
-    with pytest.raises(UserError, match="no usable image among 1"):
+    with pytest.raises(UserError, match=r"no usable image, .*: width is missing"):
         load_coco(path, str(tmp_path), 100, 0)
     with pytest.raises(UserError, match="no such folder"):
         load_coco(path, str(tmp_path / "nowhere"), 100, 0)

@@ -30,8 +30,8 @@ def test_build_from_coco(tmp_path, capsys):
     ]
     assert _run(*flags) == 0
     assert "nothing to do" in capsys.readouterr().out
-    assert _run(*flags, "--leaky-size") == 78
-    assert "other settings" in capsys.readouterr().err
+    assert _run(*flags, "--tasks=count", "--leaky-size") == 78
+    assert "holds leftright of other settings" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,7 @@ def test_build_from_coco(tmp_path, capsys):
             ["--coco=./x", "--frames=.", "--detections=none.json"],
             "x: no such file; give --coco=FILE",
         ),
+        (["--raw=nowhere", "--seed=-1"], "--seed=-1; give 0 or more"),
         (["--raw=nowhere", "--min-score=0.5"], "--link-iou are for --coco"),
         (["--raw=nowhere", "--words=none"], "no raw corpus in nowhere"),
         (["--coco=none.json", "--link-iou=2"], "--link-iou=2.0; give a number"),

@@ -71,7 +71,7 @@ def test_pronunciations(tmp_path):
     path = tmp_path / "dict"
     path.write_text(";;; remark\nCUP  K AH1 P\nCUP(1)  K UH1 P\ncap  K AE1 P # hat\n")
     assert read_sounds(path) == {"cup": ("K", "AH", "P"), "cap": ("K", "AE", "P")}
-    path.write_text("CUP\n")
+    path.write_text("  # remark\n")
     with pytest.raises(UserError, match="line 1 is not a word and phonemes"):
         read_sounds(path)
 

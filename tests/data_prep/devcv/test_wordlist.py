@@ -33,6 +33,7 @@ def test_lists(tmp_path, text, words):
     [
         (b"a,b\n1,2\n", "no column is called word"),
         (b"*\n", "holds no word"),
+        (b"word,category\n" + b"x" * 200_000 + b",y\n", "not a table"),
         (b"\xff\xfe\x00", "not a text file"),
         (None, "cannot be read"),
     ],
