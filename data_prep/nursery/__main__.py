@@ -1,15 +1,15 @@
 """Writes the nursery: a procedural stand-in for a corpus of a child's experience.
 
 Videos of a head camera, timed transcripts and COCO boxes, for children of several ages.
-Everything follows from --seed. A run that was stopped goes on where it stopped.
+Everything follows from --seed. If it was stopped, run the same command again to resume;
+with other settings it writes the corpus again.
 """
 
 import argparse
-import json
-import os
 from pathlib import Path
 
 from babyvlm_jax.errors import UserError, add_command_flags, run_main
+from data_prep import jobs
 from data_prep.importing.flags import positive
 from data_prep.nursery import settings as settings_lib
 
@@ -55,12 +55,16 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _settings(args: argparse.Namespace) -> settings_lib.Settings:
+def _settings(args: argparse.Namespace, out: Path) -> settings_lib.Settings:
     if args.seed < 0:
         raise UserError(f"--seed={args.seed}: give a number from 0 on")
     number, seconds, categories = settings_lib.parse_size(
         args.size, args.categories, bool(args.sprites)
     )
+    digest = None
+    if args.sprites:
+        files = settings_lib.sprite_files(args.sprites)
+        digest = jobs.digest(jobs.Hashes(out).of(files))[:16]
     return settings_lib.Settings(
         seed=args.seed,
         num_recordings=number,
@@ -68,48 +72,23 @@ def _settings(args: argparse.Namespace) -> settings_lib.Settings:
         resolution=settings_lib.parse_resolution(args.resolution),
         num_categories=categories,
         sprites=args.sprites,
-        sprites_digest=settings_lib.folder_digest(args.sprites)
-        if args.sprites
-        else None,
+        sprites_digest=digest,
     )
 
 
-def _claim(out: Path, fingerprint: str) -> None:
-    """Makes sure that `out` is for these settings and no others.
-
-    Raises:
-        UserError: it holds another corpus, or is no folder.
-    """
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out={out} is a file; give a folder")
-    note = out / "settings.json"
-    if note.exists():
-        if fingerprint not in note.read_text(encoding="utf-8"):
-            raise UserError(
-                f"--out={out} holds a corpus of other settings (seed, size, "
-                "resolution, categories or sprites); give another folder or delete "
-                "this one"
-            )
-        return
-    if out.exists() and any(out.iterdir()):
-        raise UserError(f"--out={out} holds other files; give a new or empty folder")
-    out.mkdir(parents=True, exist_ok=True)
-    part = out / "settings.json.part"
-    part.write_text(json.dumps({"fingerprint": fingerprint}), encoding="utf-8")
-    os.replace(part, note)
-
-
 def _run(args: argparse.Namespace) -> None:
-    settings = _settings(args)
     out = Path(args.out)
-    _claim(out, settings.fingerprint)
-    if (out / "corpus.json").exists():
-        print(f"nursery: {out} is whole already ({settings.num_recordings} recordings)")
-        return
-    # Only now what takes time to import.
-    from data_prep.nursery.corpus import write_corpus
+    settings = _settings(args, out)
+    job = settings_lib.job(out, settings)
+    with job.begun() as done:
+        if done is not None:
+            number = settings.num_recordings
+            print(f"nursery: {out} is whole already ({number} recordings)")
+            return
+        # Only now what takes time to import.
+        from data_prep.nursery.corpus import write_corpus
 
-    write_corpus(out, settings, args.workers)
+        write_corpus(job, settings, args.workers)
     print(f"nursery: {settings.num_recordings} recordings in {out} (synthetic)")
 
 

@@ -1,19 +1,19 @@
 """Writes a whole corpus with several processes; what is finished is kept."""
 
-import concurrent.futures
 import dataclasses
-import multiprocessing
+import functools
 import os
-import threading
 from pathlib import Path
 
 from tqdm import tqdm
 
+from data_prep import jobs
 from data_prep.nursery import rooms, write
 from data_prep.nursery.catalogue import SIZES, DrawnWorld
-from data_prep.nursery.settings import FPS, Settings, plan
+from data_prep.nursery.settings import FPS, Recording, Settings, plan
 from data_prep.nursery.shapes import DRAWINGS
 from data_prep.nursery.sprites import find_sprites
+from data_prep.stages.workers import workers
 
 _NOTE = """# SYNTHETIC
 
@@ -28,6 +28,7 @@ say nothing about real children's experience.
 """
 
 
+@functools.lru_cache(maxsize=1)  # a process makes many recordings
 def make_world(settings: Settings):
     """The things of a corpus: drawings, or pictures from a folder."""
     if settings.sprites is not None:
@@ -35,78 +36,65 @@ def make_world(settings: Settings):
     return DrawnWorld(settings.seed, settings.num_categories or len(DRAWINGS))
 
 
-def _watch_parent() -> None:
-    """Ends this worker when the command that started it is gone, however it ended."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+def _stage(settings: Settings, recording: Recording) -> dict:
+    return {"corpus": settings.fingerprint, **dataclasses.asdict(recording)}
 
 
-_worker: dict = {}
+def _write_one(scratch: Path, settings: Settings, recording: Recording) -> None:
+    def make(folder: Path) -> dict:
+        for path in write.paths(folder, recording.recording).values():
+            path.parent.mkdir()
+        world = make_world(settings)
+        write.write_recording(folder, settings, world, recording)
+        return {}
+
+    jobs.make_stage(scratch, _stage(settings, recording), make)
 
 
-def _start_worker(out: Path, settings: Settings, world) -> None:
-    threading.Thread(target=_watch_parent, daemon=True).start()
-    _worker.update(out=out, settings=settings, world=world)
-
-
-def _work(recording) -> None:
-    write.write_recording(
-        _worker["out"], _worker["settings"], _worker["world"], recording
-    )
-
-
-def _write_all(out: Path, settings: Settings, world, recordings, workers: int) -> None:
-    """Writes recordings, with a progress bar."""
-    bar = tqdm(total=len(recordings), desc="nursery", unit="recording", smoothing=0.05)
-    with bar:
-        if workers == 1 or len(recordings) <= 1:
-            for recording in recordings:
-                write.write_recording(out, settings, world, recording)
-                bar.update()
-            return
-        with concurrent.futures.ProcessPoolExecutor(
-            max_workers=workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_worker,
-            initargs=(out, settings, world),
-        ) as pool:
-            jobs = [pool.submit(_work, recording) for recording in recordings]
-            try:
-                for job in concurrent.futures.as_completed(jobs):
-                    job.result()
-                    bar.update()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-
-
-def write_corpus(out: Path, settings: Settings, workers: int) -> None:
+def write_corpus(job: jobs.Job, settings: Settings, num_workers: int) -> None:
     """Writes a corpus; `corpus.json` comes last and says that it is whole.
 
     Args:
-        out: folder of the corpus; recordings that are finished in it are kept.
+        job: of `settings.job`, begun; recordings that are finished in it are kept.
         settings: what to write.
-        workers: number of processes; the corpus does not depend on it.
+        num_workers: processes; the corpus does not depend on it.
     """
-    for folder in ("videos", "transcripts", "annotations"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-        for leftover in (out / folder).glob(f"*{write.TEMPORARY}"):
-            leftover.unlink()
+    out = job.out
     world = make_world(settings)
     by_split: dict[str, list[str]] = {}
     for room in rooms.ROOMS:
         by_split.setdefault(room.split, []).append(room.name)
     recordings = plan(settings, by_split)
-    todo = [r for r in recordings if not write.is_finished(out, r.recording)]
+    stages = {r: _stage(settings, r) for r in recordings}
+    todo = [
+        (job.scratch, settings, recording)
+        for recording, stage in stages.items()
+        if jobs.stage_report(job.scratch, stage) is None
+    ]
     if len(todo) < len(recordings):
         print(f"{len(recordings) - len(todo)} recordings are finished already")
-    _write_all(out, settings, world, todo, workers)
+    with workers(min(num_workers, max(len(todo), 1))) as each:
+        done = each(_write_one, todo)
+        for _ in tqdm(done, "nursery", len(todo), unit="recording", smoothing=0.05):
+            pass
+    job.replace()
+    places = {kind: {} for kind in write.FOLDERS}
+    for recording, stage in stages.items():
+        made = write.paths(jobs.stage_folder(job.scratch, stage), recording.recording)
+        for kind, path in write.paths(out, recording.recording).items():
+            places[kind][path] = made[kind]
+    for kind, folder in write.FOLDERS.items():
+        (out / folder).mkdir(exist_ok=True)
+        for path in set((out / folder).iterdir()) - set(places[kind]):
+            path.unlink()  # of a corpus with other settings
+        for path, made in places[kind].items():
+            if made.exists():  # or it was moved before the job was killed
+                os.replace(made, path)
     (out / "SYNTHETIC.md").write_text(_NOTE, encoding="utf-8")
     entries = [dataclasses.asdict(recording) for recording in recordings]
     for entry in entries:
         del entry["index"]
-    write.write_json(
-        out / "corpus.json",
+    job.finish(
         {
             "name": "nursery",
             "synthetic": True,

@@ -1,17 +1,17 @@
 """What a corpus is made of, its fingerprint and the plan of its recordings.
 
-Imports the standard library only: a finished corpus must be recognised at once.
+Imports little: a finished corpus must be recognised at once.
 """
 
 import dataclasses
 import datetime
 import hashlib
 import json
-import os
 import random
 from pathlib import Path
 
 from babyvlm_jax.errors import UserError
+from data_prep import jobs
 
 FPS = 5  # every frame is annotated
 MAX_ASPECT = 16 / 9 + 0.01  # the room around the grid is no larger
@@ -39,7 +39,7 @@ class Settings:
         resolution: (width, height) in pixels.
         num_categories: None for all.
         sprites: folder of pictures, None for drawings.
-        sprites_digest: of the names and sizes of the pictures.
+        sprites_digest: of the names and contents of the pictures.
     """
 
     seed: int
@@ -128,8 +128,8 @@ def parse_resolution(text: str) -> tuple[int, int]:
     return width, height
 
 
-def folder_digest(folder: str) -> str:
-    """Digest of the names and contents of the pictures and captions below a folder.
+def sprite_files(folder: str) -> dict[str, Path]:
+    """Name -> path of the images and captions below a folder.
 
     Raises:
         UserError: there is no such folder.
@@ -139,15 +139,29 @@ def folder_digest(folder: str) -> str:
         raise UserError(
             f"--sprites={folder}: no such folder; give one of PNG or WebP files"
         )
-    whole = hashlib.sha256()
-    for where, folders, files in os.walk(root):
-        folders.sort()
-        for name in sorted(files):
-            path = Path(where, name)
-            if path.suffix.lower() in (".png", ".webp", ".txt") and path.is_file():
-                content = hashlib.sha256(path.read_bytes()).hexdigest()
-                whole.update(os.fsencode(f"{path.relative_to(root)}\n{content}\n"))
-    return whole.hexdigest()[:16]
+    return {
+        str(path.relative_to(root)): path
+        for path in sorted(root.rglob("*"))
+        if path.suffix.lower() in (".png", ".webp", ".txt")
+    }
+
+
+def job(out: Path, settings: Settings) -> jobs.Job:
+    """The job that writes a corpus; `corpus.json` is its summary."""
+    identity = dataclasses.asdict(settings) | {"fingerprint": settings.fingerprint}
+    del identity["sprites"]
+
+    def foreign() -> list[str]:
+        return [path.name for path in sorted(out.iterdir()) if path.name != jobs.FOLDER]
+
+    return jobs.Job(
+        out=out,
+        name="nursery",
+        kind="nursery",
+        summary=out / "corpus.json",
+        identity=identity,
+        foreign=foreign,
+    )
 
 
 def plan(settings: Settings, rooms: dict[str, list[str]]) -> list[Recording]:

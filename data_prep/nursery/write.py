@@ -1,11 +1,9 @@
 """Makes one recording and writes its files: video, transcript, annotations.
 
-Every file appears under a temporary name and is renamed when whole; a recording that
-has all of its files is finished.
+The folder is that of a stage: its report, not these files, says that they are whole.
 """
 
 import json
-import os
 import zlib
 from pathlib import Path
 
@@ -23,34 +21,32 @@ _CRF = "18"  # x264 quality: no visible loss
 _GOP = 10  # frames from key frame to key frame: 2 s
 _IN_VIEW = 0.8  # visible share from which a thing is spoken of
 _FLICKER = 0.02
-TEMPORARY = ".part"
+
+
+# kind of file -> its folder
+FOLDERS = {
+    "video": "videos",
+    "transcript": "transcripts",
+    "annotations": "annotations",
+}
 
 
 def paths(out: Path, recording: str) -> dict[str, Path]:
-    """The three files of a recording, the last one written last."""
+    """The three files of a recording."""
     return {
-        "video": out / "videos" / f"{recording}.mp4",
-        "transcript": out / "transcripts" / f"{recording}.json",
-        "annotations": out / "annotations" / f"{recording}.json",
+        kind: out / folder / f"{recording}.{'mp4' if kind == 'video' else 'json'}"
+        for kind, folder in FOLDERS.items()
     }
 
 
-def is_finished(out: Path, recording: str) -> bool:
-    """Whether all files of a recording are there."""
-    return all(path.exists() for path in paths(out, recording).values())
-
-
 def write_json(path: Path, value) -> None:
-    """Writes JSON that appears whole or not at all."""
-    part = path.with_name(path.name + TEMPORARY)
-    part.write_text(json.dumps(value, separators=(",", ":")), encoding="utf-8")
-    os.replace(part, path)
+    """Writes JSON without blanks."""
+    path.write_text(json.dumps(value, separators=(",", ":")), encoding="utf-8")
 
 
 def write_video(path: Path, frames, resolution: tuple[int, int]) -> None:
     """Encodes frames u8[H, W, 3] as H.264 with full colour resolution."""
-    part = path.with_name(path.name + TEMPORARY)
-    with av.open(str(part), "w", format="mp4") as container:
+    with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height = resolution
         stream.pix_fmt = "yuv444p"
@@ -64,7 +60,6 @@ def write_video(path: Path, frames, resolution: tuple[int, int]) -> None:
             image = av.VideoFrame.from_ndarray(frame, format="rgb24")
             container.mux(stream.encode(image))
         container.mux(stream.encode())
-    os.replace(part, path)
 
 
 def _annotations(recording, scene, boxes, visible, world, resolution) -> dict:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 
 from data_prep.nursery import __main__ as command
 from data_prep.nursery import corpus, write
+from data_prep.nursery import settings as settings_lib
 from data_prep.nursery.settings import Settings
 
 SETTINGS = Settings(0, 3, 6.0, (48, 40), 6)
@@ -19,15 +21,21 @@ SETTINGS = Settings(0, 3, 6.0, (48, 40), 6)
 def _digests(out):
     return {
         str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(out.rglob("*"))
-        if path.is_file()
-    }
+        for path in sorted(out.glob("[!.]*/*"))
+    } | {"corpus": (out / "corpus.json").read_text()}
+
+
+def _write(out, settings, workers):
+    job = settings_lib.job(out, settings)
+    with job.begun() as done:
+        assert done is None
+        corpus.write_corpus(job, settings, workers)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     out = tmp_path_factory.mktemp("corpus")
-    corpus.write_corpus(out, SETTINGS, workers=1)
+    _write(out, SETTINGS, 1)
     return out
 
 
@@ -96,26 +104,31 @@ def test_annotations(made):
 
 
 def test_processes_do_not_matter_and_seeds_do(made, tmp_path):
-    corpus.write_corpus(tmp_path / "two", SETTINGS, workers=2)
+    _write(tmp_path / "two", SETTINGS, 2)
     assert _digests(tmp_path / "two") == _digests(made)
     other = Settings(1, 1, 6.0, (48, 40), 6)
-    corpus.write_corpus(tmp_path / "other", other, workers=1)
+    _write(tmp_path / "other", other, 1)
     videos = {d for name, d in _digests(tmp_path / "other").items() if "videos" in name}
     assert not videos & set(_digests(made).values())
 
 
-def test_resumes(made, tmp_path, capsys):
-    out = tmp_path / "stopped"
-    corpus.write_corpus(out, SETTINGS, workers=1)
-    names = sorted(path.stem for path in (out / "videos").iterdir())
-    (out / "corpus.json").unlink()
-    (out / "annotations" / f"{names[0]}.json").unlink()
-    (out / "videos" / f"{names[0]}.mp4.part").write_bytes(b"half")
-    kept = (out / "videos" / f"{names[1]}.mp4").stat().st_mtime_ns
-    corpus.write_corpus(out, SETTINGS, workers=1)
-    assert "2 recordings are finished already" in capsys.readouterr().out
-    assert (out / "videos" / f"{names[1]}.mp4").stat().st_mtime_ns == kept
-    assert _digests(out) == _digests(made)
+def test_resumes(made, tmp_path, capsys, monkeypatch):
+    real, calls = write.write_json, []
+
+    def dies(*args):
+        calls.append(args)
+        if len(calls) == 4:  # the annotations of the second recording
+            raise KeyboardInterrupt
+        real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(write, "write_json", dies)
+        with pytest.raises(KeyboardInterrupt):
+            _write(tmp_path, SETTINGS, 1)
+    assert not (tmp_path / "corpus.json").exists()
+    _write(tmp_path, SETTINGS, 1)
+    assert "1 recordings are finished already" in capsys.readouterr().out
+    assert _digests(tmp_path) == _digests(made)
 
 
 def _command(monkeypatch, *flags):
@@ -135,8 +148,21 @@ def test_command(monkeypatch, tmp_path, capsys):
     capsys.readouterr()
     assert _command(monkeypatch, out, *flags) == 0
     assert "is whole already" in capsys.readouterr().out
+    facts = json.loads((tmp_path / "raw" / "corpus.json").read_text())
+    del facts["job"], facts["identity"]  # as the first edition wrote it
+    (tmp_path / "raw" / "corpus.json").write_text(json.dumps(facts))
+    assert _command(monkeypatch, out, *flags) == 0
+    assert "is whole already" in capsys.readouterr().out
     assert _command(monkeypatch, out, *flags, "--seed=1") == 78
-    assert "holds a corpus of other settings" in capsys.readouterr().err
+    assert "an older edition made, which differs" in capsys.readouterr().err
+
+
+def test_other_settings_write_it_again(made, tmp_path, capsys):
+    out = shutil.copytree(made, tmp_path / "out")
+    other = Settings(0, 1, 6.0, (48, 40), 6)
+    _write(out, other, 1)
+    assert "changed: fingerprint, num_recordings (" in capsys.readouterr().out
+    assert len(list((out / "videos").iterdir())) == 1
 
 
 @pytest.mark.parametrize(
@@ -155,7 +181,7 @@ def test_bad_flags(monkeypatch, tmp_path, capsys, flag, message):
 def test_foreign_folder(monkeypatch, tmp_path, capsys):
     (tmp_path / "thesis.tex").write_text("precious")
     assert _command(monkeypatch, f"--out={tmp_path}") == 78
-    assert "holds other files" in capsys.readouterr().err
+    assert "holds thesis.tex of an unknown job" in capsys.readouterr().err
 
 
 def test_command_imports_little():
