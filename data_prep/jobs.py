@@ -157,6 +157,10 @@ class Job:
             "name, or delete what is there"
         )
 
+    def stage(self, identity: Any, make: Callable[[Path], Facts]) -> Facts:
+        """Makes a stage in its folder, unless it is made; see `make_stage`."""
+        return make_stage(self.scratch, identity, make)
+
     def replace(self) -> None:
         """To be called before anything is moved from the stages to `out`.
 

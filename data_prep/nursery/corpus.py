@@ -85,8 +85,9 @@ def write_corpus(job: jobs.Job, settings: Settings, num_workers: int) -> None:
             places[kind][path] = made[kind]
     for kind, folder in write.FOLDERS.items():
         (out / folder).mkdir(exist_ok=True)
-        for path in set((out / folder).iterdir()) - set(places[kind]):
-            path.unlink()  # of a corpus with other settings
+        for path in (out / folder).iterdir():
+            if path.is_file() and path not in places[kind]:
+                path.unlink()  # of a corpus with other settings
         for path, made in places[kind].items():
             if made.exists():  # or it was moved before the job was killed
                 os.replace(made, path)

@@ -125,8 +125,20 @@ def test_a_published_folder_takes_the_place_of_the_old_one(tmp_path):
     with job.begun():
         job.stage("words", write)
         job.publish(jobs.stage_folder(job.scratch, "words"), target)
+        job.publish(jobs.stage_folder(job.scratch, "words"), target)  # after a kill
         assert [path.name for path in target.iterdir()] == ["words"]
-        assert jobs.stage_report(job.scratch, "words") is None
+
+
+@pytest.mark.parametrize(
+    ("identity", "made"), [({"fps": 1}, ["b"]), ({"fps": 2}, ["a", "b"])]
+)
+def test_a_kill_while_it_published_mixes_nothing(tmp_path, identity, made):
+    job = _job(tmp_path, identity={"fps": 1})
+    with pytest.raises(KeyboardInterrupt), job.begun():
+        job.stage({"part": "a"}, lambda folder: {"part": "a"})
+        job.replace()  # and what the stage made may have been moved
+        raise KeyboardInterrupt
+    assert _run(_job(tmp_path, identity=identity))[1] == made
 
 
 def test_a_summary_of_the_first_edition_counts_without_inputs(tmp_path):
