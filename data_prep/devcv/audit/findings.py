@@ -49,18 +49,26 @@ def interval(right: float, number: float) -> tuple[float, float]:
 def effective(right: np.ndarray, groups: Sequence[str]) -> float:
     """How many independent questions are worth as much as these.
 
-    Questions of one recording go right or wrong together. Two recordings of 50, one all
-    right and one all wrong, are worth no more than 2; without any such tie, 100.
+    Questions of one recording go right or wrong together. Of 50 recordings of two, half
+    of them all right and half all wrong, the 100 questions are worth 45: 50 but for
+    Student's t, by which few recordings count for less, and a single one for nothing.
+    Questions that are recordings of their own count in full.
 
     Args:
         right: bool[N].
         groups: recording of each.
     """
-    _, place = np.unique(groups, return_inverse=True)
+    names, place = np.unique(groups, return_inverse=True)
+    count = len(names)
+    if count == len(right):
+        return float(count)
+    if count == 1:
+        return 0.0
     off = right - right.mean()
     alone = (off**2).sum()
-    together = (np.bincount(place, weights=off) ** 2).sum()
-    return len(right) * float(alone / max(together, alone) if alone else 1)
+    together = (np.bincount(place, weights=off) ** 2).sum() * count / (count - 1)
+    worth = len(right) * alone / max(together, alone) if alone else count
+    return float(worth * (Z / scipy.stats.t.ppf(1 - ALPHA / 2, count - 1)) ** 2)
 
 
 def surprise(most: int, number: int, num_choices: int) -> float:
