@@ -6,11 +6,13 @@ names it; what is wrong with the whole file is a `UserError`.
 
 import csv
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from babyvlm_jax.data.schema import IMAGE_MARK
 from babyvlm_jax.errors import UserError
-from data_prep.importing.reading import is_utf8, open_text
+from data_prep.importing.reading import LONGEST, is_utf8, open_text
 from data_prep.importing.refusal import Refusal
 from data_prep.v1bench.records import (
     CAPTION,
@@ -59,6 +61,7 @@ def read_items(path: Path) -> tuple[str, list[Item]]:
     Raises:
         UserError: it cannot be read, or its columns are those of none of the tests.
     """
+    csv.field_size_limit(LONGEST)  # of Python's reader: longer fields end the file
     with open_text(path, lambda size_bytes: None) as file:
         reader = csv.DictReader(file, skipinitialspace=True)
         try:
@@ -92,13 +95,14 @@ def _rows(reader, columns) -> Iterator[tuple[int, dict[str, str] | None]]:
 
 def _grouped(task, rows) -> Iterator[Item]:
     if task not in GROUPS:
-        seen: dict[str, int] = {}
+        seen: set[str] = set()
         for line, row in rows:
             name = Path(row["image"]).stem if row else f"line {line}"
-            seen[name] = seen.get(name, 0) + 1
-            yield Item(
-                line, name if seen[name] == 1 else f"{name}#{seen[name]}", (row,)
-            )
+            numbered = (f"{name}#{count}" for count in itertools.count(2))
+            names = itertools.chain([name], numbered)
+            name = next(one for one in names if one not in seen)
+            seen.add(name)
+            yield Item(line, name, (row,))
         return
     groups: dict[str, list] = {}
     for line, row in rows:
@@ -116,6 +120,8 @@ def check(task: str, item: Item) -> None:
     for row in item.rows:
         if not all(map(is_utf8, row.values())):
             raise Refusal("non_utf8", str(row))
+        if any(IMAGE_MARK in value for value in row.values()):
+            raise Refusal("image_marks", f"{IMAGE_MARK} in the text")
     first = item.rows[0]
     if task == LABELED_S:
         right = [r["real_category"] == r["target_category"] for r in item.rows]

@@ -14,12 +14,13 @@ from typing import Any
 
 from tqdm import tqdm
 
+from babyvlm_jax import lock
 from babyvlm_jax.data.schema import IMAGE_MARK, Record, dataset_dir, write_dataset
 from babyvlm_jax.errors import UserError
 from data_prep.fields import read_json
 from data_prep.importing.pictures import checked_picture, read_picture
 from data_prep.importing.refusal import REASONS, Refusal
-from data_prep.jobs import make_folder, write_json
+from data_prep.jobs import FOLDER, make_folder, write_json
 from data_prep.v1bench import csvs, records
 from data_prep.v1bench.csvs import Item
 
@@ -53,13 +54,21 @@ def import_csv(
         The summary, as `importing.tell` prints it.
 
     Raises:
-        UserError: the file or a folder cannot be read, no item can be used, or the
-            dataset is there and was made from something else.
+        UserError: the file or a folder cannot be read, no item can be used, the
+            dataset is there and was made from something else, or another process is
+            making it.
     """
     for root in roots:
         if not root.is_dir():
             raise UserError(f"--images={root}: no such folder")
     task, items = csvs.read_items(path)
+    name = records.dataset_name(task)
+    make_folder(out / FOLDER, f"--out={out}")
+    with lock.held(out / FOLDER, f"{name}-{SPLIT}.lock"):
+        return _import(path, task, items, roots, out, words, strict)
+
+
+def _import(path, task, items, roots, out, words, strict) -> dict[str, Any]:
     name = records.dataset_name(task)
     identity = {
         "csv": hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -153,8 +162,6 @@ def _record(task: str, item: Item, roots, words) -> Record:
         asked = words.get(word, word)
         return records.labeled_s(item.name, asked, images, shown, right, meta)
     if task == records.CAPTION:
-        if IMAGE_MARK in first["text"]:
-            raise Refusal("image_marks", f"{IMAGE_MARK} in the text")
         return records.caption(item.name, images[0], first["text"], meta)
     phrases = [first["positive_phrase"], first["negative_phrase"]]
     if task == records.TWO_WORD:

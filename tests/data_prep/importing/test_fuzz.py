@@ -4,10 +4,13 @@ The fuzzer is seeded, so that a failure comes again. Pillow's decoder runs on mu
 pictures in this process: a crash would end the test run itself.
 """
 
+import decimal
 import io
 import json
 import random
 
+import pyarrow
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -18,14 +21,19 @@ from data_prep.importing.engine import Import, run_import
 from data_prep.importing.llava import Llava
 from data_prep.importing.pictures import checked_picture
 from data_prep.importing.refusal import REASONS, Refusal
+from data_prep.importing.utterances import Utterances
 from tests.data_prep.importing.test_llava import jpeg, talk
 
 NUM_PICTURES = 12
+DEEP = {"deep": "DEEP"}  # and DIGITS: put into the text by `_text`
 ODD = (None, True, 0, -1, 2**70, 1e308, float("nan"), "", " ", "\0", "\ud800", "a" * 99,
+       float("inf"), 1.0, 2.5, 10**400, DEEP, "DIGITS", "a" * 100_000, "\ufeff",
+       "<video>",
        "../x.jpg", "/etc/passwd", "<image>", "<image><image>", [], {}, [[]], [None],
        {"from": "gpt", "value": "a"}, {"bytes": None, "path": "0.jpg"}, "0.jpg",
        "human", "gpt", "system", "\u2028", "e\u0301", "\u202e")  # fmt: skip
-KEYS = ("id", "image", "images", "conversations", "from", "value", "source", "meta")
+KEYS = ("id", "image", "images", "conversations", "from", "value", "source", "meta",
+        "video", "audio", "text")  # fmt: skip
 
 
 def _record(rng: random.Random, number: int) -> dict:
@@ -72,6 +80,12 @@ def _mutated(rng: random.Random, value, depth: int = 0):
     return [value] if kind < 0.85 else rng.choice(ODD)
 
 
+def _text(value) -> str:
+    """JSON, with what Python writes none of: nesting and numbers beyond its reader."""
+    text = json.dumps(value).replace('"DEEP"', "[" * 5000 + "]" * 5000)
+    return text.replace('"DIGITS"', "9" * 5000)
+
+
 def _spoilt(rng: random.Random, data: bytes) -> bytes:
     """Bytes cut, doubled, changed or filled in."""
     data = bytearray(data)
@@ -109,7 +123,7 @@ def _pictures(rng: random.Random, folder) -> None:
 def _import(path, images, out, **more):
     settings = {
         "inputs": (Input(path, "json"),),
-        "converter": Llava(images.resolve(), 32, None, "fuzz"),
+        "converter": Llava(images and images.resolve(), 32, None, "fuzz"),
         "out": out,
         "name": "fuzz",
         "split": "train",
@@ -119,12 +133,12 @@ def _import(path, images, out, **more):
     return run_import(Import(**(settings | more)))
 
 
-def _check(path, images, out, count) -> tuple[int, int]:
+def _check(path, images, out, count, **more) -> tuple[int, int]:
     """Imports; every record is in the dataset or in the summary, and nothing else."""
     try:
-        summary = _import(path, images, out)
+        summary = _import(path, images, out, **more)
     except UserError as error:
-        assert "\n" not in str(error) and not out.exists()
+        assert "\n" not in str(error) and not list(out.glob("[!.]*"))
         return 0, 0
     kept = list(RecordSource(out, "fuzz", "train"))
     skipped = summary["skipped"]
@@ -135,8 +149,9 @@ def _check(path, images, out, count) -> tuple[int, int]:
         for picture in record.images:
             Image.open(io.BytesIO(picture)).load()
         assert all(said.strip() for role, said in record.turns if role == "assistant")
-    files = {p.name for p in out.rglob("*") if p.is_file()}
-    assert all(f.startswith(("fuzz-", "dataset_info", "features")) for f in files)
+    files = {p.name for p in out.glob("[!.]*/**/*") if p.is_file()}
+    known = ("fuzz-", "dataset_info", "features", ".lock")
+    assert all(name.startswith(known) for name in files)
     return len(kept), len(skipped)
 
 
@@ -146,7 +161,7 @@ def _fuzz_records(tmp_path, rng, count) -> tuple[int, int]:
     raws = [_record(rng, number) for number in range(count)]
     raws = [_mutated(rng, raw) if rng.random() < 0.8 else raw for raw in raws]
     path = tmp_path / "records.json"
-    path.write_text(json.dumps(raws))
+    path.write_text(_text(raws))
     return _check(path, tmp_path / "images", tmp_path / "records", count)
 
 
@@ -162,11 +177,75 @@ def _fuzz_lines(tmp_path, rng, count) -> tuple[int, int]:
     return _check(path, tmp_path / "images", tmp_path / "lines", count)
 
 
+def _fuzz_utterances(tmp_path, rng, count) -> tuple[int, int]:
+    """Lines of transcripts, mutated as values; then the same file as plain text."""
+    line = {"start_s": 1.5, "end_s": 2.0, "text": "a red ball", "confidence": 0.9}
+    raws = [_mutated(rng, rng.choice((line, "a ball"))) for _ in range(count)]
+    path = tmp_path / "said.json"
+    path.write_text(_text(raws))
+    how = {"converter": Utterances()}
+    kept, skipped = _check(path, None, tmp_path / "said", count, **how)
+    data = _spoilt(rng, path.read_bytes()[:5000].replace(b",", b"\n"))
+    (tmp_path / "said.txt").write_bytes(data)
+    inputs = (Input(tmp_path / "said.txt", "lines"),)
+    _check(None, None, tmp_path / "plain", None, inputs=inputs, **how)
+    return kept, skipped
+
+
+def _column(rng, count) -> pyarrow.Array:
+    """A column of some type that no record should have there."""
+    kind = rng.choice(
+        (pyarrow.int64(), pyarrow.float64(), pyarrow.timestamp("ns"), pyarrow.binary(),
+         pyarrow.date64(), pyarrow.duration("ns"), pyarrow.decimal128(38), "text",
+         pyarrow.list_(pyarrow.binary()), pyarrow.null(), pyarrow.bool_())
+    )  # fmt: skip
+    if kind == "text":
+        parts = [rng.choice((b"ok", b"\xff", b"<image>")) for _ in range(count)]
+        return pyarrow.array(parts).cast(pyarrow.string(), safe=False)
+    if kind in (pyarrow.binary(), pyarrow.list_(pyarrow.binary())):
+        values = [rng.randbytes(9) for _ in range(count)]
+        values = values if kind == pyarrow.binary() else [[one] for one in values]
+        return pyarrow.array(values, kind)
+    if kind in (pyarrow.null(), pyarrow.bool_()):
+        return pyarrow.array([None] * count, kind)
+    if kind == pyarrow.float64():
+        values = [rng.choice((1.0, 2.5, float("nan"), None)) for _ in range(count)]
+        return pyarrow.array(values, kind)
+    if kind == pyarrow.decimal128(38):
+        return pyarrow.array([decimal.Decimal(rng.randrange(9))] * count, kind)
+    values = [rng.randrange(-(2**62), 2**62) // 86_400_000 for _ in range(count)]
+    return pyarrow.array([86_400_000 * one for one in values], pyarrow.int64()).view(
+        kind
+    )
+
+
+def _fuzz_table(tmp_path, rng, number) -> tuple[int, int]:
+    """Parquet whose columns have other types; then cut short, or with other bytes."""
+    count = rng.randint(1, 40)
+    raws = [_record(rng, one) for one in range(count)]
+    table = {
+        "id": [str(raw["id"]) for raw in raws],
+        "image": [raw["image"] for raw in raws],
+        "conversations": [raw["conversations"] for raw in raws],
+        "meta": ["{}"] * count,
+    }
+    for name in rng.sample(KEYS, rng.randint(0, 3)):
+        table[name] = _column(rng, count)
+    path = tmp_path / f"{number}.parquet"
+    pq.write_table(pyarrow.table(table), path, row_group_size=rng.randint(1, 20))
+    more = {"inputs": (Input(path, "parquet"),)}
+    found = _check(path, tmp_path / "images", tmp_path / f"t{number}", count, **more)
+    data = path.read_bytes()
+    path.write_bytes(data[: rng.randrange(len(data))])  # what a broken copy leaves
+    _check(path, tmp_path / "images", tmp_path / f"u{number}", None, **more)
+    return found
+
+
 def _fuzz_file(tmp_path, rng) -> tuple[int, int]:
     """A short list, mutated as bytes: it may be refused as a whole."""
     raws = [_record(rng, number) for number in range(5)]
     path = tmp_path / "file.json"
-    path.write_bytes(_spoilt(rng, json.dumps(raws).encode()))
+    path.write_bytes(_spoilt(rng, _text(raws).encode()))
     return _check(path, tmp_path / "images", tmp_path / f"file{rng.random()}", None)
 
 
@@ -176,6 +255,10 @@ def _fuzz(tmp_path, seed, count):
     assert kept > count / 20 and skipped > count / 20  # both ends are reached
     kept, skipped = _fuzz_lines(tmp_path, rng, count)
     assert kept > count / 20 and skipped > count / 20
+    kept, skipped = _fuzz_utterances(tmp_path, rng, count)
+    assert kept > count / 20 and skipped > count / 20
+    tables = [_fuzz_table(tmp_path, rng, number) for number in range(count // 20)]
+    assert any(kept for kept, _ in tables) and any(skipped for _, skipped in tables)
     outcomes = [_fuzz_file(tmp_path, rng) for _ in range(count // 10)]
     refused = outcomes.count((0, 0))
     assert 0 < refused < len(outcomes)

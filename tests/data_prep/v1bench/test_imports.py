@@ -2,12 +2,14 @@
 
 import json
 import os
+import random
 
 import pytest
 
+from babyvlm_jax import lock
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.errors import UserError
-from data_prep.v1bench import csvs
+from data_prep.v1bench import csvs, imports
 from data_prep.v1bench.__main__ import main
 from data_prep.v1bench.imports import import_csv, summary_path
 from tests.data_prep.v1bench.world import write_pictures
@@ -171,3 +173,45 @@ def test_command(tmp_path, capsys):
     assert "--word=cat; give WORD=OTHER" in capsys.readouterr().err
     assert run(*flags[:2], "--images", tmp_path / "no", f"--out={tmp_path}/s2") == 78
     assert "no such folder" in capsys.readouterr().err
+
+
+CELLS = ("", "0", "cat", "cat/a.jpeg", "../a.jpeg", "cat/a#2.jpeg", "<image>", "a\0b",
+         "\udcff", "x" * 200_000, "positive", "negative", '"', "\ufeff")  # fmt: skip
+
+
+@pytest.mark.parametrize("task", list(csvs.COLUMNS))
+def test_a_csv_of_anything_is_read_or_refused(tmp_path, task):
+    """Each row is an item, a part of one, or is left out by name."""
+    images = write_pictures(tmp_path / "images", LABELED_FILES)
+    rng = random.Random(0)
+    columns = csvs.COLUMNS[task]
+    made = 0
+    for _ in range(60):
+        rows = [
+            [rng.choice(CELLS) for _ in range(len(columns) + rng.choice((0, 0, 0, 1)))]
+            for _ in range(12)
+        ]
+        lines = [columns, *rows, ["0", *["cat"] * (len(columns) - 2), "cat/a.jpeg"]]
+        data = "\n".join(",".join(row) for row in lines).encode(
+            errors="surrogateescape"
+        )
+        path = tmp_path / "items.csv"
+        path.write_bytes(data.replace(b"cat", rng.randbytes(3), rng.randrange(2)))
+        try:
+            found, items = csvs.read_items(path)
+            whole, skipped = imports._convert(path, found, items, [images], {}, False)
+        except UserError as error:
+            assert str(path) in str(error)
+            continue
+        assert len(whole) + len(skipped) == len(items)
+        assert len({record.id for record in whole}) == len(whole)
+        made += len(whole)
+    assert made or task in csvs.GROUPS  # rows that fit together are rare
+
+
+def test_an_import_that_another_process_makes_is_refused(tmp_path):
+    with (
+        lock.held(tmp_path / "shards" / ".jobs", "v1_labeled_s-test.lock"),
+        pytest.raises(UserError, match="is in use by"),
+    ):
+        imported(tmp_path, LABELED, LABELED_FILES)
