@@ -111,6 +111,7 @@ def main(config, workdir: str, verify: bool = False) -> None:
         validator = None
         if run.validation.every:
             validator = processes.together(lambda: Validator(run, mesh, state))
+            source.facts["validation"] = validator.records
         with checkpoint.Checkpoints(workdir, run.keep, run.keep_every) as checkpoints:
             state = checkpoints.restore_latest(state, source.facts)
             job = Job(run, workdir, mesh, step_fn, checkpoints, source, stop, validator)

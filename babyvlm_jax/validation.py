@@ -20,7 +20,11 @@ from babyvlm_jax.state import TrainState
 
 
 class Validator:
-    """Measures the loss on the validation set and keeps account of it in the state."""
+    """Measures the loss on the validation set and keeps account of it in the state.
+
+    Attributes:
+        records: of the validation set, as `data.identity` names them.
+    """
 
     def __init__(self, run: TrainSettings, mesh: Mesh, state: TrainState):
         """
@@ -35,6 +39,7 @@ class Validator:
         self._run, self._mesh = run, mesh
         cfg = run.validation
         self._pairs = HeldOutPairs(run.data, cfg.split, cfg.datasets)
+        self.records = self._pairs.records
         loss, trains = make_phase(run).held_out, run.optim.trains
 
         def measure(params, batch):

@@ -187,6 +187,7 @@ class HeldOutPairs:
 
     Attributes:
         num_batches: the last may have rows that are not valid.
+        records: which ones, as `identity` names them.
     """
 
     def __init__(self, cfg: DataConfig, split: str, datasets: Sequence[str] = ()):
@@ -200,6 +201,7 @@ class HeldOutPairs:
             cfg = dataclasses.replace(cfg, mixture=dict.fromkeys(datasets, 1.0))
         self._size = cfg.batch_size
         self._source = PairSource(cfg, split)
+        self.records = plan_facts(self._source.sources, "", "")["datasets"]
         usable = self._source.usable
         # in proportion to the sizes, each record comes exactly once
         sizes = {name: float(len(numbers)) for name, numbers in usable.items()}

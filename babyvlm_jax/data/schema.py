@@ -232,6 +232,8 @@ def read_info(folder: epath.Path) -> tuple[str, dict[str, list[int]]]:
             one["name"]: [int(length) for length in one["shardLengths"]]
             for one in info["splits"]
         }
+        if min(map(min, splits.values()), default=1) < 1 or "/" in info["name"]:
+            raise ValueError("no such name or number of records")
         return str(info["name"]), splits
     except (OSError, LookupError, TypeError, ValueError) as error:
         raise_system_fault(error, path, about_file=True)

@@ -26,6 +26,15 @@ def test_the_reason_is_named(key, reason):
         check_facts({**FACTS, key: "old"}, FACTS, "step 5")
 
 
+def test_validation_is_compared_where_it_was_kept():
+    check_facts(FACTS, {**FACTS, "validation": "pairs 1"}, "step 5")
+    check_facts({**FACTS, "validation": "pairs 1"}, FACTS, "step 5")
+    with pytest.raises(UserError, match="measured on other records"):
+        check_facts(
+            {**FACTS, "validation": "a 1"}, {**FACTS, "validation": "a 2"}, "step 5"
+        )
+
+
 def test_facts_that_were_not_kept_are_not_guessed():
     with pytest.raises(UserError, match="datasets was None"):
         check_facts({}, FACTS, "step 5")

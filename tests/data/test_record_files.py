@@ -1,5 +1,7 @@
 """Whose records are these: what changes a fingerprint, what is refused, what is not."""
 
+import concurrent.futures
+import errno
 import json
 import os
 import random
@@ -145,11 +147,12 @@ def test_other_records_have_another_fingerprint(root, change):
     assert opened(root)[0] != before
 
 
-def _edit_lengths(root):
+def _edit_info(root, **changes):
     path = root / "demo/1.0.0/dataset_info.json"
     info = json.loads(path.read_text())
-    info["splits"][0]["shardLengths"][0] = "2"
-    path.write_text(json.dumps(info))
+    name = changes.pop("name", info["name"])
+    info["splits"][0].update(changes)
+    path.write_text(json.dumps({**info, "name": name}))
 
 
 REFUSED = {
@@ -164,7 +167,23 @@ REFUSED = {
     "missing": (lambda r: files_of(r)[2].unlink(), "No such file.*moved or removed"),
     "hashes": (lambda r: flip(files_of(r, "hashes")[0], -1), "hashes.*damaged"),
     "hashes cut": (lambda r: os.truncate(files_of(r, "hashes")[0], 9), "damaged"),
-    "lengths": (_edit_lengths, "damaged.*3 records are hashed"),
+    "lengths": (
+        lambda r: _edit_info(r, shardLengths=["2", "3", "3"]),
+        "damaged.*3 records are hashed",
+    ),
+    **{
+        f"info {changes}": (
+            lambda r, changes=changes: _edit_info(r, **changes),
+            r"dataset_info\.json is damaged",
+        )
+        for changes in (
+            {"shardLengths": ["-3", "12"]},
+            {"shardLengths": []},
+            {"shardLengths": [None]},
+            {"name": "../../demo/1.0.0/demo"},
+            {"name": None},
+        )
+    },
     "description": (
         lambda r: os.truncate(r / "demo/1.0.0/dataset_info.json", 60),
         r"dataset_info\.json is damaged",
@@ -317,3 +336,32 @@ def test_features_of_other_pictures_are_refused(tmp_path):
     shutil.copy(tmp_path / "keys-00001.npy", tmp_path / "keys-00000.npy")
     with pytest.raises(UserError, match="keys have changed"):
         FeatureStore(tmp_path)
+
+
+def _refuse(*_, **__):
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+@pytest.mark.parametrize("change", ["copied", "no hashes"])
+def test_a_disk_that_cannot_be_written_is_read_anew(root, monkeypatch, caplog, change):
+    before = opened(root)
+    SAME[change](root)
+    monkeypatch.setattr(record_files, "write_atomically", _refuse)
+    monkeypatch.setattr(record_files.os, "utime", _refuse)
+    for _ in range(2):
+        caplog.clear()
+        assert opened(root) == before
+        assert "read anew at every start" in caplog.text
+
+
+def test_many_threads_share_few_open_files(tmp_path, monkeypatch):
+    records = [record(i) for i in range(24)]
+    publish(tmp_path, "train", records, shard=1)
+    readers = record_files._Readers()
+    readers._most = 2
+    monkeypatch.setattr(record_files, "_readers", readers)
+    source = RecordSource(tmp_path, "demo", "train")
+    orders = [random.Random(seed).sample(range(24), 24) for seed in range(16)]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for order, found in zip(orders, pool.map(source.read, orders), strict=True):
+            assert found == [records[i] for i in order]
