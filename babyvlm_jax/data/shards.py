@@ -64,7 +64,7 @@ def read_shard(path: str | os.PathLike) -> Iterator[Record]:
     """
     if (hashes := read_hashes(path)) is None:
         return
-    count = len(hashes.table)
+    count = len(hashes)
     files = RecordFiles([epath.Path(path)], [count], str(path))
     for first in range(0, count, AT_ONCE):
         for one in files.read(range(first, min(first + AT_ONCE, count))):

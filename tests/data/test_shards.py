@@ -6,7 +6,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from babyvlm_jax.data import schema
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record, RecordSource
-from babyvlm_jax.data.shards import publish_split, splits_of, write_shard
+from babyvlm_jax.data.shards import publish_split, read_shard, splits_of, write_shard
 from babyvlm_jax.errors import UserError
 
 TURNS = ((HUMAN, "<image>"), (ASSISTANT, "a bäll"))
@@ -111,3 +111,10 @@ def test_a_damaged_description_is_named(tmp_path):
     (tmp_path / "mine" / "1.0.0" / "dataset_info.json").write_text("{")
     with pytest.raises(UserError, match=r"dataset_info\.json is damaged"):
         splits_of(tmp_path, "mine")
+
+
+def test_a_shard_is_read_back_in_order(tmp_path):
+    path = tmp_path / "part.array_record"
+    assert list(read_shard(path)) == []
+    write_shard(path, RECORDS)
+    assert list(read_shard(path)) == RECORDS
