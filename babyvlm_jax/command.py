@@ -118,8 +118,8 @@ def parse(
     except UserError:
         raise
     except (flags.Error, OSError, TypeError, ValueError) as error:
-        if isinstance(error.__cause__, FieldError):
-            raise error.__cause__ from None
+        if isinstance(error.__context__, FieldError):  # absl wraps
+            raise error.__context__ from None
         raise UserError(f"{_last_line(error)}; see --help") from error
     if len(rest) > 1:
         raise UserError(f"unexpected argument {rest[1]!r}; flags begin with --")

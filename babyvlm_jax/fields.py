@@ -109,7 +109,7 @@ def _checked(path: str, kind: Any, value: Any, limits: Mapping[str, Any]) -> Any
 
 def _expected(kind, limits) -> str:
     told = [_LIMITS[name][1].format(limit) for name, limit in limits.items()]
-    return told[0] if "one_of" in limits else " ".join([_NAMES[kind], *told])
+    return told[0] if "one_of" in limits else f"{_NAMES[kind]} {' and '.join(told)}"
 
 
 def _checked_tuple(path, inner, value, limits) -> tuple:

@@ -55,7 +55,7 @@ def test_without_a_workdir_main_gets_the_config_alone(run):
         ((EVAL,), "--workdir is missing"),
         (("--config=configs/eval/no.py", "--workdir=w"), "configs/eval/no.py"),
         ((f"{EVAL}:speed=9", "--workdir=w"), "'speed=9'"),
-        ((EVAL, "--workdir=w", "--config.oops=1"), "config.oops is no key"),
+        ((EVAL, "--workdir=w", "--config.oops=1"), "error: config.oops is no key"),
         ((EVAL, "--workdir=w", "--config.limit=x"), "--config.limit=x"),
         ((EVAL, "--workdir=w", "--confi=1"), "confi"),
         ((EVAL, "--workdir=w", "more"), "unexpected argument 'more'"),
