@@ -21,7 +21,7 @@ import numpy as np
 from absl import logging
 from etils import epath
 
-from babyvlm_jax import checkpoint, settings
+from babyvlm_jax import agreement, checkpoint, settings
 from babyvlm_jax.data.images import preprocess
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
 from babyvlm_jax.data.tokenizer import Tokenizer
@@ -69,10 +69,12 @@ def load_reader(cfg: ChatConfig, mesh) -> Reader:
     model, params, info = checkpoint.load_model(cfg.checkpoint, mesh)
     data = info["config"]["data"]
     named = cfg.tokenizer or data["tokenizer"]
+    tokenizer = Tokenizer.load(settings.find_beside(info["workdir"], named))
+    agreement.check_reader(model.config, data, tokenizer, cfg.checkpoint)
     return Reader(
         model=model,
         params=params,
-        tokenizer=Tokenizer.load(settings.find_beside(info["workdir"], named)),
+        tokenizer=tokenizer,
         template=data["template"],
         tokens_per_image=data["tokens_per_image"],
         image_size=data["image_size"],

@@ -26,7 +26,7 @@ from collections.abc import Sequence
 import jax
 import tqdm
 
-from babyvlm_jax import checkpoint, preflight, processes, settings
+from babyvlm_jax import agreement, checkpoint, preflight, processes, settings
 from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.embedding import load_pair_model
@@ -147,10 +147,12 @@ def load_reader(cfg: EvalConfig, path: str, mesh) -> tuple[Reader, dict]:
     model, params, info = checkpoint.load_model(path, mesh)
     data = info["config"]["data"]
     named = cfg.tokenizer or data["tokenizer"]
+    tokenizer = Tokenizer.load(settings.find_beside(info["workdir"], named))
+    agreement.check_reader(model.config, data, tokenizer, path)
     reader = Reader(
         model=model,
         params=params,
-        tokenizer=Tokenizer.load(settings.find_beside(info["workdir"], named)),
+        tokenizer=tokenizer,
         template=data["template"],
         tokens_per_image=data["tokens_per_image"],
         image_size=data["image_size"],

@@ -11,13 +11,14 @@ from typing import Any
 
 from etils import epath
 
+from babyvlm_jax import agreement
 from babyvlm_jax.data.files import write_atomically
 from babyvlm_jax.data.pipeline import DataConfig
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.fields import SEED, Settings, field, from_dict
 from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.models.dino import DinoConfig
-from babyvlm_jax.models.pair_config import PAIR_PARTS, ContrastiveConfig, WordsConfig
+from babyvlm_jax.models.pair_config import PAIR_PARTS, ContrastiveConfig
 from babyvlm_jax.models.vlm import PARTS
 from babyvlm_jax.optim import OptimConfig
 from babyvlm_jax.plateau import ValidationConfig
@@ -123,6 +124,7 @@ class TrainSettings(Settings):
         unknown = sorted(set(self.warm_start) - set(parts))
         if unknown:
             raise UserError(f"config.warm_start names {unknown}; parts are {parts}")
+        agreement.check(self)
 
     def _check_pairs(self) -> None:
         if self.loss != "contrastive":
@@ -142,12 +144,6 @@ class TrainSettings(Settings):
                 f"config.accumulate is {self.accumulate}: each pair of a contrastive "
                 "batch is compared with all others, so it cannot be split; set it to "
                 "1, and use more devices or config.model.vision.remat='full'"
-            )
-        text, length = self.contrastive.text, self.data.seq_len
-        if not isinstance(text, WordsConfig) and length > text.max_len:
-            raise UserError(
-                f"config.data.seq_len is {length}, but config.contrastive.text.max_len "
-                f"{text.max_len}; lower the one or raise the other"
             )
         if self.data.features:
             raise UserError(

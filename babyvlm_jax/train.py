@@ -28,6 +28,7 @@ import jax
 from etils import epath
 
 from babyvlm_jax import (
+    agreement,
     checkpoint,
     guard,
     metrics,
@@ -47,7 +48,6 @@ from babyvlm_jax.data.synthetic import (
     synthetic_pairs,
     synthetic_rows,
 )
-from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.errors import Preempted, UserError
 from babyvlm_jax.models.fingerprint import fingerprint
 from babyvlm_jax.pace import Pace
@@ -102,6 +102,7 @@ def main(config, workdir: str, verify: bool = False) -> None:
     with processes.locked(workdir), jax.set_mesh(mesh):
         if processes.on_first(lambda: claim(workdir, run, values)):
             return
+        agreement.check_words(run)
         preflight.check_warm_start(run)
         state, step_fn = make_state_and_step(run, mesh)
         source = processes.together(lambda: open_data(run))
@@ -192,8 +193,6 @@ def make_state_and_step(run: settings.TrainSettings, mesh):
     if run.loss == "dino":
         params, extra = jax.jit(phase.init)(init_key)
     else:
-        if not run.data.synthetic:
-            check_vocabulary(run)
         params = begin(run, model_of(run), mesh, init_key)
         extra = jax.jit(phase.extra)(params)
     trains = run.optim.trains
@@ -219,25 +218,11 @@ def begin(run: settings.TrainSettings, model, mesh, key):
     return params
 
 
-def check_vocabulary(run: settings.TrainSettings) -> None:
-    """What reads words must have a row for every piece of the tokenizer."""
-    pieces = Tokenizer.load(run.data.tokenizer).vocab_size
-    where, part = "model.decoder", run.model.decoder
-    if run.loss == "contrastive":
-        where, part = "contrastive.text", run.contrastive.text
-    if pieces > part.vocab_size:
-        raise UserError(
-            f"{run.data.tokenizer} has {pieces} pieces, but "
-            f"config.{where}.vocab_size is {part.vocab_size}; "
-            f"set it to {pieces} or more"
-        )
-
-
 def train(job: Job, state) -> None:
     """Runs the remaining steps, saving on the way and at the end."""
     run, start, began = job.run, int(state.step), time.perf_counter()
     state = make_steps(job, state)
-    while guard.is_hopeless(guard.in_a_row(state)):
+    while guard.is_hopeless(guard.in_a_row(state)) or guard.never_learned(state):
         state = recovery.after_nonfinite(
             run, job.workdir, state, job.checkpoints, job.source
         )

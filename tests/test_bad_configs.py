@@ -13,6 +13,8 @@ from babyvlm_jax.models.vlm import make_model
 from tests import tiny, tiny_run
 
 JOINT = "--config=configs/v2/joint.py:smoke,data={world}"
+VISION = "--config=configs/v2/vision.py:smoke,data={world}"
+LANGUAGE = "--config=configs/v1/language.py:smoke,data={world}"
 CONNECTOR = "--config=configs/v2/connector.py:size=small,root={root},data={world}"
 CASES = {
     "mesh and heads": (
@@ -34,6 +36,55 @@ CASES = {
     "two patterns": (
         [JOINT, "--config.optim.trains=('decoder/.*', '.*/embed')"],
         "'decoder/.*' and '.*/embed' both match 'decoder/embed'; ",
+    ),
+    "rows leave fewer tokens to an image": (
+        [JOINT, "--config.data.tokens_per_image=1"],
+        "config.data.tokens_per_image is 1, but config.model.vision makes 5; ",
+    ),
+    "rows leave more tokens to an image": (
+        [JOINT, "--config.model.connector.tokens_per_image=4"],
+        "is 5, but config.model.connector.tokens_per_image is 4; ",
+    ),
+    "image and patch": (
+        [JOINT, "--config.data.image_size=33"],
+        "config.data.image_size is 33, no multiple of config.model.vision.patch_size",
+    ),
+    "image of another size": (
+        [JOINT, "--config.data.image_size=64"],
+        "config.data.image_size is 64, but config.model.vision.image_size 32; ",
+    ),
+    "crop and patch": (
+        [VISION, "--config.dino.augment.local_size=20"],
+        "config.dino.augment.local_size is 20, no multiple of config.model.vision.",
+    ),
+    "no room for an image": (
+        [JOINT, "--config.data.seq_len=5"],
+        "config.data.seq_len is 5, but one image takes config.data.tokens_per_image 5",
+    ),
+    "images and their ordinals": (
+        [JOINT, "--config.model.connector.num_ordinals=4"],
+        "config.data.max_images is 32, but config.model.connector.num_ordinals 4; ",
+    ),
+    "images without a part that sees": (
+        [JOINT, "--config.parts=('decoder',)"],
+        "config.data.max_images is 32, but config.parts has no connector and no vision",
+    ),
+    "row beyond the positions": (
+        [LANGUAGE, "--config.data.seq_len=1100"],
+        "config.data.seq_len is 1100, but config.model.decoder.max_len 1024; ",
+    ),
+    "fewer rows than words": (
+        [LANGUAGE, "--config.model.decoder.vocab_size=50"],
+        "config.model.decoder.vocab_size is 50, but the tokenizer has ",
+    ),
+    "no microbatch": ([JOINT, "--config.accumulate=0"], "config.accumulate is 0; "),
+    "a rate that is no number": (
+        [LANGUAGE, "--config.optim.lr_peak=nan"],
+        "config.optim.lr_peak is nan; expected a number >= 0",
+    ),
+    "a key that the file does not list": (
+        [JOINT, "--config.data.prefetch=-1"],
+        "config.data.prefetch is -1; expected an integer >= 0",
     ),
     "another architecture": (
         [CONNECTOR],

@@ -57,6 +57,7 @@ def run(shards, tmp_path, monkeypatch):
 
     monkeypatch.setattr(evaluate.checkpoint, "load_model", load_model)
     monkeypatch.setattr(evaluate.preflight, "check_checkpoint", lambda *args: None)
+    monkeypatch.setattr(evaluate.agreement, "check_reader", lambda *args: None)
     monkeypatch.setattr(evaluate.Tokenizer, "load", lambda path: WordTokenizer())
     config = devcv.get_config()
     config.checkpoint = str(tmp_path / "instruct")

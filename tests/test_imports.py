@@ -21,7 +21,7 @@ LAYERS = (
     ENTRY_POINTS,
     ("recovery", "validation"),
     (
-        "settings",
+        *("settings", "agreement"),
         "evals",
         "report",
         "step",

@@ -90,8 +90,6 @@ class GPT2(nn.Module):
         if cfg.positions == "learned":
             init = partitioned(embed_init, "position", None)
             self.positions = self.param("positions", init, (cfg.max_len, cfg.width))
-        else:
-            self.positions = sinusoids(cfg.max_len, cfg.width)
         if not cfg.tied:
             self.head = self.param(
                 "head", partitioned(fan_in_init, None, "vocab"), shape[::-1]
@@ -101,6 +99,15 @@ class GPT2(nn.Module):
         """i32[B, T] -> [B, T, D], without positions."""
         return embed_tokens(self.table, tokens).astype(self.cfg.dtype)
 
+    def position_table(self, x, cache) -> jax.Array:
+        """f32[N, D]: learned, or sinusoids for as many as a row or a cache holds."""
+        if self.cfg.positions == "learned":
+            return self.positions
+        held = 0 if cache is None else cache[0].shape[2]
+        return jnp.asarray(
+            sinusoids(max(self.cfg.max_len, x.shape[1], held), self.cfg.width)
+        )
+
     @nn.compact
     def layers(self, x, context: Context, cache=None, keep_cache: bool = False):
         """[B, T, D] -> [B, T, D] after the final norm, and the cache or None.
@@ -109,7 +116,7 @@ class GPT2(nn.Module):
             cache: (k, v), each [L, B, S, N, H], or None.
             keep_cache: whether keys and values are returned.
         """
-        x += jnp.asarray(self.positions)[context.positions].astype(x.dtype)
+        x += self.position_table(x, cache)[context.positions].astype(x.dtype)
         x = constrain(x, "batch", "length", "act_embed")
         blocks = scan_blocks(Block, self.cfg)
         x, cache = blocks(self.cfg, keep_cache, name="blocks")(x, context, cache)
