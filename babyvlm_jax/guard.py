@@ -1,8 +1,12 @@
-"""Steps whose loss or gradient is not finite change nothing, and are counted.
+"""Steps that would make anything not finite change nothing, and are counted.
 
-Like `step`, pure: the caller jits it, and reads the counts when it logs.
+A step is bad if its loss or gradient is not finite, or a parameter, the optimizer's
+state or what a loss carries along would cease to be: so a state that begins finite
+stays finite, and nothing else is ever saved. Like `step`, pure: the caller jits it,
+and reads the counts when it logs.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +29,11 @@ def in_a_row(state: TrainState) -> int:
     return int(np.asarray(state.skips)[1])
 
 
+def never_learned(state: TrainState) -> bool:
+    """Was every step so far skipped? Waits for the step that made the state."""
+    return 0 < in_a_row(state) == int(state.step)
+
+
 def skipping(step: Callable[[TrainState, Any], tuple[TrainState, dict]]):
     """Returns step(state, batch) -> (state, metrics) that skips bad steps.
 
@@ -40,6 +49,7 @@ def skipping(step: Callable[[TrainState, Any], tuple[TrainState, dict]]):
     def guarded(state: TrainState, batch):
         after, metrics = step(state, batch)
         finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(metrics["grad_norm"])
+        finite &= _stays_finite(after, state)
         total, lately = state.skips
         stands = is_hopeless(lately)
         skipped = jnp.stack([total + 1, lately + 1])
@@ -55,3 +65,27 @@ def skipping(step: Callable[[TrainState, Any], tuple[TrainState, dict]]):
         return kept.replace(step=step_now, skips=skips), metrics | counts
 
     return guarded
+
+
+def _stays_finite(after: TrainState, before: TrainState) -> jax.Array:
+    """bool[]: whether `after` may be kept.
+
+    What a step hands on untouched, such as frozen parameters, is not read. In `extra`
+    a validation loss that nobody has measured yet is inf, and may stay so.
+    """
+
+    def is_sound(new, old, may_stay=False):
+        if new is old or not jnp.issubdtype(new.dtype, jnp.floating):
+            return True
+        sound = jnp.isfinite(new)
+        return jnp.all(sound | ~jnp.isfinite(old) if may_stay else sound)
+
+    learned = jax.tree.map(
+        is_sound, (after.params, after.opt_state), (before.params, before.opt_state)
+    )
+    carried = jax.tree.map(
+        lambda new, old: is_sound(new, old, True), after.extra, before.extra
+    )
+    return functools.reduce(
+        jnp.logical_and, jax.tree.leaves((learned, carried)), jnp.bool_(True)
+    )

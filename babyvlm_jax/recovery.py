@@ -34,13 +34,13 @@ def after_nonfinite(
         UserError: `run.on_nonfinite` is to stop, or going back would change nothing.
     """
     reached = int(state.step)
-    bad = range(reached - MAX_IN_A_ROW, reached)
+    bad = range(max(0, reached - MAX_IN_A_ROW), reached)
     path = epath.Path(workdir) / REPORT
     processes.on_first(lambda: _report(path, bad, source))
     last = checkpoints.newest()
     text = (
-        f"no finite loss or gradient in steps {bad[0] + 1} to {reached}; parameters "
-        f"are as before them; {path} lists the records"
+        f"no finite loss, gradient or update in steps {bad[0] + 1} to {reached}; "
+        f"parameters are as before them; {path} lists the records"
     )
     if run.on_nonfinite == "stop" or last is None or last >= bad[0]:
         raise UserError(

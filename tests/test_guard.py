@@ -10,12 +10,13 @@ from babyvlm_jax.state import TrainState
 
 
 def add(state, batch):
-    """A step that adds the batch to everything."""
+    """A step that adds the batch to everything that is not frozen."""
+    frozen = state.params["frozen"]
     after = state.replace(
         step=state.step + 1,
-        params=jax.tree.map(lambda w: w + batch["gradient"], state.params),
-        opt_state={"m": state.opt_state["m"] + batch["gradient"]},
-        extra=state.extra + batch["loss"],
+        params={"w": state.params["w"] + batch["update"], "frozen": frozen},
+        opt_state={"m": state.opt_state["m"] + batch["moment"]},
+        extra={**state.extra, "center": state.extra["center"] + batch["center"]},
     )
     return after, {"loss": batch["loss"], "grad_norm": batch["gradient"]}
 
@@ -26,11 +27,14 @@ STEP = jax.jit(guard.skipping(add))
 def fresh():
     zero = jnp.zeros(())
     none = jnp.zeros(2, jnp.int32)
-    return TrainState(jnp.int32(0), {"w": zero}, {"m": zero}, zero, none)
+    extra = {"center": zero, "best_loss": jnp.float32(np.inf)}
+    params = {"w": zero, "frozen": zero}
+    return TrainState(jnp.int32(0), params, {"m": zero}, extra, none)
 
 
-def batch(loss=1.0, gradient=1.0):
-    return {"loss": jnp.float32(loss), "gradient": jnp.float32(gradient)}
+def batch(**changes):
+    ones = dict.fromkeys(("loss", "gradient", "update", "moment", "center"), 1.0)
+    return {key: jnp.float32(value) for key, value in {**ones, **changes}.items()}
 
 
 def run(batches):
@@ -41,14 +45,14 @@ def run(batches):
 
 
 def values(state):
-    return [float(state.params["w"]), float(state.opt_state["m"]), float(state.extra)]
+    kept = state.params["w"], state.opt_state["m"], state.extra["center"]
+    return [float(value) for value in kept]
 
 
-@pytest.mark.parametrize(
-    "bad", [batch(loss=np.nan), batch(loss=np.inf), batch(gradient=np.nan)]
-)
-def test_a_bad_step_changes_nothing_but_the_counts(bad):
-    state, metrics = run([batch(), bad])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("what", ["loss", "gradient", "update", "moment", "center"])
+def test_a_bad_step_changes_nothing_but_the_counts(what, value):
+    state, metrics = run([batch(), batch(**{what: value})])
     assert values(state) == [1.0, 1.0, 1.0]
     assert int(state.step) == 2
     assert (int(metrics["skipped"]), int(metrics["skipped_in_a_row"])) == (1, 1)
@@ -68,8 +72,15 @@ def test_after_five_in_a_row_the_state_stands_still():
     assert values(state) == [2.0, 2.0, 2.0]
 
 
+def test_a_run_whose_steps_were_all_skipped_has_learned_nothing():
+    bad = batch(update=np.nan)
+    assert not guard.never_learned(fresh())
+    assert guard.never_learned(run([bad, bad])[0])
+    assert not guard.never_learned(run([batch(), bad])[0])
+
+
 def test_a_good_step_is_the_one_without_a_guard():
-    one = batch(loss=0.1, gradient=0.3)
+    one = batch(loss=0.1, update=0.3)
     plain, _ = jax.jit(add)(fresh(), one)
     guarded, _ = STEP(fresh(), one)
     assert values(guarded) == values(plain)

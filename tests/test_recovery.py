@@ -65,7 +65,9 @@ def test_a_bad_batch_is_skipped_and_counted(run):
 
 
 def test_five_in_a_row_stop_the_run_and_name_the_records(run, tmp_path):
-    with pytest.raises(UserError, match="no finite loss or gradient in steps 6 to 10"):
+    with pytest.raises(
+        UserError, match="no finite loss, gradient or update in steps 6 to 10"
+    ):
         run(range(5, NUM_STEPS))
     records = json.loads((tmp_path / "nonfinite.json").read_text())
     assert list(records) == ["6", "7", "8", "9", "10"]
