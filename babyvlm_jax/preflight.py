@@ -108,6 +108,14 @@ def abstract_params(run: TrainSettings) -> tuple[dict[str, Any], dict[str, Any]]
     return flatten_dict(params, sep="/"), flatten_dict(specs, sep="/")
 
 
+def abstract_shapes(run: TrainSettings) -> dict[str, tuple[int, ...]]:
+    """Path -> shape of every parameter that the run has; no device is asked."""
+    mesh = sharding.make_abstract_mesh({"data": 1, "fsdp": 1, "tensor": 1}, 1, "cpu")
+    with sharding.within(mesh):
+        shapes, _ = abstract_params(run)
+    return {path: tuple(leaf.shape) for path, leaf in shapes.items()}
+
+
 def check_heads(model: VLMConfig, parts: Sequence[str], mesh: Mesh) -> None:
     """Raises UserError unless every attention has whole heads on each device.
 

@@ -4,14 +4,16 @@ import dataclasses
 import importlib
 import json
 import pathlib
+import re
 
 import jax
 import ml_collections
 import pytest
 
 from babyvlm_jax import command, settings, sharding
+from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.config import EvalConfig
-from babyvlm_jax.fields import from_dict
+from babyvlm_jax.fields import add_default, from_dict
 from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.models.vlm import make_model
 from configs import common, models, nursery, resolved
@@ -67,6 +69,30 @@ def test_a_flag_can_override_each_field_of_each_config(name, monkeypatch):
     words = ["command", f"--config={path}", *flags]
     again = command.parse(words, command.make_flags(cls), ["config"]).to_dict()
     assert from_dict(cls, again) == made
+
+
+def test_each_key_that_the_docs_name_is_one():
+    """`--config.a.b`, `config.a.b`, and `section.b` of a section of settings."""
+    root = pathlib.Path(common.__file__).parents[1]
+    classes = settings.TrainSettings, EvalConfig, BuildConfig, settings.RecipeSettings
+    sections = "data|optim|model|dino|contrastive|validation|mesh"
+    named = rf"\bconfig\.((?!json|py)[a-z_.]*[a-z_])|`((?:{sections})\.(?!py)[a-z_.]+)`"
+    unknown = []
+    for page in [root / "README.md", *(root / "docs").glob("*.md")]:
+        for match in re.finditer(named, page.read_text()):
+            key = match[1] or match[2]
+            key = re.sub(r"^phases\.[a-z]+\.", "", key)
+            if not any(is_key(cls, key) for cls in classes):
+                unknown.append(f"{page.name}: {key}")
+    assert not unknown
+
+
+def is_key(cls, key: str) -> bool:
+    try:
+        add_default(ml_collections.ConfigDict(), cls, key.split("."))
+    except UserError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("arg", ["", "smoke", "blank"])

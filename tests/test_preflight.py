@@ -162,7 +162,8 @@ def test_a_checkpoint_of_another_architecture_names_the_leaf(
 
 
 def test_a_warm_start_of_a_part_that_the_run_lacks(trained):
-    run = run_of(warm_start={"vision": str(trained)}, parts=("decoder",))
+    changes = {"parts": ("decoder",), "data__max_images": 0}
+    run = run_of(warm_start={"vision": str(trained)}, **changes)
     with (
         jax.set_mesh(tiny.mesh_of()),
         pytest.raises(UserError, match=r"names .vision., but config\.parts is"),

@@ -1,7 +1,9 @@
 """Phases in order, each in its place, finished ones skipped."""
 
 import json
+import math
 
+import jax
 import ml_collections
 import pytest
 
@@ -33,6 +35,7 @@ def phases_run(monkeypatch):
     """Names of the phases that were run; each one claims its folder and finishes."""
     names = []
     monkeypatch.setattr(recipe.processes, "Child", lambda: None)
+    monkeypatch.setattr(recipe, "check_phases", lambda *args: None)
 
     def run_phase(name, phase, workdir, child):
         names.append(name)
@@ -86,6 +89,74 @@ def test_a_finished_phase_of_another_config_is_refused(tmp_path, phases_run):
     recipe.main(config(), str(tmp_path))
     with pytest.raises(UserError, match=r"another config: data\.seed is 3 there and 4"):
         recipe.main(config(seed=4), str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A work directory with data, and a recipe of three phases that can be trained."""
+    folder = tmp_path_factory.mktemp("whole")
+    world = tiny_run.make_world(folder)
+    phases = {
+        "vision": tiny_run.vision_config(world),
+        "joint": tiny_run.config(world),
+        "instruct": tiny_run.config(world),
+    }
+    phases["joint"].warm_start = {"vision": "{workdir}/vision:teacher/vision"}
+    phases["instruct"].warm_start = {"decoder": "{workdir}/joint"}
+    c = ml_collections.ConfigDict({"seed": 1, "order": tuple(phases)})
+    c.phases = {name: phase.to_dict() for name, phase in phases.items()}
+    return folder, c.to_json()
+
+
+# phase and key -> a wrong value, and what is told of it
+FAULTS = (
+    {
+        "vision.data.mixture": ({"nowhere": 1.0}, "vision: no dataset 'nowhere' in "),
+        "joint.data.tokenizer": ("no.model", "joint: no"),
+        "joint.data.features": ("no", "joint: config.data.features no has no"),
+        "joint.optim.trains": (("ears/.*",), "'ears/.*' matches no parameter"),
+        "joint.warm_start.vision": ("{workdir}/vision:eyes", "has shape None"),
+        "instruct.data.mixture": ({"no": 1.0}, "instruct: no dataset 'no' in "),
+    },
+    {
+        "joint.optim.lr_peak": (math.nan, "joint: config.optim.lr_peak is nan"),
+        "instruct.data.split": ("exam", "instruct: dataset 'image_utterance' has no "),
+        "instruct.warm_start.vision": ("{workdir}/other", "other has no checkpoint"),
+    },
+    {
+        "joint.model.vision.mlp_dim": (64, "joint: config.warm_start.vision: "),
+        "joint.model.decoder.vocab_size": (9, "vocab_size is 9, but the tokenizer"),
+        "joint.warm_start.decoder": ("{workdir}/instruct", "no phase before makes it"),
+        "instruct.data.tokens_per_image": (4, "instruct: config.data.tokens_per_image"),
+    },
+)
+
+
+@pytest.mark.parametrize("faults", FAULTS)
+def test_the_faults_of_all_phases_are_found_before_the_first(whole, faults):
+    folder, resolved = whole
+    values = json.loads(resolved)
+    for path, (value, _) in faults.items():
+        phase, *sections, name = path.split(".")
+        place = values["phases"][phase]
+        for section in sections:
+            place = place[section]
+        place[name] = value
+    with pytest.raises(UserError) as error:
+        recipe.check_phases(values, folder)
+    for _, told in faults.values():
+        assert told in str(error.value)
+    assert not list(folder.glob("*/config.json"))
+
+
+def test_no_device_is_asked_by_the_check(whole, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("a device was asked for")
+
+    monkeypatch.setattr(jax, "devices", refuse)
+    monkeypatch.setattr(jax, "local_devices", refuse)
+    monkeypatch.setattr(jax.stages.Lowered, "compile", refuse)
+    recipe.check_phases(json.loads(whole[1]), whole[0])
 
 
 @pytest.mark.slow
