@@ -86,7 +86,7 @@ def check_reader(model, data: Mapping[str, Any], tokenizer: Tokenizer, path) -> 
     """Whether a checkpoint can read records with this tokenizer.
 
     Args:
-        model: `models.config.VLMConfig`.
+        model: the checkpoint's `models.vlm.Model`.
         data: the section `data` of the checkpoint's config.
         tokenizer: that it is to read with.
         path: of the checkpoint, for messages.
@@ -95,8 +95,8 @@ def check_reader(model, data: Mapping[str, Any], tokenizer: Tokenizer, path) -> 
         UserError: an image or a word would not become what the model knows.
     """
     try:
-        check_images(model, data["image_size"], data["tokens_per_image"])
-        check_vocabulary(tokenizer, model.decoder, "model.decoder")
+        check_images(model.config, data["image_size"], data["tokens_per_image"])
+        check_vocabulary(tokenizer, model.config.decoder, "model.decoder")
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 

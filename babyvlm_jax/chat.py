@@ -70,7 +70,7 @@ def load_reader(cfg: ChatConfig, mesh) -> Reader:
     data = info["config"]["data"]
     named = cfg.tokenizer or data["tokenizer"]
     tokenizer = Tokenizer.load(settings.find_beside(info["workdir"], named))
-    agreement.check_reader(model.config, data, tokenizer, cfg.checkpoint)
+    agreement.check_reader(model, data, tokenizer, cfg.checkpoint)
     return Reader(
         model=model,
         params=params,

@@ -148,7 +148,7 @@ def load_reader(cfg: EvalConfig, path: str, mesh) -> tuple[Reader, dict]:
     data = info["config"]["data"]
     named = cfg.tokenizer or data["tokenizer"]
     tokenizer = Tokenizer.load(settings.find_beside(info["workdir"], named))
-    agreement.check_reader(model.config, data, tokenizer, path)
+    agreement.check_reader(model, data, tokenizer, path)
     reader = Reader(
         model=model,
         params=params,
