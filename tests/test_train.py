@@ -12,7 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from babyvlm_jax import checkpoint, lock, metrics, train
+from babyvlm_jax import checkpoint, lock, metrics, settings, train
 from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data import packing
 from babyvlm_jax.errors import UserError, run_main
@@ -323,8 +323,8 @@ def set_value(key, value):
         ("data.shards", "/nowhere", "/nowhere"),
         ("data.tokenizer", "/nowhere/t.model", "no tokenizer /nowhere/t.model"),
         ("data.mixture", {"pears": 1.0}, "'pears'"),
-        ("data.oops", 1, "DataConfig has no field ['oops']"),
-        ("optim.name", "sgd", "optim.name 'sgd'"),
+        ("data.oops", 1, "config.data.oops is no key of the config"),
+        ("optim.name", "sgd", "config.optim.name is 'sgd'"),
         ("optim.trains", ("decode/.*",), "'decode/.*' matches no parameter"),
         ("num_steps", 0, "config.num_steps is 0"),
         ("accumulate", 3, "not divisible by config.accumulate 3"),
@@ -354,6 +354,6 @@ def test_the_command_line_takes_overrides_and_names_unknown_keys(
     line = ["train", *flags, "--config.oops=1"]
     monkeypatch.setattr(sys, "argv", line)
     with pytest.raises(SystemExit) as stop:
-        run_config_command(train.__doc__, train.main)
+        run_config_command(train.__doc__, train.main, settings.TrainSettings)
     assert stop.value.code == 78
-    assert "no key 'oops'" in capsys.readouterr().err
+    assert "error: config.oops is no key" in capsys.readouterr().err
