@@ -5,6 +5,7 @@ the `text` dataset's train split, and on nothing else.
 """
 
 import argparse
+import codecs
 import dataclasses
 import functools
 import hashlib
@@ -76,7 +77,11 @@ class Tokenizer:
                 f"no tokenizer {path}; train one with "
                 f"`python -m babyvlm_jax.data.tokenizer --out={path}`"
             )
-        return cls.parse(path.read_bytes(), str(path))
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        return cls.parse(content, str(path))
 
     @staticmethod
     def parse(model: bytes, name: str) -> "Tokenizer | HfTokenizer":
@@ -123,7 +128,7 @@ def _apart(text: str) -> str:
 
 @functools.lru_cache(maxsize=4)
 def _parse(model: bytes) -> Tokenizer | HfTokenizer | WordTokenizer:
-    if model.startswith(b"{"):
+    if model.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{"):
         return HfTokenizer(model)
     if model.startswith(MAGIC):
         return WordTokenizer(model)

@@ -201,6 +201,14 @@ def test_unknown_words_are_masked_beside_an_end_with_their_id():
     assert list(one.loss_mask) == [True, False, True, True]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path):
+    file = families()["word level"].encode()
+    one = Tokenizer.parse(b"\xef\xbb\xbf\n" + file, "t.json")
+    assert one.encode("the dog") == HfTokenizer(file).encode("the dog")
+    with pytest.raises(UserError, match="cannot be read"):
+        Tokenizer.load(tmp_path)
+
+
 def test_a_tokenizer_that_cannot_take_every_text_is_refused(tmp_path):
     content = json.loads(families()["unigram"])
     content["model"]["unk_id"] = None
