@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
     args = vars(_parser().parse_args(argv))
-    command, debug = args.pop("command"), args.pop("debug")
+    command, debug, _ = (args.pop(name) for name in ("command", "debug", "share"))
     logging.set_verbosity(logging.ERROR)  # Orbax tells each of its steps
 
     def run():

@@ -15,6 +15,7 @@ from babyvlm_jax.data.schema import Record, write_dataset
 from babyvlm_jax.data.shards import write_shard
 from babyvlm_jax.errors import printable, run_main
 from babyvlm_jax.interchange.importing import appearing
+from tests.data.test_features import FACTS
 
 ROOT = pathlib.Path(__file__).parents[1]
 RECORD = Record("a", "text", (), (("assistant", "look"),))
@@ -25,7 +26,9 @@ def _write_everything(out: pathlib.Path) -> None:
     out.mkdir()
     write_dataset(out, "text", {"train": [RECORD]}, "made up")
     write_shard(out / "shard.array_record", [RECORD])
-    FeatureStore.begin(out / "features", {}).add([1], np.zeros((1, 2, 3), np.float16))
+    FeatureStore.begin(out / "features", FACTS).add(
+        [1], np.zeros((1, 2, 3), np.float16)
+    )
     checkpoint.save_params(out / "run", 0, {"w": np.zeros(3, np.float32)})
     write_atomically(out / "deep" / "metrics.json", b"{}")
     with lock.held(out / "run"), appearing(out / "exported") as folder:

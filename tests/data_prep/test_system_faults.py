@@ -30,7 +30,7 @@ def _no_files_left():
 
 READERS = {
     "import": lambda path: read_picture(path.parent, path.name),
-    "coco": lambda path: list(FolderReader({0: path})([0], [])),
+    "coco": lambda path: list(FolderReader(path.parent, {0: path.name})([0], [])),
     "sprite": _fault,
     "video": lambda path: video._open(path).__enter__(),
 }

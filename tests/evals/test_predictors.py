@@ -60,7 +60,7 @@ def test_pictures_reach_the_model():
 
 def test_an_item_with_a_damaged_picture_is_named():
     bad = dataclasses.replace(records()[1], images=(picture(1), picture(2)[:-30]))
-    with pytest.raises(UserError, match=r"record 'item1', image 2 of 2: a picture of"):
+    with pytest.raises(UserError, match=r"record 'item1', image 2 of 2: an image of"):
         answers(4, [records()[0], bad])
 
 
