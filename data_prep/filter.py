@@ -105,6 +105,7 @@ def filter_split(
         },
         description=f"pairs of {args.name} with a similarity above {args.threshold:g} "
         f"by {args.scorer}",
+        renewed=source.renewed,
     )
     chunks = [
         range(first, min(first + CHUNK, len(source)))

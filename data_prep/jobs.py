@@ -64,6 +64,8 @@ class Job:
             each input to its content hash.
         foreign: lists what is in `out` that this job would overwrite.
         lacks: what a finished job with this identity has not made yet, in words.
+        renewed: what a value in the identity of the first edition is now, for
+            fingerprints of datasets.
     """
 
     out: Path
@@ -73,6 +75,7 @@ class Job:
     identity: Mapping[str, Any]
     foreign: Callable[[], Sequence[str]] = tuple
     lacks: Callable[[Mapping[str, Any]], str] = lambda done: ""
+    renewed: Callable[[Any], Any] = lambda stored: stored
 
     @property
     def scratch(self) -> Path:
@@ -113,7 +116,11 @@ class Job:
             done = {}
         there = done.get("identity", done.get("settings", done))
         if "job" not in done:  # the first edition: fewer settings, no hashes
-            there = {key: there[key] for key in wanted if key in there}
+            there = {
+                key: _renewed(there[key], self.renewed)
+                for key in wanted
+                if key in there
+            }
             wanted = {key: wanted[key] for key in there}
             if not there:
                 raise UserError(f"{self.summary} is not what this program wrote")
@@ -203,6 +210,12 @@ class Job:
     def abandon(self) -> None:
         """Removes all stages."""
         shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def _renewed(value: Any, renewed: Callable[[Any], Any]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _renewed(one, renewed) for key, one in value.items()}
+    return renewed(value)
 
 
 def stage_folder(scratch: Path, identity: Any) -> Path:

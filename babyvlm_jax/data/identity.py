@@ -6,7 +6,7 @@ would have got, or be told why it cannot.
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -31,27 +31,29 @@ def digest(*parts) -> str:
 
 
 class Facts(dict[str, str]):
-    """Facts by name, which also know what the first edition called the same data."""
+    """Facts by name, and the datasets that they are of."""
 
-    def __init__(self, facts: Mapping[str, str], lessons: Sequence[Sequence]):
-        """
-        Args:
-            facts: datasets, tokenizer, order.
-            lessons: the `RecordSource`s of each lesson; one that is not divided has
-                one.
-        """
+    def __init__(self, facts: Mapping[str, str], sources: Sequence[RecordSource]):
         super().__init__(facts)
-        self._lessons = lessons
+        self._sources = {(one.name, one.split): one for one in sources}
 
-    def known_as(self, key: str, saved: str | None) -> str:
-        """`saved` if an earlier edition called the same fact so, or the fact."""
-        if key != "datasets" or saved in (None, self[key]):
-            return self[key]
-        there = dict(re.findall(r"([^,; ]+) ([^,; ]+)", saved))
-        return _named(
-            [(one.name, one.known_as(there.get(one.name, ""))) for one in sources]
-            for sources in self._lessons
-        )
+    def renewed(self, saved: Mapping[str, str]) -> dict[str, str]:
+        """Saved facts, the same data called as it is now; see `RecordSource.renewed`.
+
+        {"datasets": "pairs 12ab, text 34cd"} may become
+        {"datasets": "pairs 56ef, text 34cd"}.
+        """
+        sources = {one.name: one for one in self._sources.values()}
+
+        def renew(found):
+            source = sources.get(found[1])
+            return f"{found[1]} {source.renewed(found[2])}" if source else found[0]
+
+        pair = r"([^,; ]+) ([^,; ]+)"
+        return {
+            key: re.sub(pair, renew, text) if key == "datasets" else text
+            for key, text in saved.items()
+        }
 
     def verify(self) -> None:
         """Reads all records of the datasets.
@@ -59,20 +61,15 @@ class Facts(dict[str, str]):
         Raises:
             UserError: some are not as they were written; names their files.
         """
-        sources = {(s.name, s.split): s for lesson in self._lessons for s in lesson}
-        if faults := [fault for one in sources.values() for fault in one.faults()]:
+        faults = [one for source in self._sources.values() for one in source.faults()]
+        if faults:
             raise UserError(f"{len(faults)} files are damaged: {'; '.join(faults)}")
 
     @classmethod
     def join(cls, parts: "Sequence[Facts]") -> "Facts":
         """Those of a run whose lessons have `parts`."""
         joined = {key: "; ".join(part[key] for part in parts) for key in parts[0]}
-        return cls(joined, [sources for part in parts for sources in part._lessons])
-
-
-def _named(lessons: Iterable[Iterable[tuple[str, str]]]) -> str:
-    """Names and fingerprints as text: `pairs 12ab, text 34cd; pairs 12ab`."""
-    return "; ".join(", ".join(map(" ".join, lesson)) for lesson in lessons)
+        return cls(joined, [one for part in parts for one in part._sources.values()])
 
 
 def plan_facts(sources: Sequence[RecordSource], tokenizer: str, order: str) -> Facts:
@@ -83,9 +80,9 @@ def plan_facts(sources: Sequence[RecordSource], tokenizer: str, order: str) -> F
         tokenizer: fingerprint; empty if there is none.
         order: `digest` of the first epoch.
     """
-    datasets = _named([[(one.name, one.fingerprint) for one in sources]])
+    datasets = ", ".join(f"{one.name} {one.fingerprint}" for one in sources)
     facts = {"datasets": datasets, "tokenizer": tokenizer, "order": order}
-    return Facts(facts, [sources])
+    return Facts(facts, sources)
 
 
 def check_facts(saved: Mapping[str, str], here: Mapping[str, str], where: str) -> None:
@@ -96,14 +93,14 @@ def check_facts(saved: Mapping[str, str], here: Mapping[str, str], where: str) -
         here: of this run.
         where: the checkpoint, for the message.
     """
+    if isinstance(here, Facts) and saved.get("datasets") != here["datasets"]:
+        saved = here.renewed(saved)
     for key, reason in _REASONS.items():
         if key in _WHERE_KEPT and not (key in saved and key in here):
             continue
-        there = saved.get(key)
-        now = here.known_as(key, there) if isinstance(here, Facts) else here[key]
-        if there != now:
+        if saved.get(key) != here[key]:
             raise UserError(
                 f"{where} cannot go on with this data: {reason} ({key} was "
-                f"{there!r}, is {here[key]!r}); bring back what it was "
+                f"{saved.get(key)!r}, is {here[key]!r}); bring back what it was "
                 "trained on, or choose another --workdir"
             )

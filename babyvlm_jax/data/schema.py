@@ -349,11 +349,10 @@ class RecordSource:
                 digest.update(file.read())
         return digest.hexdigest()[:16]
 
-    def known_as(self, stored: str) -> str:
-        """`stored` if an earlier edition called these records so, or `fingerprint`."""
-        if stored != self.fingerprint and stored == self._first_fingerprint:
-            return stored
-        return self.fingerprint
+    def renewed(self, stored: str) -> str:
+        """`fingerprint` if the first edition called these records `stored`, or that."""
+        is_ours = stored in (self.fingerprint, self._first_fingerprint)
+        return self.fingerprint if is_ours else stored
 
     def faults(self) -> list[str]:
         """Reads all records; a line for each file that is not as it was written."""

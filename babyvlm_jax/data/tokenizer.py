@@ -234,8 +234,7 @@ def _train_file(args: argparse.Namespace) -> None:
         settings |= {"vocab_size": args.vocab_size, "symbols": symbols}
     if out.exists():
         made = _read_note(note)
-        here = {**settings, "corpus": source.known_as(made.get("corpus", ""))}
-        if made != here:
+        if {**made, "corpus": source.renewed(made.get("corpus"))} != settings:
             raise UserError(
                 f"{out} was made with other settings or from another corpus than "
                 f"{settings}; delete it or choose another --out"

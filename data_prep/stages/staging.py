@@ -56,6 +56,7 @@ class SplitJob:
         kind: what the records are; a split of another kind is refused.
         identity: all that the records depend on, JSON-able.
         description: of a new dataset.
+        renewed: as in `jobs.Job`.
     """
 
     out: Path
@@ -64,6 +65,7 @@ class SplitJob:
     kind: str
     identity: Mapping[str, Any]
     description: str
+    renewed: Callable[[Any], Any] = lambda stored: stored
 
     @property
     def is_there(self) -> bool:
@@ -79,6 +81,7 @@ class SplitJob:
             identity=self.identity,
             foreign=lambda: [there] if self.is_there else [],
             lacks=lambda done: "" if self.is_there else there,
+            renewed=self.renewed,
         )
 
 

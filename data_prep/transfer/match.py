@@ -101,6 +101,7 @@ def match_corpus(
         kind=f"matching to {target.name}",
         summary=folder / SUMMARY,
         identity=identity,
+        renewed=target.renewed,
     )
     with job.begun() as done:
         if done is not None:

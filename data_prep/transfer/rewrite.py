@@ -184,6 +184,7 @@ def rewrite_corpus(
         kind=f"rewriting of the captions of {source.name}",
         summary=out / SUMMARY,
         identity=identity,
+        renewed=source.renewed,
     )
     with job.begun() as done:
         if done is not None:

@@ -48,7 +48,7 @@ def open_corpus(facts: Mapping[str, str], shards: str | None) -> RecordSource:
         UserError: it is not there, or has changed.
     """
     source = RecordSource(shards or facts["shards"], facts["name"], facts["split"])
-    if source.known_as(facts["fingerprint"]) != facts["fingerprint"]:
+    if source.renewed(facts["fingerprint"]) != source.fingerprint:
         raise UserError(
             f"{source.name}/{source.split} in {source.shards} has changed since the "
             "captions were rewritten; rewrite them again into another folder"

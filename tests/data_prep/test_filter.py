@@ -202,3 +202,18 @@ def test_an_embedder_without_unit_norm_is_refused(tmp_path, capsys, monkeypatch)
     shards = _write(tmp_path / "shards")
     assert _run(*_flags(shards, shards)) == 78
     assert "norm 2 to 2; expected unit norm" in capsys.readouterr().err
+
+
+def test_what_the_first_edition_filtered_is_done(tmp_path, monkeypatch):
+    source = _write(tmp_path / "in")
+    argv = [*_flags(source, tmp_path / "out"), "--split=val"]
+    assert _run(*argv) == 0
+    (path,) = (tmp_path / "out").glob("filtered/*_summary.json")
+    summary = json.loads(path.read_text())
+    records = RecordSource(source, "image_utterance", "val")
+    summary["identity"]["source"]["fingerprint"] = records._first_fingerprint
+    del summary["job"]
+    path.write_text(json.dumps(summary))
+    monkeypatch.setattr(command, "write_whole", lambda *_: None)
+    monkeypatch.setattr(RecordSource, "read", None)  # nothing is filtered again
+    assert _run(*argv) == 0
