@@ -1,6 +1,8 @@
 """Pieces that several configs share."""
 
 import math
+import os
+import re
 from collections.abc import Mapping
 
 import ml_collections
@@ -10,7 +12,8 @@ def parse_arg(arg: str, **known):
     """Reads `--config=FILE.py:ARG`, where ARG is `key=value,flag,...`.
 
     Args:
-        arg: what stands behind the colon.
+        arg: what stands behind the colon. A folder may have commas in its name, if it
+            is there.
         known: key -> default. A key with the default False is a flag; a tuple lists
             the only values, the default first; other values become numbers where the
             default is one.
@@ -25,10 +28,13 @@ def parse_arg(arg: str, **known):
         key: default[0] if isinstance(default, tuple) else default
         for key, default in known.items()
     }
-    for item in filter(None, arg.split(",")):
+    keys = "|".join(map(re.escape, known))
+    for item in filter(None, re.split(f",(?=(?:{keys})(?:[=,]|$))", arg)):
         key, _, text = item.partition("=")
-        if key not in known:
-            raise ValueError(f"config argument {item!r}: known are {sorted(known)}")
+        _, *more = text.split(",")
+        if key not in known or (more and not os.path.exists(text)):
+            wrong = more[0] if key in known else item
+            raise ValueError(f"config argument {wrong!r}: known are {sorted(known)}")
         values[key] = _read(key, text, values[key], known[key])
     return values
 

@@ -139,6 +139,6 @@ def recipe(arg: str, sizes: tuple[str, ...], modules) -> ml_collections.ConfigDi
         for c in phases.values():
             shrink(c)
             sources = c.warm_start.items()
-            kept = {part: s for part, s in sources if s.split(":")[0] in inside}
+            kept = {part: s for part, s in sources if s.startswith(inside)}
             c.warm_start = ml_collections.ConfigDict(kept)
     return common.recipe(phases)

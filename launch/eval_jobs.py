@@ -30,7 +30,7 @@ import jax
 from etils import epath
 
 from babyvlm_jax.command import make_flags, parse
-from babyvlm_jax.data.files import write_atomically
+from babyvlm_jax.data.files import is_there, split_list, write_atomically
 from babyvlm_jax.errors import EXIT_PREEMPTED, UserError
 from babyvlm_jax.evals import tables
 from babyvlm_jax.evals.config import EvalConfig, expand
@@ -76,7 +76,7 @@ def make_plans(options: argparse.Namespace) -> list[Plan]:
         UserError: a config, or what it names, is wrong.
     """
     plans = []
-    for config in options.configs.split(","):
+    for config in split_list(options.configs, is_there):
         run = Run("evaluate", config, "", options.overrides).with_data(options.data)
         given = f"--config.checkpoint={options.checkpoints}"
         words = ["evaluate", f"--config={config}", *run.overrides, given]

@@ -69,7 +69,7 @@ class Run(NamedTuple):
             shards = f"--config.shards={data}/shards"
             tokenizer = f"--config.tokenizer={data}/tokenizer.model"
             return self._replace(overrides=(*self.overrides, shards, tokenizer))
-        joint = "," if ":" in self.config else ":"
+        joint = "," if re.search(r"\.py:", self.config) else ":"
         return self._replace(config=f"{self.config}{joint}data={data}")
 
 

@@ -222,6 +222,22 @@ def test_parse_arg():
         common.parse_arg("speed=9", size="small")
 
 
+def test_a_folder_that_is_there_may_have_commas_in_its_name(tmp_path):
+    folder = tmp_path / "a,b, c=d"
+    folder.mkdir()
+    known = {"root": "", "smoke": False, "size": ("v1", "v2")}
+    for arg in (f"root={folder},smoke,size=v2", f"smoke,size=v2,root={folder}"):
+        found = common.parse_arg(arg, **known)
+        assert found == {"root": str(folder), "smoke": True, "size": "v2"}
+    for arg in (f"data={folder}", f"data={folder},smoke", f"smoke,data={folder}"):
+        c = v1_recipe.get_config(f"{arg},nursery")
+        assert c.phases.joint.data.shards == f"{folder}/shards"
+        c = v1_recipe.get_config(f"size=v1,{arg}")
+        assert c.phases.joint.data.shards == f"{folder}/shards"
+    with pytest.raises(ValueError, match="config argument 'b': known are"):
+        common.parse_arg("root=/nowhere/a,b", **known)
+
+
 def test_parse_arg_reads_numbers_and_knows_what_may_be_chosen():
     known = {"lr": (2e-4, 2e-5), "records": 100}
     assert common.parse_arg("", **known) == {"lr": 2e-4, "records": 100}

@@ -2,8 +2,33 @@
 
 import os
 import uuid
+from collections.abc import Callable
 
 from etils import epath
+
+
+def split_list(text: str, is_item: Callable[[str], bool]) -> list[str]:
+    """Splits a list at its commas, but for those within the name of a folder.
+
+    "a,b,c" gives ["a,b", "c"] where there is a folder "a,b".
+
+    Args:
+        text: items with commas between them.
+        is_item: whether several pieces with their commas are one item; the longest
+            that is counts, and a single piece always may be one.
+    """
+    pieces, items = text.split(","), []
+    while pieces:
+        ends = range(len(pieces), 1, -1)
+        end = next((n for n in ends if is_item(",".join(pieces[:n]))), 1)
+        items.append(",".join(pieces[:end]))
+        del pieces[:end]
+    return [item for item in items if item]
+
+
+def is_there(path: str) -> bool:
+    """Whether a path names something on a disk; buckets are not asked."""
+    return bool(path) and "://" not in path and os.path.exists(path)
 
 
 def write_atomically(path: str | os.PathLike, data: bytes) -> epath.Path:

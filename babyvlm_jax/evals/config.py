@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from etils import epath
 
+from babyvlm_jax.data.files import split_list
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.asking import How
 from babyvlm_jax.evals.controls import VARIANTS
@@ -78,7 +79,7 @@ class EvalConfig(Settings):
         if self.tokenizer:
             given["tokenizer"] = self.tokenizer
         for name, path in given.items():
-            there = all(map(_exists, path.split(",")))
+            there = all(map(_exists, split_list(path, _exists)))
             _need(there, f"config.{name}={path!r} does not exist")
         theirs = self.kind != "checkpoint"
         _need(
@@ -167,7 +168,7 @@ def _glob(pattern):
 def expand(pattern: str) -> list[str]:
     """Paths that a comma-separated list of paths and patterns names, in order."""
     found = []
-    for part in filter(None, pattern.split(",")):
+    for part in split_list(pattern, _exists):
         found += [part] if epath.Path(part).exists() else map(str, _glob(part))
     return found
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from etils import epath
 
+from babyvlm_jax.data.files import is_there, split_list
 from babyvlm_jax.data.questions import add_rounds
 from babyvlm_jax.data.schema import Record, RecordSource, dataset_dir
 from babyvlm_jax.data.shards import splits_of
@@ -79,12 +80,16 @@ def parse_sources(text: str) -> dict[str, str]:
     """Folders of datasets by the name of their source.
 
     "runs/demo/shards" gives {"": "runs/demo/shards"}, "ego4d=/a,saycam=/b" gives
-    {"ego4d": "/a", "saycam": "/b"}.
+    {"ego4d": "/a", "saycam": "/b"}. A folder that is there may have commas and signs
+    of equality in its name.
 
     Raises:
         UserError: several folders and one has no name, or a name comes twice.
     """
-    pairs = [part.partition("=") for part in text.split(",") if part]
+    if is_there(text):
+        return {"": text}
+    parts = split_list(text, lambda part: is_there(part.partition("=")[2]))
+    pairs = [part.partition("=") for part in parts]
     if len(pairs) == 1 and not pairs[0][1]:
         return {"": pairs[0][0]}
     found = {name: folder for name, equals, folder in pairs if equals and name}

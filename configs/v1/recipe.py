@@ -18,6 +18,8 @@ A phase's own arguments are given when it is run by itself; single values by
 `--config.phases.joint.optim.lr_peak=2e-4`.
 """
 
+import re
+
 import ml_collections
 
 from configs import official
@@ -28,8 +30,6 @@ PHASES = (language, connector, joint)
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """The recipe."""
-    given = arg.split(",")
-    if "nursery" in given:
-        given.remove("nursery")
-        return nursery.get_config(",".join(given))
+    if re.search(r"(^|,)nursery(,|$)", arg):
+        return nursery.get_config(re.sub(r"(^|,)nursery(?=,|$)", "", arg))
     return official.recipe(arg, SIZES, PHASES)

@@ -99,3 +99,10 @@ def test_paths_and_patterns(tmp_path):
         (tmp_path / name / "instruct").mkdir(parents=True)
     found = expand(f"{tmp_path}/c/instruct,{tmp_path}/[ab]/instruct")
     assert found == [f"{tmp_path}/{name}/instruct" for name in "cab"]
+
+
+def test_a_checkpoint_may_have_commas_in_its_name(tmp_path):
+    for name in ("a,b", "c", "d,1", "d,2"):
+        (tmp_path / name).mkdir()
+    listed = f"{tmp_path}/a,b,{tmp_path}/c,{tmp_path}/d,*"
+    assert expand(listed) == [f"{tmp_path}/{n}" for n in ("a,b", "c", "d,1", "d,2")]

@@ -28,6 +28,14 @@ def test_sources():
     assert parse_sources("ego4d=/a") == {"ego4d": "/a"}
 
 
+def test_a_folder_that_is_there_may_have_commas_and_equals_in_its_name(tmp_path):
+    folder = tmp_path / "a=1,b"
+    folder.mkdir()
+    assert parse_sources(f"{folder}") == {"": str(folder)}
+    sources = {"made": str(folder), "ego4d": "/nowhere"}
+    assert parse_sources(f"made={folder},ego4d=/nowhere") == sources
+
+
 @pytest.mark.parametrize("text", ["", "/a,/b", "x=/a,x=/b", "x=,y=/b", "x=/a,/b"])
 def test_sources_need_names_and_folders(text):
     with pytest.raises(UserError, match=r"config\.shards.*NAME=FOLDER"):
