@@ -7,6 +7,7 @@ is running.
 import contextlib
 import json
 import math
+import os
 import shutil
 import tempfile
 import time
@@ -76,11 +77,12 @@ class Writer:
     """Late writer of one run; only process 0 writes files.
 
     On opening, lines beyond `start_step` (of a run that was killed after its last
-    checkpoint) are dropped, so the file never holds a step twice.
+    checkpoint) and halves of lines are dropped, so the file never holds a step twice.
+    With `flush` before each checkpoint it never lacks one either.
     """
 
     def __init__(self, workdir, name: str, num_steps: int, start_step: int):
-        self._late = None
+        self._late, self._flushed = None, {}
         self._lead = jax.process_index() == 0
         self._start = time.perf_counter()
         self._before = _Before(0.0, 0.0, time.time())
@@ -105,15 +107,12 @@ class Writer:
     def _kept_lines(self, start_step: int) -> list[str]:
         if not self._path.exists():
             return []
-        kept = []
-        for line in self._path.read_text().splitlines():
-            try:
-                step = json.loads(line)["step"]
-            except json.JSONDecodeError:  # the line that a kill cut short
-                break
-            if step <= start_step:
-                kept.append(line)
-        return kept
+        kept = {}
+        for line in self._path.read_bytes().decode(errors="replace").splitlines():
+            row = _row_of(line)
+            if row and row["step"] <= start_step:
+                kept[row["step"]] = line
+        return [kept[step] for step in sorted(kept)]
 
     def tick(self) -> None:
         """Moves the progress bar by one step."""
@@ -136,13 +135,22 @@ class Writer:
         Returns:
             The metrics of the push before, on every process; {} if there was none.
         """
-        row = self._write()
+        row, self._flushed = self._write() or self._flushed, {}
         clock = {
             "time_s": self._before.time_s + time.perf_counter() - self._start,
             "unix_s": time.time(),
         }
         self._late = (step, metrics, clock)
         return row
+
+    def flush(self) -> None:
+        """Writes what is late, to the disk itself: a checkpoint is about to be there.
+
+        The next `push` returns it.
+        """
+        self._flushed = self._write() or self._flushed
+        if self._lead:
+            self._log.sync()
 
     def _write(self) -> dict[str, float]:
         if self._late is None:
@@ -200,6 +208,14 @@ class Log:
         if time.monotonic() - self._written > BUCKET_LOG_S:
             self.close()
 
+    def sync(self) -> None:
+        """Has what was added survive a power cut."""
+        if self._is_fixed:
+            self.close()
+            return
+        with self._path.open("a") as file:
+            os.fsync(file.fileno())
+
     def close(self) -> None:
         """Writes what is not written yet."""
         if self._is_fixed:
@@ -217,8 +233,18 @@ class _Before(NamedTuple):
 
 def _before(first: Mapping[str, float], last: Mapping[str, float]) -> _Before:
     started = first["unix_s"] - first["time_s"]
-    productive_s = last["train/goodput"] * (last["unix_s"] - started)
+    productive_s = last.get("train/goodput", 0.0) * (last["unix_s"] - started)
     return _Before(last["time_s"], productive_s, started)
+
+
+def _row_of(line: str) -> dict[str, Any] | None:
+    """A line's content; None for half a line, or what else a kill leaves behind."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    is_row = isinstance(row, dict) and {"step", "time_s", "unix_s"} <= row.keys()
+    return row if is_row and type(row["step"]) is int else None
 
 
 def _of_no_data(key: str, value: float) -> bool:

@@ -64,6 +64,38 @@ def test_reopening_drops_what_lies_beyond_the_checkpoint(tmp_path, writer):
     assert times == sorted(times)
 
 
+LINE = '{"step": %d, "time_s": 1.0, "unix_s": 9.0, "train/goodput": 1.0}'
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("\n".join(LINE % n for n in (1, 2, 2, 3)), [1, 2, 3]),
+        ("\n".join(LINE % n for n in (1, 2, 3, 2)), [1, 2, 3]),
+        (LINE % 1 + "\n" + (LINE % 2)[:20] + LINE % 3 + "\n" + LINE % 4, [1, 4]),
+        (LINE % 1 + "\n[]\n3\nnull\n{}\n" + '{"step": "2"}\n' + "[" * 10**6, [1]),
+        (LINE % 1 + "\n" + "\0" * 30, [1]),
+        ("\udcff" + LINE % 1, []),
+    ],
+)
+def test_a_log_is_mended_on_opening(tmp_path, text, kept):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(text, errors="surrogateescape")
+    Writer(tmp_path, "test", 10, 9).close()
+    assert steps(tmp_path) == kept
+    assert path.read_text() == "".join(line + "\n" for line in lines(tmp_path))
+
+
+def test_a_flush_leaves_no_step_out_of_the_log_and_loses_no_return(tmp_path, writer):
+    writer.push(1, row(3.0))
+    writer.flush()
+    assert steps(tmp_path) == [1]
+    writer.flush()
+    assert writer.push(2, row(2.0)) == row(3.0)
+    assert writer.push(3, row(1.0)) == row(2.0)
+    assert steps(tmp_path) == [1, 2]
+
+
 def test_tensorboard_events_are_written(tmp_path, writer):
     writer.push(1, row(1.0))
     writer.close()

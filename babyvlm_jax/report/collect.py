@@ -295,7 +295,7 @@ def _score(entry):
 
 def _phase(folder: pathlib.Path) -> Phase:
     losses, seconds = {}, 0.0
-    for entry in _json_lines(folder / "metrics.jsonl"):
+    for entry in _json_lines(folder / "metrics.jsonl", grows=True):
         seconds = max(seconds, entry.get("time_s", 0.0))
         if LOSS in entry and math.isfinite(entry[LOSS]):
             # A resumed run repeats steps: the last one counts.
@@ -320,7 +320,8 @@ def _load_json(path: pathlib.Path) -> Any:
         ) from None
 
 
-def _json_lines(path: pathlib.Path) -> Iterator[dict[str, Any]]:
+def _json_lines(path: pathlib.Path, grows: bool = False) -> Iterator[dict[str, Any]]:
+    """Objects, one per line; what a run has half written, or a kill has, is skipped."""
     if not path.exists():
         raise UserError(f"no {path}; run the evaluation or training of it again")
     with path.open(encoding="utf-8") as lines:
@@ -328,6 +329,8 @@ def _json_lines(path: pathlib.Path) -> Iterator[dict[str, Any]]:
             try:
                 yield json.loads(line)
             except ValueError:
+                if grows:
+                    continue
                 raise UserError(
                     f"{path}, line {number} is not JSON; delete the file and run its "
                     f"step again"
