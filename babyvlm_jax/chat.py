@@ -21,10 +21,9 @@ import numpy as np
 from absl import logging
 from etils import epath
 
-from babyvlm_jax import agreement, checkpoint, settings
+from babyvlm_jax import agreement, checkpoint
 from babyvlm_jax.data.images import preprocess
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
-from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.errors import UserError, add_command_flags, printable, run_main
 from babyvlm_jax.evals.choice import shares
 from babyvlm_jax.evals.decode import detokenize
@@ -68,8 +67,7 @@ def load_reader(cfg: ChatConfig, mesh) -> Reader:
     """The checkpoint, which reads dialogues as it was trained to."""
     model, params, info = checkpoint.load_model(cfg.checkpoint, mesh)
     data = info["config"]["data"]
-    named = cfg.tokenizer or data["tokenizer"]
-    tokenizer = Tokenizer.load(settings.find_beside(info["workdir"], named))
+    tokenizer, _ = checkpoint.load_tokenizer(info, cfg.tokenizer)
     agreement.check_reader(model, data, tokenizer, cfg.checkpoint)
     return Reader(
         model=model,

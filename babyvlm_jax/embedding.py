@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from babyvlm_jax import checkpoint, settings, sharding
+from babyvlm_jax import checkpoint, sharding
 from babyvlm_jax.data.pairs import encode_texts
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.errors import UserError
@@ -49,8 +49,7 @@ def load_pair_model(
     with jax.set_mesh(mesh):
         model, params, info = checkpoint.load_pair_model(path, mesh)
     data = info["config"]["data"]
-    named = tokenizer or data["tokenizer"]
-    words = Tokenizer.load(settings.find_beside(info["workdir"], named))
+    words, named = checkpoint.load_tokenizer(info, tokenizer)
     known = model.config.text.vocab_size
     if words.vocab_size > known:
         raise UserError(

@@ -19,6 +19,7 @@ finished one is not repeated.
 """
 
 import argparse
+import dataclasses
 import sys
 import time
 from collections.abc import Sequence
@@ -26,9 +27,8 @@ from collections.abc import Sequence
 import jax
 import tqdm
 
-from babyvlm_jax import agreement, checkpoint, preflight, processes, settings
+from babyvlm_jax import agreement, checkpoint, preflight, processes
 from babyvlm_jax.command import run_config_command
-from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.embedding import load_pair_model
 from babyvlm_jax.errors import UserError, add_command_flags, printable, run_main
 from babyvlm_jax.evals import run, sets, store, tables, targets
@@ -77,6 +77,7 @@ def evaluate(cfg: EvalConfig, workdir: str) -> list[dict]:
 def evaluate_one(cfg, target, item_sets, mesh, workdir) -> dict:
     """Evaluates one model."""
     marks = {one.key: store.fingerprint(cfg, target.path, one) for one in item_sets}
+    processes.check_same("items or models", marks)
     done = store.find_whole(workdir, marks)
     if done:
         print(f"evaluation is whole: {done}")
@@ -146,8 +147,7 @@ def load_reader(cfg: EvalConfig, path: str, mesh) -> tuple[Reader, dict]:
     """Loads a checkpoint and its tokenizer; it reads records as it was trained."""
     model, params, info = checkpoint.load_model(path, mesh)
     data = info["config"]["data"]
-    named = cfg.tokenizer or data["tokenizer"]
-    tokenizer = Tokenizer.load(settings.find_beside(info["workdir"], named))
+    tokenizer, _ = checkpoint.load_tokenizer(info, cfg.tokenizer)
     agreement.check_reader(model, data, tokenizer, path)
     reader = Reader(
         model=model,
@@ -166,8 +166,10 @@ def load_reader(cfg: EvalConfig, path: str, mesh) -> tuple[Reader, dict]:
 
 def main(config, workdir: str) -> None:
     """Evaluates and prints the tables."""
-    cfg = from_dict(EvalConfig, config.to_dict())
     processes.start()
+    cfg = processes.together(lambda: from_dict(EvalConfig, config.to_dict()))
+    own = {"--workdir": str(workdir), **processes.versions()}
+    processes.check_same("settings", {**dataclasses.asdict(cfg), **own})
     for content in evaluate(cfg, workdir):
         print(f"\n{content['checkpoint']}\n\n{printable(tables.text(content))}")
 

@@ -75,12 +75,15 @@ def check_checkpoint(workdir, mesh: Mesh | AbstractMesh) -> None:
         raise UserError(f"{workdir}: {error}") from None
 
 
-def check_warm_start(run: TrainSettings) -> None:
+def check_warm_start(run: TrainSettings, tokenizer: str) -> None:
     """Whether the checkpoints that the run starts from fit; the mesh must be set.
 
+    Args:
+        tokenizer: fingerprint of the run's; empty if it reads no words.
+
     Raises:
-        UserError: a source has no checkpoint, or one of another architecture; or the
-            run does not have the part.
+        UserError: a source has no checkpoint, one of another architecture, or one that
+            was trained with another tokenizer; or the run does not have the part.
     """
     if not run.warm_start:
         return
@@ -94,6 +97,7 @@ def check_warm_start(run: TrainSettings) -> None:
             )
         try:
             checkpoint.check_source(part, source, shapes[part])
+            checkpoint.check_tokenizer(part, source, tokenizer)
         except UserError as error:
             raise UserError(f"config.warm_start.{part}: {error}") from None
 

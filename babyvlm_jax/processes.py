@@ -6,12 +6,19 @@ BABYVLM_DISTRIBUTED=1 lets JAX find it out, on Cloud TPU and under Slurm.
 """
 
 import contextlib
+import ctypes
+import functools
+import hashlib
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from importlib import metadata
 from typing import Any
 
 import jax
@@ -26,6 +33,8 @@ DETECT = "BABYVLM_DISTRIBUTED"
 
 # ours: how long a process that is gone keeps the others waiting
 TIMEOUTS = {"heartbeat_timeout_seconds": 100, "shutdown_timeout_seconds": 60}
+GRACE_S = 60  # ours: a step takes seconds
+PATIENCE_S = 900  # ours: a save gives up after ten minutes
 _ROOM = 4096  # bytes that a process tells the others at once, if they suffice
 
 
@@ -58,6 +67,27 @@ def start() -> None:
         )
     elif are_several():
         jax.distributed.initialize(**TIMEOUTS)
+    else:
+        return
+    _take_sigterm_back()
+
+
+def _take_sigterm_back() -> None:
+    """Has SIGTERM end this process again, and keeps how JAX is told of one.
+
+    JAX's preemption service notes the signal and does nothing else, so that a process
+    which waits for others that are gone, or never asks the service, would not end.
+    """
+    global _note_of_jax
+    change = ctypes.CDLL(None).signal
+    change.restype, change.argtypes = ctypes.c_void_p, (ctypes.c_int, ctypes.c_void_p)
+    before = change(signal.SIGTERM, signal.SIG_DFL)
+    if before not in (None, int(signal.SIG_DFL), int(signal.SIG_IGN)):
+        _note_of_jax = ctypes.CFUNCTYPE(None, ctypes.c_int)(before)
+
+
+def _note_of_jax(number: int) -> None:
+    """JAX's handler of SIGTERM, once `start` has found it."""
 
 
 def is_first() -> bool:
@@ -118,6 +148,42 @@ def together(action: Callable[[], Any]) -> Any:
     return made[0]
 
 
+def check_same(what: str, values: Mapping[str, Any]) -> None:
+    """Checks that all processes of the run have the same values.
+
+    Args:
+        what: the values are of, for the message.
+        values: flat; of what JSON can hold.
+
+    Raises:
+        UserError: they differ, on every process; names the first key that does.
+    """
+    text = json.dumps(values, sort_keys=True)
+    if len(set(on_all(lambda: hashlib.sha256(text.encode()).hexdigest()))) == 1:
+        return
+    first, *others = on_all(lambda: json.loads(text))
+    for number, other in enumerate(others, 1):
+        for key in sorted(first.keys() | other.keys()):
+            if first.get(key) != other.get(key):
+                raise UserError(
+                    f"the processes of this run have different {what}: {key} is "
+                    f"{first.get(key)!r} for process 0, {other.get(key)!r} for process "
+                    f"{number}; start all of them with the same command, code and data"
+                )
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """What the processes of a run must have in common beside its config."""
+    whole = hashlib.sha256()
+    folder = pathlib.Path(__file__).parent
+    for path in sorted(folder.rglob("*.py")):
+        whole.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
+    names = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+    packages = {f"version of {name}": metadata.version(name) for name in names}
+    return {**packages, "code of babyvlm_jax": whole.hexdigest()[:16]}
+
+
 def _exchanged(told: dict) -> list[dict]:
     """Arrays of one shape cross between processes; long words get a second, larger."""
     text = json.dumps(told).encode()
@@ -149,8 +215,9 @@ def locked(folder) -> Iterator[None]:
 class StopSignal:
     """Notes that the run shall stop, instead of dying of the signal.
 
-    Among several processes, JAX's preemption service takes SIGTERM: it tells all of
-    them and has them agree on a step. SIGINT and SIGHUP become SIGTERM.
+    Several processes are told by JAX's preemption service, which has them agree on a
+    step. One that makes no step within `GRACE_S` of the signal, because others are
+    gone, ends with code 75. It hears the signal even while it waits for them.
 
     Attributes:
         is_set: whether it shall, as far as `reached` has told.
@@ -159,25 +226,62 @@ class StopSignal:
     def __init__(self):
         self.is_set = False
         self._alone = jax.process_count() == 1
-        numbers = (signal.SIGINT, signal.SIGHUP)
-        for number in (*numbers, signal.SIGTERM) if self._alone else numbers:
+        self._last, self._patience_s = 0.0, GRACE_S
+        self._closed = threading.Event()
+        if not self._alone:
+            heard, written = os.pipe()
+            os.set_blocking(written, False)
+            # Python's handlers wait for the main thread, these bytes do not
+            signal.set_wakeup_fd(written, warn_on_full_buffer=False)
+            threading.Thread(target=self._listen, args=(heard,), daemon=True).start()
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
-                signal.signal(number, self._note if self._alone else _terminate)
+                signal.signal(number, self._note)
 
     def _note(self, number, frame):
         del number, frame
-        self.is_set = True
+        self.is_set = self._alone
+
+    def _listen(self, heard: int) -> None:
+        os.read(heard, 1)
+        _note_of_jax(signal.SIGTERM)
+        self.alive()
+        while self._last + self._patience_s > time.monotonic():
+            if self._closed.wait(min(1, GRACE_S)):
+                return
+        print(
+            f"asked to stop, but no step within {GRACE_S} s: other processes of the "
+            "run are gone, or stuck; ends without saving",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(EXIT_PREEMPTED)
+
+    def close(self) -> None:
+        """The run is over; it ends by itself."""
+        self._closed.set()
+
+    def alive(self) -> None:
+        """Tells that the run gets on."""
+        self._last = time.monotonic()
+
+    @contextlib.contextmanager
+    def patient(self) -> Iterator[None]:
+        """Around what lasts longer than a step: a save, a validation."""
+        self.alive()
+        self._patience_s = PATIENCE_S
+        try:
+            yield
+        finally:
+            self.alive()
+            self._patience_s = GRACE_S
 
     def reached(self, step: int) -> bool:
         """Whether to stop before `step`; all processes ask, at every step."""
+        self.alive()
         if not self._alone:
             self.is_set = multihost_utils.reached_preemption_sync_point(step)
         return self.is_set
-
-
-def _terminate(number, frame):
-    del number, frame
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Child:

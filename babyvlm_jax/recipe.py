@@ -43,8 +43,9 @@ def main(config, workdir: str) -> None:
     with lock.held(workdir) if alone else contextlib.nullcontext():
         for name in recipe["order"]:
             phase = settings.place(recipe, name, workdir)
-            if alone and (workdir / name / "done.json").exists():
-                settings.claim_workdir(workdir / name, phase)
+            done = alone and (workdir / name / "done.json").exists()
+            # of what lies elsewhere now, `train` compares what it holds
+            if done and settings.check_workdir(workdir / name, phase):
                 print(f"{name}: already finished in {workdir / name}")
                 continue
             code = run_phase(name, phase, workdir, child)

@@ -6,7 +6,7 @@ owns what is left: which phase it is, how long it runs, where it starts from.
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from etils import epath
@@ -16,6 +16,7 @@ from babyvlm_jax.data.files import write_atomically
 from babyvlm_jax.data.pipeline import DataConfig
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.fields import SEED, Settings, field, from_dict
+from babyvlm_jax.json_fields import parse_json
 from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.models.dino import DinoConfig
 from babyvlm_jax.models.pair_config import PAIR_PARTS, ContrastiveConfig
@@ -28,8 +29,9 @@ ON_NONFINITE = ("stop", "rollback")
 
 # A run may go on with other values of these: they do not decide what it learns. (The
 # mesh decides the order of sums, and so the last bits; on_nonfinite, how a run goes on
-# that could not.)
+# that could not. The name is for messages.)
 FREE = (
+    "name",
     "mesh",
     "log_every",
     "save_every",
@@ -43,6 +45,23 @@ FREE = (
     "data.cache_images",
     "data.cache_images_mb",
 )
+
+# Where something lies. What it holds is compared instead: see `data.identity`, and
+# `data.features.check`. What a run began from no longer matters once it has begun.
+PLACES = ("data.shards", "data.tokenizer", "data.features", "warm_start")
+
+# What the processes of one run may have of their own: each reads its own disk.
+OWN = (
+    "data.shards",
+    "data.tokenizer",
+    "data.features",
+    "data.num_threads",
+    "data.prefetch",
+    "data.cache_images",
+    "data.cache_images_mb",
+)
+
+CHECKPOINTS = "checkpoints"  # folder in a work directory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,7 +233,26 @@ def read_config(workdir) -> dict[str, Any]:
             f"{workdir} is no work directory: it has no config.json; give the folder "
             "that a training run wrote"
         )
-    return json.loads(path.read_text())
+    try:
+        values = parse_json(path.read_bytes())
+    except UserError as error:
+        raise UserError(f"{path} is damaged ({error}); bring it back") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} is damaged: it holds no config; bring it back")
+    return values
+
+
+def split_source(part: str, source: str) -> tuple[str, str]:
+    """`WORKDIR[:PREFIX]` -> (workdir, prefix), the part's name by default.
+
+    A folder on a disk may have a colon in its name: what is there as a whole is one.
+    """
+    workdir, colon, prefix = source.rpartition(":")
+    if not colon or prefix.startswith("//"):  # gs://BUCKET/WORKDIR
+        return source, part
+    if "://" not in source and (epath.Path(source) / CHECKPOINTS).exists():
+        return source, part
+    return workdir, prefix
 
 
 def find_beside(workdir, name: str) -> epath.Path:
@@ -233,35 +271,72 @@ def find_beside(workdir, name: str) -> epath.Path:
     return next((place for place in places if place.exists()), path)
 
 
-def claim_workdir(workdir, values: Mapping[str, Any]) -> None:
-    """Writes config.json, or checks that the one there says the same.
+def check_workdir(workdir, values: Mapping[str, Any]) -> bool:
+    """Whether a work directory is this run's, as far as its config tells.
 
     A config under which no step was tried (no metrics.jsonl) gives way: whoever
     corrects a mistake need not clean up first. What does not decide the result
-    (`FREE`) may change, as long as the run is not done.
+    (`FREE`) may change, and so may paths (`PLACES`).
+
+    Returns:
+        Whether everything that the config names lies where it lay; if not, what is
+        there has to be compared.
 
     Raises:
         UserError: the work directory belongs to another config.
     """
     folder = epath.Path(workdir)
-    values = json.loads(json.dumps(values))
-    if (folder / "config.json").exists() and (folder / "metrics.jsonl").exists():
-        _check_same(folder, flatten(read_config(folder)), flatten(values))
-        if (folder / "done.json").exists():
-            return
-    text = json.dumps(values, indent=2, sort_keys=True)
-    write_atomically(folder / "config.json", text.encode())
-
-
-def _check_same(folder, there, here):
-    free = tuple(f"{name}." for name in FREE)
-    for key in sorted(there.keys() | here.keys()):
-        if there.get(key) != here.get(key) and not f"{key}.".startswith(free):
+    if not all((folder / name).exists() for name in ("config.json", "metrics.jsonl")):
+        return True
+    there = read_config(folder)
+    try:
+        before = _identity(there)
+    except UserError as error:
+        raise UserError(
+            f"{folder}/config.json is damaged, or of an edition that had other fields "
+            f"({error}); choose another --workdir"
+        ) from None
+    here = _identity(values)
+    for key in sorted(before.keys() | here.keys()):
+        if before.get(key) != here.get(key):
             raise UserError(
-                f"{folder} belongs to another config: {key} is {there.get(key)!r} "
+                f"{folder} belongs to another config: {key} is {before.get(key)!r} "
                 f"there and {here.get(key)!r} here; choose another --workdir, or "
                 "delete that one"
             )
+    old, new = flatten(there), flatten(json.loads(json.dumps(values)))
+    moved = [key for key in old.keys() | new.keys() if old.get(key) != new.get(key)]
+    return not any(_is_in(key, PLACES) for key in moved)
+
+
+def write_config(workdir, values: Mapping[str, Any]) -> None:
+    """Writes config.json."""
+    text = json.dumps(values, indent=2, sort_keys=True)
+    write_atomically(epath.Path(workdir) / "config.json", text.encode())
+
+
+def resolved(run: TrainSettings) -> dict[str, Any]:
+    """A run's settings with all defaults, flat; the same however they were given."""
+    return flatten(json.loads(json.dumps(dataclasses.asdict(run))))
+
+
+def _identity(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides what a run learns, but for what its data holds."""
+    full = resolved(from_config(values))
+    kept = {k: v for k, v in full.items() if not _is_in(k, (*FREE, *PLACES))}
+    parts = sorted(values["warm_start"])
+    return {**kept, "warm_start": parts, "features": bool(full["data.features"])}
+
+
+def model_facts(run_config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config.json says of the model and of how it is talked to; no paths."""
+    named = ("model", "contrastive", "loss", "parts", "data")
+    flat = flatten({name: run_config.get(name) for name in named})
+    return {key: flat[key] for key in flat if not _is_in(key, (*FREE, *PLACES))}
+
+
+def _is_in(key: str, names: Sequence[str]) -> bool:
+    return f"{key}.".startswith(tuple(f"{name}." for name in names))
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

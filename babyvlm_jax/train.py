@@ -43,6 +43,7 @@ from babyvlm_jax import (
 from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data import features, pipeline
 from babyvlm_jax.data.files import write_atomically
+from babyvlm_jax.data.identity import check_facts
 from babyvlm_jax.data.synthetic import (
     synthetic_frames,
     synthetic_pairs,
@@ -86,52 +87,107 @@ VERIFY = (False, "Read all records and compare their hashes before the first ste
 
 def main(config, workdir: str, verify: bool = False) -> None:
     values = json.loads(config.to_json())
-    run = settings.from_config(values)
+    if not values.get("data", {}).get("only"):
+        processes.start()
+    run = processes.together(lambda: settings.from_config(values))
     if run.data.only:
         print(f"the loader alone: {measure_loader(run)}")
         return
-    processes.start()
+    check_processes(run, workdir)
     mesh = sharding.make_mesh(run.mesh)
     preflight.check_run(run, mesh)
     if run.data.synthetic:
         print(f"the step alone: {measure_step(run, mesh)}")
         return
 
-    stop = processes.StopSignal()
     workdir = epath.Path(workdir)
-    with processes.locked(workdir), jax.set_mesh(mesh):
-        if processes.on_first(lambda: claim(workdir, run, values)):
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(contextlib.closing(processes.StopSignal()))
+        stack.enter_context(processes.locked(workdir))
+        stack.enter_context(jax.set_mesh(mesh))
+        is_done, is_in_place = processes.on_first(lambda: look_at(workdir, values))
+        if is_done and is_in_place:
             return
         agreement.check_words(run)
-        preflight.check_warm_start(run)
-        state, step_fn = make_state_and_step(run, mesh)
         source = processes.together(lambda: open_data(run))
         if verify:
             processes.together(source.facts.verify)
-        check_features(run, source, state.params)
-        validator = None
-        if run.validation.every:
-            validator = processes.together(lambda: Validator(run, mesh, state))
-            source.facts["validation"] = validator.records
+        processes.check_same("data", facts_of(run, source))
+        if is_done:
+            check_moved(workdir, source)
+            return
         with checkpoint.Checkpoints(workdir, run.keep, run.keep_every) as checkpoints:
-            state = checkpoints.restore_latest(state, source.facts)
+            state, step_fn, validator = make_ready(run, mesh, checkpoints, source)
+            processes.on_first(lambda: settings.write_config(workdir, values))
             job = Job(run, workdir, mesh, step_fn, checkpoints, source, stop, validator)
             train(job, state)
 
 
-def claim(workdir: epath.Path, run: settings.TrainSettings, values) -> bool:
-    """Makes the work directory this run's, and tells whether the run is done."""
-    settings.claim_workdir(workdir, values)
-    done = (workdir / "done.json").exists()
-    if done:
-        print(f"{run.name}: already finished in {workdir}")
-    return done
+def make_ready(run: settings.TrainSettings, mesh, checkpoints, source):
+    """State, step and validator of a new run, or of one that resumes."""
+    newest = checkpoints.newest()
+    if newest is None:
+        preflight.check_warm_start(run, source.facts["tokenizer"])
+    else:  # what it began from may be gone
+        run = dataclasses.replace(run, warm_start={})
+    state, step_fn = make_state_and_step(run, mesh)
+    validator = None
+    if run.validation.every:
+        validator = processes.together(lambda: Validator(run, mesh, state))
+        source.facts["validation"] = validator.records
+    if newest is not None:
+        state = checkpoints.restore(newest, state, source.facts)
+    check_features(run, source, state.params)
+    return state, step_fn, validator
+
+
+def check_processes(run: settings.TrainSettings, workdir) -> None:
+    """Whether all processes of the run were started alike; alone, one is.
+
+    Before anything that they do together: with another number of steps they would
+    wait for each other for ever, with another rate learn what no config says.
+
+    Raises:
+        UserError: on every process; names the first difference.
+    """
+    if jax.process_count() == 1:
+        return
+    full = settings.resolved(run)
+    kept = {key: full[key] for key in full if key not in settings.OWN}
+    kept |= {"--workdir": str(workdir), **processes.versions()}
+    processes.check_same("settings", kept)
+
+
+def look_at(workdir: epath.Path, values) -> tuple[bool, bool]:
+    """(whether the run is done, whether all that it reads lies where it lay)."""
+    is_in_place = settings.check_workdir(workdir, values)
+    is_done = (workdir / "done.json").exists()
+    if is_done and is_in_place:
+        print(f"{values['name']}: already finished in {workdir}")
+    return is_done, is_in_place
+
+
+def check_moved(workdir: epath.Path, source) -> None:
+    """Whether a finished run was trained on the data that now lie elsewhere.
+
+    Raises:
+        UserError: it was trained on other data.
+    """
+    step = checkpoint.newest_step(workdir, items=("data",))
+    saved = checkpoint.read_facts(workdir, step)
+    check_facts(saved, source.facts, f"{workdir}, which is finished,")
+    processes.say(f"already finished in {workdir}, on the same data")
 
 
 def open_data(run: settings.TrainSettings):
     """The phase's rows, frames or pairs, by step."""
     make = {"dino": pipeline.make_frames, "contrastive": pipeline.make_pairs}
     return make.get(run.loss, pipeline.make_rows)(run.data)
+
+
+def facts_of(run: settings.TrainSettings, source) -> dict[str, Any]:
+    """What a run's data are, for processes that read it from disks of their own."""
+    return {**source.facts, **(source.features.facts if run.data.features else {})}
 
 
 def check_features(run: settings.TrainSettings, source, params) -> None:
@@ -231,7 +287,8 @@ def train(job: Job, state) -> None:
     finished = done >= run.num_steps or is_over(job, state)
     if finished and job.validator:
         state, facts = job.validator.with_best(state), job.validator.facts(state)
-    job.checkpoints.save(done, state, job.source.facts, wait=True)
+    with job.stop.patient():
+        job.checkpoints.save(done, state, job.source.facts, wait=True)
     if not finished and not job.stop.is_set:
         raise UserError(
             f"the data ended after step {done} of config.num_steps {run.num_steps}; "
@@ -285,7 +342,7 @@ def make_steps(job: Job, state):
             done = step + 1
             held_out = {}
             if job.validator and job.validator.is_due(done):
-                with pace.waiting("validation"):
+                with pace.waiting("validation"), job.stop.patient():
                     state, loss = job.validator(state, watchdog.step)
                 held_out = {"val/loss": loss}
             if done % run.log_every == 0 or done == run.num_steps or held_out:
@@ -298,9 +355,10 @@ def make_steps(job: Job, state):
             if held_out and is_over(job, state):
                 break
             if done % run.save_every == 0 and done < run.num_steps:
-                with pace.waiting("checkpoint"):
+                with pace.waiting("checkpoint"), job.stop.patient():
                     # what is saved amid bad steps would be no place to go back to
                     if guard.in_a_row(state) == 0:
+                        writer.flush()  # whoever resumes here does not redo these steps
                         job.checkpoints.save(done, state, job.source.facts)
     return state
 

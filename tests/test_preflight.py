@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 
 import jax
 import numpy as np
 import pytest
 
 from babyvlm_jax import checkpoint, preflight, settings
+from babyvlm_jax.checkpoint import whole
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.models.vlm import make_model
 from tests import tiny, tiny_pairs, tiny_run
@@ -151,14 +153,42 @@ def test_a_checkpoint_of_another_architecture_names_the_leaf(
 ):
     run = run_of(warm_start={part: str(trained)})
     with jax.set_mesh(tiny.mesh_of()):
-        preflight.check_warm_start(run)
+        preflight.check_warm_start(run, "12ab")
         changes = {f"model__{part}__{field}": value}
         run = run_of(warm_start={part: str(trained)}, **changes)
         with pytest.raises(UserError) as error:
-            preflight.check_warm_start(run)
+            preflight.check_warm_start(run, "12ab")
     assert str(error.value).startswith(f"config.warm_start.{part}: ")
     assert told in str(error.value)
     assert "use the config.model" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("known", "here", "fits"),
+    [
+        ("12ab", "12ab", True),
+        ("12ab; 12ab", "12ab", True),
+        ("34cd", "12ab", False),
+        ("", "12ab", True),
+        ("34cd", "", True),
+    ],
+)
+def test_words_keep_their_numbers_from_phase_to_phase(
+    trained, tmp_path, known, here, fits
+):
+    folder = tmp_path / "language"
+    shutil.copytree(trained, folder)
+    facts = folder / "checkpoints" / "7" / "data" / "metadata"
+    facts.write_text(json.dumps({"tokenizer": known}))
+    whole.seal(folder / "checkpoints" / "7")
+    for part in ("decoder", "vision"):
+        run = run_of(warm_start={part: str(folder)})
+        with jax.set_mesh(tiny.mesh_of()):
+            if fits or part == "vision":
+                preflight.check_warm_start(run, here)
+                continue
+            with pytest.raises(UserError, match=r"34cd.*12ab.*give the tokenizer"):
+                preflight.check_warm_start(run, here)
 
 
 def test_a_warm_start_of_a_part_that_the_run_lacks(trained):
@@ -168,7 +198,7 @@ def test_a_warm_start_of_a_part_that_the_run_lacks(trained):
         jax.set_mesh(tiny.mesh_of()),
         pytest.raises(UserError, match=r"names .vision., but config\.parts is"),
     ):
-        preflight.check_warm_start(run)
+        preflight.check_warm_start(run, "12ab")
 
 
 def test_nothing_is_computed(monkeypatch):

@@ -1,9 +1,12 @@
 """Deciding and stopping, alone and as one of several that are made up here."""
 
+import hashlib
 import json
 import os
 import signal
+import threading
 
+import jax
 import numpy as np
 import pytest
 
@@ -25,6 +28,7 @@ def joined(clean):
     clean.setattr(
         processes.jax.distributed, "initialize", lambda *a, **k: calls.append((a, k))
     )
+    clean.setattr(processes, "_take_sigterm_back", lambda: None)
     return calls
 
 
@@ -136,22 +140,78 @@ def test_every_signal_to_stop_is_noted(signals):
         assert stop.reached(1)
 
 
-def test_several_agree_on_a_step_and_take_other_signals_for_sigterm(
-    signals, second_of_two, monkeypatch
-):
-    asked, sent = [], []
+@pytest.fixture
+def one_of_two(signals, second_of_two, monkeypatch):
+    """Events of a process among two: the service was told, the process ended."""
+    told, ended = threading.Event(), threading.Event()
+    monkeypatch.setattr(processes, "_note_of_jax", lambda number: told.set())
+    monkeypatch.setattr(processes.os, "_exit", lambda code: ended.set())
     monkeypatch.setattr(
         processes.multihost_utils,
         "reached_preemption_sync_point",
-        lambda step: asked.append(step) or step == 3,
+        lambda step: step == 3,
     )
+    yield told, ended
+    signal.set_wakeup_fd(-1)
+
+
+def test_several_agree_on_a_step_and_hear_every_signal(signals, one_of_two):
+    told, ended = one_of_two
+    for number in signals:
+        told.clear()
+        stop = processes.StopSignal()
+        assert [stop.reached(step) for step in (2, 3)] == [False, True]
+        assert stop.is_set
+        signal.raise_signal(number)
+        assert told.wait(5)
+        stop.close()
+    assert not ended.is_set()
+
+
+def test_a_process_whose_others_are_gone_ends(one_of_two, monkeypatch, capfd):
+    told, ended = one_of_two
+    monkeypatch.setattr(processes, "GRACE_S", 0.05)
     stop = processes.StopSignal()
-    assert [stop.reached(step) for step in (2, 3)] == [False, True]
-    assert asked == [2, 3]
-    assert stop.is_set
-    monkeypatch.setattr(processes.os, "kill", lambda pid, number: sent.append(number))
-    signal.raise_signal(signal.SIGINT)
-    assert sent == [signal.SIGTERM]
+    with stop.patient():
+        signal.raise_signal(signal.SIGTERM)
+        assert told.wait(5)
+        assert not ended.wait(0.2)
+    assert ended.wait(5)
+    assert "no step within 0.05 s: other processes" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("first", "named"),
+    [
+        ({"a": 1, "b": [2]}, None),
+        ({"b": [2], "a": 1.0}, None),
+        ({"a": 1, "b": [3]}, "b is [3] for process 0, [2] for process 1"),
+        ({"b": [2]}, "a is None for process 0, 1 for process 1"),
+    ],
+)
+def test_unequal_processes_are_refused_with_the_first_difference(
+    second_of_two, monkeypatch, first, named
+):
+    def heard(action):
+        mine = action()
+        digest = isinstance(mine, str)
+        text = json.dumps(first, sort_keys=True).replace("1.0", "1")
+        other = hashlib.sha256(text.encode()).hexdigest() if digest else first
+        return [other, mine]
+
+    monkeypatch.setattr(processes, "on_all", heard)
+    if named is None:
+        processes.check_same("settings", {"a": 1, "b": [2]})
+        return
+    with pytest.raises(UserError, match="different settings: ") as error:
+        processes.check_same("settings", {"a": 1, "b": [2]})
+    assert named in str(error.value)
+
+
+def test_versions_are_named_and_the_code_is_one_of_them():
+    versions = processes.versions()
+    assert versions["version of jax"] == jax.__version__
+    assert len(versions["code of babyvlm_jax"]) == 16
 
 
 def test_alone_the_first_process_is_this_one(tmp_path):

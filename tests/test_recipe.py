@@ -12,20 +12,16 @@ from babyvlm_jax.errors import UserError
 from tests import tiny_run
 
 ORDER = ("first", "second", "third")
+WORLD = tiny_run.World("{workdir}/shards", "{workdir}/t.model")
 
 
 def config(**changes):
     c = ml_collections.ConfigDict()
     c.seed = 3
     c.order = ORDER
-    c.phases = {
-        name: {
-            "seed": 0,
-            "data": {"seed": 0, "shards": "{workdir}/shards"},
-            "warm_start": {"vision": "{workdir}/vision:teacher/vision"},
-        }
-        for name in ORDER
-    }
+    phase = tiny_run.config(WORLD).to_dict()
+    phase["warm_start"] = {"vision": "{workdir}/vision:teacher/vision"}
+    c.phases = dict.fromkeys(ORDER, phase)
     c.update(changes)
     return c
 
@@ -54,11 +50,10 @@ def phases_run(monkeypatch):
 
 def test_place_puts_in_the_seed_and_the_real_paths():
     folder = 'runs/a "b"'
-    assert settings.place(json.loads(config().to_json()), "first", folder) == {
-        "seed": 3,
-        "data": {"seed": 3, "shards": f"{folder}/shards"},
-        "warm_start": {"vision": f"{folder}/vision:teacher/vision"},
-    }
+    phase = settings.place(json.loads(config().to_json()), "first", folder)
+    assert (phase["seed"], phase["data"]["seed"]) == (3, 3)
+    assert phase["data"]["shards"] == f"{folder}/shards"
+    assert phase["warm_start"] == {"vision": f"{folder}/vision:teacher/vision"}
 
 
 def test_all_phases_run_in_order_and_only_once(tmp_path, phases_run, capsys):
@@ -74,6 +69,13 @@ def test_only_the_unfinished_phases_run_again(tmp_path, phases_run):
     (tmp_path / "second" / "done.json").unlink()
     recipe.main(config(), str(tmp_path))
     assert phases_run == [*ORDER, "second"]
+
+
+def test_a_finished_phase_whose_data_moved_is_compared_by_train(tmp_path, phases_run):
+    recipe.main(config(), str(tmp_path / "old"))
+    (tmp_path / "old").rename(tmp_path / "new")
+    recipe.main(config(), str(tmp_path / "new"))
+    assert phases_run == [*ORDER, *ORDER]
 
 
 def test_a_phase_that_fails_ends_the_recipe_with_its_code(tmp_path, phases_run):

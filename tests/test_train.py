@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from babyvlm_jax import checkpoint, lock, metrics, settings, train
 from babyvlm_jax.command import run_config_command
-from babyvlm_jax.data import packing
+from babyvlm_jax.data import packing, tokenizer
 from babyvlm_jax.errors import UserError, run_main
 from babyvlm_jax.pace import RATES
 from tests import tiny_run
@@ -167,8 +168,57 @@ def test_a_finished_run_is_left_alone(world, undisturbed, capsys):
 
 def test_a_workdir_of_another_config_is_refused(world, undisturbed):
     config = tiny_run.config(world, num_steps=NUM_STEPS, seed=1)
-    with pytest.raises(UserError, match=r"another config: seed is 0 there and 1 here"):
+    with pytest.raises(UserError, match=r"another config: seed is 0 there and 1"):
         train.main(config, str(undisturbed))
+
+
+def test_a_finished_run_knows_its_data_wherever_they_lie(
+    world, undisturbed, tmp_path, capsys
+):
+    moved = tiny_run.World(tmp_path / "s: a,b", tmp_path / "t.model")
+    shutil.copytree(world.shards, moved.shards)
+    shutil.copy(world.tokenizer, moved.tokenizer)
+    workdir = tmp_path / "moved"
+    shutil.copytree(undisturbed, workdir)
+    train.main(tiny_run.config(moved, num_steps=NUM_STEPS), str(workdir))
+    assert "already finished" in capsys.readouterr().err
+    content = tokenizer.train(["look at the red ball"], 100, [])
+    moved.tokenizer.write_bytes(content)
+    with pytest.raises(UserError, match=r"finished, .* the tokenizer file is another"):
+        train.main(tiny_run.config(moved, num_steps=NUM_STEPS), str(workdir))
+
+
+def test_a_run_goes_on_when_its_data_moved_and_what_it_began_from_is_gone(
+    world, undisturbed, tmp_path, after_ticks
+):
+    source = tmp_path / "at_19:02"
+    shutil.copytree(undisturbed, source)
+    config = tiny_run.config(world, num_steps=4, save_every=100)
+    config.warm_start = {"decoder": str(source), "vision": f"{source}:vision"}
+    after_ticks(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit):
+        run_main(lambda: train.main(config, str(tmp_path / "w")))
+    shutil.rmtree(source)
+    config.data.shards = str(tmp_path / "elsewhere") + "/"
+    shutil.copytree(world.shards, config.data.shards)
+    config.data.update(num_threads=2)  # a key that is new since
+    train.main(config, str(tmp_path / "w"))
+    assert [line["step"] for line in told(tmp_path / "w")] == [1, 2, 3, 4]
+    kept = json.loads((tmp_path / "w" / "config.json").read_text())
+    assert kept["data"]["shards"] == config.data.shards
+
+
+def test_no_step_is_missing_from_the_log_of_a_checkpoint(world, tmp_path, monkeypatch):
+    """Whatever ends the process: when a checkpoint is there, so are its lines."""
+    save, seen = checkpoint.Checkpoints.save, []
+
+    def noted(self, step, *args, **kwargs):
+        seen.append((step, [line["step"] for line in told(tmp_path)]))
+        save(self, step, *args, **kwargs)
+
+    monkeypatch.setattr(checkpoint.Checkpoints, "save", noted)
+    train.main(tiny_run.config(world, num_steps=4, save_every=2), str(tmp_path))
+    assert seen == [(2, [1, 2]), (4, [1, 2, 3, 4])]
 
 
 def test_a_phase_starts_from_the_weights_of_another(world, undisturbed, tmp_path):

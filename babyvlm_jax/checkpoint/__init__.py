@@ -6,14 +6,19 @@ resumed run recognises its data. A checkpoint appears under its name when all of
 there, and `whole` tells whether all of it still is.
 """
 
+from babyvlm_jax.checkpoint.opening import (
+    check_tokenizer,
+    is_contrastive,
+    load_model,
+    load_pair_model,
+    load_tokenizer,
+)
 from babyvlm_jax.checkpoint.reading import (
     ITEMS,
     abstract_params,
     check_source,
-    is_contrastive,
-    load_model,
-    load_pair_model,
     newest_step,
+    read_facts,
     restore_params,
     warm_start,
 )
@@ -24,10 +29,13 @@ __all__ = [
     "Checkpoints",
     "abstract_params",
     "check_source",
+    "check_tokenizer",
     "is_contrastive",
     "load_model",
     "load_pair_model",
+    "load_tokenizer",
     "newest_step",
+    "read_facts",
     "restore_params",
     "save_params",
     "warm_start",

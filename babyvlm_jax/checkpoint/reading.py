@@ -1,8 +1,7 @@
-"""Reads checkpoints: as a phase's start, for evaluation, for export."""
+"""Reads checkpoints: finds the newest whole one, and the parameters in it."""
 
 import contextlib
 import functools
-import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -15,13 +14,11 @@ from jax.sharding import Mesh
 from babyvlm_jax import processes, settings
 from babyvlm_jax.checkpoint import whole
 from babyvlm_jax.errors import UserError
-from babyvlm_jax.fields import from_dict
-from babyvlm_jax.models.contrastive import PairModel, make_pair_model
-from babyvlm_jax.models.pair_config import ContrastiveConfig
-from babyvlm_jax.models.vlm import Model, make_model
+from babyvlm_jax.models.contrastive import PairModel
+from babyvlm_jax.models.vlm import Model
 from babyvlm_jax.sharding import tree_shardings
 
-FOLDER = "checkpoints"
+FOLDER = settings.CHECKPOINTS
 ITEMS = ("params", "train", "data")
 
 
@@ -119,23 +116,10 @@ def check_source(part: str, source: str, abstract: Any) -> None:
     Raises:
         UserError: no whole checkpoint is there, or it is of another architecture.
     """
-    workdir, prefix = split_source(part, source)
+    workdir, prefix = settings.split_source(part, source)
     path = _params_path(workdir, newest_step(workdir, items=()))
     with _read_by_orbax(path) as reader:
         check_leaves(path, prefix, _leaves_there(reader, path, prefix), abstract)
-
-
-def split_source(part: str, source: str) -> tuple[str, str]:
-    """`WORKDIR[:PREFIX]` -> (workdir, prefix), the part's name by default.
-
-    A folder's name may have a colon of its own: the longest that is there counts.
-    """
-    workdir, colon, prefix = source.rpartition(":")
-    if not colon or prefix.startswith("//"):  # gs://BUCKET/WORKDIR
-        return source, part
-    if (epath.Path(source) / FOLDER).exists():
-        return source, part
-    return workdir, prefix
 
 
 def _params_path(workdir, step: int) -> epath.Path:
@@ -284,86 +268,8 @@ def warm_start(abstract: Any, sources: dict[str, str]) -> dict[str, Any]:
     """
     params, steps = {}, {}
     for part, source in sources.items():
-        workdir, prefix = split_source(part, source)
+        workdir, prefix = settings.split_source(part, source)
         if workdir not in steps:
             steps[workdir] = newest_step(workdir)
         params[part] = restore_params(workdir, steps[workdir], prefix, abstract[part])
     return params
-
-
-def load_model(path, mesh: Mesh) -> tuple[Model, Any, dict[str, Any]]:
-    """Opens a work directory (or one of its `checkpoints/STEP`) for evaluation.
-
-    Returns:
-        model, params, info {workdir, step, config (resolved), fingerprint}.
-
-    Raises:
-        UserError: no config.json or no checkpoint there, it is not whole, a part is
-            missing, or its model is a contrastive one.
-    """
-    if is_contrastive(path):
-        raise UserError(
-            f"{path} holds a contrastive model, which reads no dialogues and writes "
-            "nothing; give a checkpoint of a phase with a decoder"
-        )
-    return _load(path, mesh, lambda config: make_model(settings.model_of(config)))
-
-
-def load_pair_model(path, mesh: Mesh) -> tuple[PairModel, Any, dict[str, Any]]:
-    """`load_model` for a contrastive phase, or an imported CLIP.
-
-    Raises:
-        UserError: as `load_model`, or its model is no contrastive one.
-    """
-    if not is_contrastive(path):
-        raise UserError(
-            f"{path} holds no contrastive model; give the work directory of a phase "
-            "with config.loss 'contrastive', or of an imported CLIP"
-        )
-    return _load(path, mesh, lambda config: make_pair_model(*_pair_configs(config)))
-
-
-def is_contrastive(path) -> bool:
-    """Whether a work directory, or the one of a `checkpoints/STEP`, holds towers."""
-    workdir = _workdir_of(path)
-    if not (workdir / "config.json").exists():
-        return False
-    return settings.read_config(workdir).get("loss") == "contrastive"
-
-
-def _pair_configs(config):
-    contrastive = from_dict(ContrastiveConfig, config["contrastive"])
-    return settings.model_of(config).vision, contrastive
-
-
-def _workdir_of(path) -> epath.Path:
-    path = epath.Path(path)
-    return path.parent.parent if path.parent.name == FOLDER else path
-
-
-def _load(path, mesh: Mesh, make) -> tuple[Any, Any, dict[str, Any]]:
-    path = epath.Path(path)
-    workdir = _workdir_of(path)
-    if path.parent.name == FOLDER:
-        step = int(path.name)
-        why = processes.on_first(lambda: whole.fault(path)) or damage(path, ("params",))
-        if why:
-            raise UserError(f"checkpoint {path} is not whole: {why}; give another one")
-    else:
-        step = newest_step(workdir)
-    config = settings.read_config(workdir)
-    model = make(config)
-    abstract = abstract_params(model, mesh)
-    params = {
-        part: restore_params(workdir, step, part, leaves)
-        for part, leaves in abstract.items()
-    }
-    text = json.dumps([str(workdir), step, config], sort_keys=True)
-    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
-    info = {
-        "workdir": str(workdir),
-        "step": step,
-        "config": config,
-        "fingerprint": fingerprint,
-    }
-    return model, params, info

@@ -212,8 +212,12 @@ class Checkpoints:
                 has a leaf of another shape.
         """
         step = self.newest()
-        if step is None:
-            return state
+        return state if step is None else self.restore(step, state, facts)
+
+    def restore(
+        self, step: int, state: TrainState, facts: Mapping[str, str]
+    ) -> TrainState:
+        """The checkpoint of a step that `newest` gave; see `restore_latest`."""
         folder = self._folder / str(step)
         saved = read_facts(self._folder.parent, step)
         check_facts(saved, facts, f"{folder}")

@@ -118,6 +118,20 @@ def has_hashes(folder) -> bool:
     return "blake2b" in _read_list(epath.Path(folder))
 
 
+def fingerprint(folder) -> str:
+    """Of a whole checkpoint's parameters, wherever it lies; from the list alone."""
+    listed = _read_list(epath.Path(folder))
+    # names of the first edition's files are random, so that sizes suffice
+    marks = listed.get("blake2b", listed["sizes"])
+    kept = {name: mark for name, mark in marks.items() if name.startswith("params/")}
+    return _hash_of(kept)[:16]
+
+
+def _hash_of(value) -> str:
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
 def _read_list(folder) -> dict[str, Any]:
     listed = _need_object(LIST, _read_json(folder / LIST))
     if set(listed) not in ({"sizes"}, {"edition", "sizes", "blake2b", "stamp"}):
@@ -176,9 +190,7 @@ def _hash(path) -> str:
 
 
 def _stamp_hash(stamp) -> str:
-    kept = {key: value for key, value in stamp.items() if key not in _TIMES}
-    text = json.dumps(kept, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return _hash_of({key: stamp[key] for key in stamp if key not in _TIMES})
 
 
 def _read_json(path) -> Any:

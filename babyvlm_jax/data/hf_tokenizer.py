@@ -43,6 +43,7 @@ class HfTokenizer:
         vocab_size: number of ids, specials included.
         pad_id, unk_id, sos_id, eos_id: ids of the specials; some may be the same.
         fingerprint: hex digest of the file and of the rule for specials.
+        first_fingerprint: what the first edition stored with a checkpoint.
     """
 
     def __init__(self, model: bytes):
@@ -73,6 +74,7 @@ class HfTokenizer:
         self._silent = {vocabulary[name] for name in names.values()}
         rule = b"specials are words"
         self.fingerprint = hashlib.sha256(model + rule).hexdigest()[:16]
+        self.first_fingerprint = hashlib.sha256(model).hexdigest()[:16]
 
     def _ids(self, text: str) -> list[int]:
         return self._tokenizer.encode(text, add_special_tokens=False).ids

@@ -49,6 +49,7 @@ class Tokenizer:
     Attributes:
         vocab_size: number of ids, specials included.
         fingerprint: hex digest of the model file and of the rule for quotes.
+        first_fingerprint: what the first edition stored with a checkpoint.
     """
 
     pad_id, unk_id, sos_id, eos_id = PAD_ID, UNK_ID, SOS_ID, EOS_ID
@@ -60,6 +61,7 @@ class Tokenizer:
         self.vocab_size = self._processor.vocab_size()
         rules = OPENING_QUOTE.pattern.encode()
         self.fingerprint = hashlib.sha256(model + rules).hexdigest()[:16]
+        self.first_fingerprint = self.fingerprint
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Tokenizer | HfTokenizer":

@@ -63,6 +63,7 @@ class WordTokenizer:
     Attributes:
         vocab_size: number of ids, specials included.
         fingerprint: hex digest of the file.
+        first_fingerprint: what the first edition stored with a checkpoint.
     """
 
     pad_id, unk_id, sos_id, eos_id = range(4)
@@ -86,6 +87,7 @@ class WordTokenizer:
         self._ids = {word: i for i, word in enumerate(words) if i >= len(SPECIALS)}
         self.vocab_size = len(words)
         self.fingerprint = hashlib.sha256(model).hexdigest()[:16]
+        self.first_fingerprint = self.fingerprint
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, without <sos> and <eos>."""

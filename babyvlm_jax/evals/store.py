@@ -14,14 +14,18 @@ from typing import Any
 import jax
 from etils import epath
 
+from babyvlm_jax import settings
 from babyvlm_jax.data.files import write_atomically
 from babyvlm_jax.errors import UserError, raise_system_fault
 from babyvlm_jax.evals import tables
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.overall import corrected, leaderboard, overall
 from babyvlm_jax.evals.sets import ItemSet
+from babyvlm_jax.evals.targets import run_of
+from babyvlm_jax.json_fields import parse_json
 
 STATISTICS = 2  # edition of intervals and p-values; older results are made again
+LIST = "files.json"  # of a checkpoint; see `checkpoint.whole`
 SUMMARIES = ("build_summary.json", "devcv_summary.json", "v1_summary.json")
 
 
@@ -33,10 +37,8 @@ def fingerprint(cfg: EvalConfig, path: str, item_set: ItemSet) -> str:
         path: of who answers.
         item_set: what is asked.
     """
-    folder = epath.Path(path)
-    states = folder / "checkpoints"
     facts = {
-        "who": [folder.name, _list_files(states if states.exists() else folder)],
+        "who": _who(epath.Path(path)),
         "dataset": item_set.fingerprint,
         "tokenizer": cfg.tokenizer and _digest(epath.Path(cfg.tokenizer).read_bytes()),
         "task": dataclasses.asdict(item_set.task),
@@ -45,13 +47,30 @@ def fingerprint(cfg: EvalConfig, path: str, item_set: ItemSet) -> str:
     return _digest(json.dumps(facts, sort_keys=True).encode())
 
 
-def _list_files(folder) -> list[tuple[str, int, float]]:
-    """(name, size, time of change) of a file, or down to a checkpoint's item files."""
-    if not folder.is_dir():
-        return [(folder.name, folder.stat().length, folder.stat().mtime)]
-    found = [path for depth in ("*", "*/*", "*/*/*") for path in folder.glob(depth)]
-    stats = [(path, path.stat()) for path in sorted(found) if not path.is_dir()]
-    return [(str(p.relative_to(folder)), s.length, s.mtime) for p, s in stats]
+def _who(path: epath.Path) -> list:
+    """What answers, wherever it lies: checkpoints of ours, a file, other files."""
+    if not path.is_dir():
+        return [_digest(path.read_bytes())]
+    lists = [*path.glob(LIST), *path.glob(f"{settings.CHECKPOINTS}/*/{LIST}")]
+    if not lists:
+        found = [file for depth in ("*", "*/*", "*/*/*") for file in path.glob(depth)]
+        found = [file for file in sorted(found) if not file.is_dir()]
+        stats = [(file, file.stat()) for file in found]
+        return [(str(p.relative_to(path)), s.length, s.mtime) for p, s in stats]
+    config = settings.model_facts(settings.read_config(run_of(path)))
+    steps = [[one.parent.name, _listed(one)] for one in sorted(lists)]
+    return [_digest(json.dumps(config, sort_keys=True).encode()), steps]
+
+
+def _listed(path: epath.Path) -> str:
+    """Of the files of a checkpoint: their names differ from one save to the next."""
+    data = path.read_bytes()
+    try:
+        listed = parse_json(data)
+    except UserError:  # whoever opens it says so
+        return _digest(data)
+    sizes = listed.get("sizes") if isinstance(listed, dict) else listed
+    return _digest(json.dumps(sizes, sort_keys=True).encode())
 
 
 def _digest(data: bytes) -> str:

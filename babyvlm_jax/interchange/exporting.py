@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from babyvlm_jax import checkpoint, settings
+from babyvlm_jax import checkpoint
 from babyvlm_jax.data.hf_tokenizer import from_sentencepiece, with_image_token
-from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.data.words import MAGIC
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.interchange import card, hf_config
@@ -106,14 +105,12 @@ def load(cfg: ExportConfig) -> Loaded:
     mesh = make_mesh({"data": 1, "fsdp": 1, "tensor": 1}, jax.devices()[:1])
     with jax.set_mesh(mesh):
         model, params, info = checkpoint.load_model(cfg.checkpoint, mesh)
-    named = cfg.tokenizer or info["config"]["data"]["tokenizer"]
-    path = settings.find_beside(info["workdir"], named)
+    tokenizer, path = checkpoint.load_tokenizer(info, cfg.tokenizer)
     leaves, _ = jax.tree_util.tree_flatten_with_path(params)
     flat = {
         jax.tree_util.keystr(key, simple=True, separator="/"): np.asarray(leaf)
         for key, leaf in leaves
     }
-    tokenizer = Tokenizer.load(path)
     return Loaded(model.config, flat, info, tokenizer, path.read_bytes())
 
 

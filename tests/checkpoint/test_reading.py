@@ -10,10 +10,12 @@ from etils import epath
 
 from babyvlm_jax import checkpoint
 from babyvlm_jax.checkpoint import reading
+from babyvlm_jax.data.hf_tokenizer import from_sentencepiece
+from babyvlm_jax.data.tokenizer import Tokenizer, train
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.models.vlm import make_model
 from tests import tiny
-from tests.checkpoint.states import FORM, MESH, assert_equal
+from tests.checkpoint.states import FACTS, FORM, MESH, assert_equal
 
 
 def abstract():
@@ -96,6 +98,37 @@ def test_a_step_that_is_not_whole_is_not_opened(saved, tmp_path):
         checkpoint.load_model(step, tiny.mesh_of())
     with pytest.raises(UserError, match=r"no checkpoint in .*; 3 is not whole: params"):
         checkpoint.load_model(folder, tiny.mesh_of())
+
+
+@pytest.mark.parametrize("known", ["ours", "first", "", "ours; ours", "other"])
+def test_the_words_that_a_checkpoint_knows(tmp_path, known):
+    path = tmp_path / "tokenizer.json"
+    path.write_text(from_sentencepiece(train(["look at the ball"], 100)))
+    ours = Tokenizer.load(path)
+    marks = {"ours": ours.fingerprint, "first": ours.first_fingerprint}
+    info = {
+        "config": {"data": {"tokenizer": "gone/tokenizer.json"}},
+        "workdir": str(tmp_path / "run"),
+        "tokenizer": "; ".join(marks.get(name, name) for name in known.split("; ")),
+    }
+    if known == "other":
+        with pytest.raises(UserError, match=r"is another tokenizer .* \(other\)"):
+            checkpoint.load_tokenizer(info, str(path))
+        return
+    for moved in ("", str(path)):
+        found = checkpoint.load_tokenizer(info, moved)
+        assert (found.tokenizer.fingerprint, found.path) == (ours.fingerprint, path)
+
+
+def test_facts_that_are_damaged_or_missing(saved, tmp_path):
+    assert checkpoint.read_facts(saved, 3) == FACTS
+    assert checkpoint.read_facts(tmp_path, 3) == {}
+    path = tmp_path / "checkpoints" / "3" / "data" / "metadata"
+    path.parent.mkdir(parents=True)
+    for text in ("[]", "{", "\0"):
+        path.write_text(text)
+        with pytest.raises(UserError, match="metadata is damaged"):
+            checkpoint.read_facts(tmp_path, 3)
 
 
 def test_a_bucket_is_no_folder_of_this_machine(tmp_path, monkeypatch):

@@ -27,7 +27,8 @@ def write_items(folder, text, split="test"):
 def cfg(tmp_path):
     (tmp_path / "run/checkpoints/5").mkdir(parents=True)
     write_items(tmp_path, "item")
-    (tmp_path / "run/checkpoints/5/params").write_text("weights")
+    (tmp_path / "run/checkpoints/5/files.json").write_text('{"sizes": {"a": 1}}')
+    (tmp_path / "run/config.json").write_text('{"data": {"shards": "a", "n": 1}}')
     (tmp_path / "words.model").write_text("pieces")
     values = devcv.get_config().to_dict()
     values["checkpoint"] = str(tmp_path / "run")
@@ -47,12 +48,35 @@ def test_fingerprint_ignores_what_changes_no_result(cfg):
     assert mark(cfg, **changes) == mark(cfg)
 
 
-@pytest.mark.parametrize("file", ["run/checkpoints/5/params", "words.model"])
-def test_fingerprint_follows_the_files(cfg, tmp_path, file):
+@pytest.mark.parametrize(
+    ("file", "content", "is_same"),
+    [
+        ("run/checkpoints/5/files.json", '{"sizes": {"b": 1}}', False),
+        ("run/checkpoints/5/files.json", "{", False),
+        ("run/checkpoints/5/files.json", '{"sizes": {"a": 1}, "more": 0}', True),
+        ("run/checkpoints/6/files.json", '{"sizes": {"a": 1}}', False),
+        ("run/config.json", '{"data": {"shards": "a", "n": 2}}', False),
+        ("run/config.json", '{"data": {"shards": "b", "n": 1}}', True),
+        ("words.model", "changed", False),
+    ],
+)
+def test_fingerprint_follows_the_files(cfg, tmp_path, file, content, is_same):
     before = mark(cfg)
-    (tmp_path / file).write_text("changed")
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(content)
     os.utime(tmp_path / file, (1, 1))
-    assert mark(cfg) != before
+    assert (mark(cfg) == before) is is_same
+
+
+def test_a_model_that_was_moved_is_the_same(cfg, tmp_path):
+    before = mark(cfg)
+    shutil.copytree(tmp_path / "run", tmp_path / "moved")
+    assert mark(cfg, checkpoint=str(tmp_path / "moved") + "/") == before
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "weights").write_text("1")
+    answers = mark(cfg, checkpoint=str(tmp_path / "theirs"))
+    (tmp_path / "theirs").rename(tmp_path / "elsewhere")
+    assert mark(cfg, checkpoint=str(tmp_path / "elsewhere")) == answers != before
 
 
 def test_fingerprint_follows_the_items(cfg, tmp_path):

@@ -5,7 +5,8 @@
 A run is 2 processes of 4 CPU devices each. At a random time one of them, drawn too,
 gets SIGKILL or SIGTERM; then the run is started again, until it is done. Its last
 checkpoint must equal that of a run which nobody disturbed: parameters and optimizer,
-bit for bit. Prints a table, and exits with 1 unless all are equal.
+bit for bit; and its log must have every step, once. Prints a table, and exits with 1
+unless all are equal.
 """
 
 import argparse
@@ -38,7 +39,8 @@ class Outcome(NamedTuple):
         step: last step in the log then, None before the first.
         codes: exit codes of both processes, of each start.
         starts: steps at which the starts after the first began.
-        equal: whether the last checkpoint is the undisturbed run's.
+        equal: whether the last checkpoint is the undisturbed run's, and no step is
+            missing from the log.
     """
 
     number: int
@@ -126,7 +128,7 @@ class Bench:
             seen if seen >= 0 else None,
             codes,
             starts,
-            self.digest(workdir) == expected,
+            self.digest(workdir) == expected and is_logged(workdir),
         )
 
     def digest(self, workdir: pathlib.Path) -> str:
@@ -143,6 +145,12 @@ def last_step(workdir: pathlib.Path) -> int:
         return json.loads(lines[-1])["step"]
     except (OSError, IndexError, ValueError):
         return -1
+
+
+def is_logged(workdir: pathlib.Path) -> bool:
+    """Whether the log has a line for every step, once and in order."""
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)["step"] for line in lines] == [*range(1, NUM_STEPS + 1)]
 
 
 def newest(workdir: pathlib.Path) -> int:

@@ -38,3 +38,16 @@ def test_forty_of_forty_killed_runs_end_as_the_undisturbed_one():
     rows = re.findall(r"^\| \d+ \| SIG.* yes \|$", ended.stdout, re.MULTILINE)
     assert len(rows) == 40
     assert "equal: 40 of 40" in ended.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.multiprocess
+def test_unequal_processes_are_refused_and_a_stuck_one_can_be_ended():
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.launch.unequal"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "refused: 10 of 10" in ended.stdout
