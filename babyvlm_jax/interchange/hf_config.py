@@ -17,14 +17,19 @@ _CONTENT = (
     "{{ '<image>' if part.type == 'image' else part.text }}"
     "{%- endfor -%}{%- endif -%}{%- endmacro -%}"
 )
+# The original strips a turn that shows an image, and no other.
+_STRIPPED = (
+    "{%- macro said(m) -%}{%- set text = words(m) -%}"
+    "{{ text | trim if '<image>' in text else text }}{%- endmacro -%}"
+)
 CHAT_TEMPLATES = {
     # one blank between turns, but none behind an <eos>: spec §2.3
-    "baby_v1": _CONTENT + "{{ bos_token }}{%- for m in messages -%}"
+    "baby_v1": _CONTENT + _STRIPPED + "{{ bos_token }}{%- for m in messages -%}"
     "{%- if m.role == 'user' -%}"
     "{{ '' if loop.previtem and loop.previtem.role == 'assistant' else ' ' }}"
-    "{{ 'USER: ' + words(m) }}"
+    "{{ 'USER: ' + said(m) }}"
     "{%- elif m.role == 'assistant' -%}"
-    "{{ ' ASSISTANT: ' + words(m) + eos_token }}{%- endif -%}{%- endfor -%}"
+    "{{ ' ASSISTANT: ' + said(m) + eos_token }}{%- endif -%}{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ ' ASSISTANT:' }}{%- endif -%}",
     "baby_plain": _CONTENT + "{{ bos_token }}{%- for m in messages -%}"
     "{%- if m.role == 'user' -%}{{ '<image>' * words(m).count('<image>') }}"

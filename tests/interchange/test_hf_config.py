@@ -36,7 +36,7 @@ def render(form, turns, invite=True):
 def test_a_dialogue():
     assert render("baby_v1", TURNS) == (
         "<sos> USER: <image> How many? ASSISTANT: Two<eos>"
-        "USER: (A)<image> (B) <image>\nwhich?  USER: say it ASSISTANT:"
+        "USER: (A)<image> (B) <image>\nwhich? USER: say it ASSISTANT:"
     )
     parts = [{"type": "image"}, {"type": "text", "text": " who?"}]
     assert render("baby_v1", ((HUMAN, parts),), False) == "<sos> USER: <image> who?"
@@ -67,14 +67,15 @@ def words():
 
 def test_ids_are_those_of_the_evaluator(words):
     ours = HfTokenizer(words.encode())
-    theirs = HfTokenizer(with_image_token(words, ours.vocab_size).encode())
+    theirs = tokenizers.Tokenizer.from_str(with_image_token(words, ours.vocab_size))
     record = Record("r", "s", (b"1", b"2", b"3"), TURNS)
     made = encode(record, ours, "baby_v1_verbatim", 1, answer=False)
     ids = [
         int(token) if slot < 0 else ours.vocab_size
         for token, slot in zip(made.tokens, made.visual_index, strict=True)
     ]
-    assert theirs.encode(render("baby_v1", TURNS)) == ids
+    text = render("baby_v1", TURNS)
+    assert theirs.encode(text, add_special_tokens=False).ids == ids
 
 
 def test_names_of_the_forms():

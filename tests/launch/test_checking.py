@@ -34,7 +34,7 @@ def test_a_phase_is_laid_out_over_the_slice_that_is_not_there():
 def test_where_the_devices_are_not_known_the_rest_is_checked():
     (line,) = checked("train", JOINT, where=None)
     assert line.startswith("checked: joint, not its mesh")
-    with pytest.raises(UserError, match='Did you mean "lr_peak"'):
+    with pytest.raises(UserError, match=r"did you mean config\.optim\.lr_peak"):
         checked("train", JOINT, "--config.optim.lr_peek=1", where=None)
 
 
