@@ -4,6 +4,7 @@ Its requests are played by a record with `args`. Where lmms-eval is installed, i
 command runs the bundle too, on two tasks of files.
 """
 
+import dataclasses
 import importlib.util
 import io
 import json
@@ -129,6 +130,24 @@ def test_dialogues(ours, theirs):
     assert words_of(found[:1]) == words_of([first])
     if "\u2047" not in first:  # an <unk> in the history is spelt otherwise
         assert words_of(found) == words_of([first, *said])
+
+
+def test_dialogues_held_together_are_those_held_alone(theirs):
+    """Three in batches of two, of unequal length."""
+    first = {"images": DIALOGUE.images[:3], "turns": DIALOGUE.turns[:3]}
+    short = dataclasses.replace(DIALOGUE, **first)
+    other = dataclasses.replace(DIALOGUE, images=tuple(map(png, range(10, 15))))
+    held = [document(one) for one in (short, DIALOGUE, other)]
+    theirs.task_dict["more"] = {"test": dict(enumerate(held))}
+    options = {"max_new_tokens": NUM_TOKENS}
+    requests = [
+        SimpleNamespace(args=("", options, None, None, number, "more", "test"))
+        for number in range(len(held))
+    ]
+    together = theirs.generate_until_multi_round(requests)
+    alone = [theirs.generate_until_multi_round([one])[0] for one in requests]
+    assert together == alone
+    assert [len(json.loads(said)) for said in together] == [2, 3, 3]
 
 
 def test_likelihoods(ours, theirs):

@@ -158,36 +158,41 @@ class BabyVLM(lmms):
         return max(1, min(limit, config.max_position_embeddings - taken))
 
     def generate_until_multi_round(self, requests):
-        """Holds dialogues; the replies of each are a JSON list.
+        """Holds dialogues, a batch at a time; the replies of each are a JSON list.
 
         Args:
             requests: their `args` are (context, gen_kwargs, doc_to_visual,
                 doc_to_text, doc_id, task, split); the item has `image`, files or
                 pictures in order, and `conversations`.
         """
-        return [json.dumps(self._dialogue(request.args)) for request in requests]
+        replies = []
+        for start in range(0, len(requests), self.batch_size):
+            chunk = [r.args for r in requests[start : start + self.batch_size]]
+            replies += self._dialogues(chunk)
+        return [json.dumps(said) for said in replies]
 
-    def _dialogue(self, args):
-        _, options, _, _, *place = args
-        document = self._document_of(place)
-        pictures = [_open(image) for image in document["image"]]
-        limit = options.get("max_new_tokens", MAX_NEW_TOKENS_DIALOGUE)
-        turns, replies, waiting = [], [], []
-        said = document["conversations"]
-        for number, turn in enumerate(said):
-            if turn["from"] != "human":
-                continue
-            waiting.append(turn["value"])
-            after = said[number + 1 : number + 2]
-            if after and after[0]["from"] == "human":
-                continue
-            turns.append((" USER: ".join(waiting), None))
-            waiting = []
-            text = self.prompt(turns)
-            shown = pictures[: text.count(IMAGE)]
-            (reply,) = self.answer([text], shown, self._room(limit, [text]))
-            replies.append(reply)
-            turns[-1] = (turns[-1][0], reply.replace(IMAGE, ""))
+    def _dialogues(self, chunk):
+        """Replies of dialogues that are held together, a round at a time."""
+        documents = [self._document_of(place) for _, _, _, _, *place in chunk]
+        pictures = [[_open(image) for image in one["image"]] for one in documents]
+        asked = [_questions(one["conversations"]) for one in documents]
+        limit = max(
+            options.get("max_new_tokens", MAX_NEW_TOKENS_DIALOGUE)
+            for _, options, *_ in chunk
+        )
+        turns, replies = [[] for _ in chunk], [[] for _ in chunk]
+        for number in range(max(map(len, asked))):
+            live = [i for i, questions in enumerate(asked) if number < len(questions)]
+            texts = [self.prompt([*turns[i], (asked[i][number], None)]) for i in live]
+            shown = [
+                picture
+                for i, text in zip(live, texts, strict=True)
+                for picture in pictures[i][: text.count(IMAGE)]
+            ]
+            found = self.answer(texts, shown, self._room(limit, texts))
+            for i, reply in zip(live, found, strict=True):
+                replies[i].append(reply)
+                turns[i].append((asked[i][number], reply.replace(IMAGE, "")))
         return replies
 
     @torch.inference_mode()
@@ -215,6 +220,20 @@ class BabyVLM(lmms):
             loss = F.cross_entropy(logits.float(), words)
             results.append((loss.item(), bool((logits.argmax(-1) == words).all())))
         return results
+
+
+def _questions(said):
+    """What is asked in each round; lines of a person after each other are one."""
+    questions, waiting = [], []
+    for number, turn in enumerate(said):
+        if turn["from"] != "human":
+            continue
+        waiting.append(turn["value"])
+        after = said[number + 1 : number + 2]
+        if not after or after[0]["from"] != "human":
+            questions.append(" USER: ".join(waiting))
+            waiting = []
+    return questions
 
 
 def _flat(images):
