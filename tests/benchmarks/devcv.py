@@ -1,14 +1,15 @@
-"""Our evaluator against a per-item PyTorch greedy loop: same weights, same items.
+"""Our evaluator against batched `generate` in PyTorch: same weights, same items.
 
 python -m tests.benchmarks.devcv --checkpoint=runs/demo/instruct \\
     --shards=runs/demo/shards
 python -m tests.benchmarks.devcv --size=small --items=8 --dialogues=4 \\
     --batch-size=8 --max-new-tokens=4
 
-The loop is that of our lmms-eval model class with one item a batch, as the original
-runs: every item goes through transformers' processor and `generate`, and a
-dialogue is read anew each round. Both compute in f32. Without a checkpoint the weights
-are random and the items are noise in the released wording.
+The peer is what a user of the export would run: our lmms-eval model class, whose
+batches of `--batch-size` go through transformers' processor and `generate` with its
+key-value cache; each round of a dialogue reads its history anew. Both compute in f32
+and have batches of the same size. Without a checkpoint the weights are random and the
+items are noise in the released wording.
 
 Seconds are of processor time, over all threads; torch gets one. Ours are those of a
 second pass, so without compiling; the peer's first item is asked once before.
@@ -155,7 +156,7 @@ def load_reader(workdir: str, buckets: Sequence[int], batch_size: int) -> Reader
     )
 
 
-def load_peer(workdir: str, folder: pathlib.Path):
+def load_peer(workdir: str, folder: pathlib.Path, batch_size: int):
     """The model class for lmms-eval, of the same checkpoint, on one core."""
     import torch
 
@@ -164,20 +165,24 @@ def load_peer(workdir: str, folder: pathlib.Path):
     spec = importlib.util.spec_from_file_location("lmms_model", folder / "model.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.BabyVLM(str(folder / "hf"), batch_size=1, device="cpu")
+    return module.BabyVLM(str(folder / "hf"), batch_size=batch_size, device="cpu")
 
 
-def ask_peer(peer, item: Record, max_new_tokens: int) -> list[str]:
-    """The replies of the per-item loop to one item."""
-    peer.task_dict = {"task": {"test": [_document(item)]}}
-    options, place = {"max_new_tokens": max_new_tokens}, (0, "task", "test")
-    if len(item.turns) > 2:
-        request = SimpleNamespace(args=("", options, None, None, *place))
-        return json.loads(peer.generate_until_multi_round([request])[0])
-    request = SimpleNamespace(
-        args=(item.turns[0][1], options, lambda document: document["image"], *place)
-    )
-    return peer.generate_until([request])
+def ask_peer(peer, items: Sequence[Record], max_new_tokens: int) -> list[list[str]]:
+    """The replies of the peer to items of one task, in each round."""
+    peer.task_dict = {"task": {"test": [_document(item) for item in items]}}
+    options, shown = {"max_new_tokens": max_new_tokens}, lambda one: one["image"]
+    places = [(number, "task", "test") for number in range(len(items))]
+    if len(items[0].turns) > 2:
+        requests = [
+            SimpleNamespace(args=("", options, None, None, *place)) for place in places
+        ]
+        return [json.loads(one) for one in peer.generate_until_multi_round(requests)]
+    requests = [
+        SimpleNamespace(args=(item.turns[0][1], options, shown, *place))
+        for item, place in zip(items, places, strict=True)
+    ]
+    return [[answer] for answer in peer.generate_until(requests)]
 
 
 def _document(item):
@@ -223,11 +228,11 @@ def measure(
             reader, batch_size=min(reader.batch_size, len(records))
         )
         CheckpointPredictor(own, max_new_tokens).generate(records)
-        ask_peer(peer, records[0], max_new_tokens)
+        ask_peer(peer, records[:1], max_new_tokens)
         begin = time.process_time()
         ours = CheckpointPredictor(own, max_new_tokens).generate(records)
         middle = time.process_time()
-        theirs = [ask_peer(peer, record, max_new_tokens) for record in records]
+        theirs = ask_peer(peer, records, max_new_tokens)
         end = time.process_time()
         apart = differences(peer, records, ours, theirs, max_new_tokens)
         same = len(records) - len(apart)
@@ -262,7 +267,7 @@ def differences(
 def table(timings: Sequence[Timing]) -> list[str]:
     """Lines of the table in Markdown."""
     lines = [
-        "| task | items | same answers | per-item PyTorch, items/s | ours, items/s | "
+        "| task | items | same answers | batched PyTorch, items/s | ours, items/s | "
         "ratio |",
         "|---|---|---|---|---|---|",
     ]
@@ -305,7 +310,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         items = {name: items[name] for name in wanted}
         buckets = BUCKETS["nursery" if args.size == "nursery" else "v2"]
         reader = load_reader(workdir, buckets, args.batch_size)
-        peer = load_peer(workdir, folder / "peer")
+        peer = load_peer(workdir, folder / "peer", args.batch_size)
         timings = measure(reader, peer, items, args.max_new_tokens)
         print("\n".join(table(timings)))
 
