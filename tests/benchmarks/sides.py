@@ -13,6 +13,8 @@ import time
 from typing import Any, NamedTuple
 
 from babyvlm_jax import settings
+from babyvlm_jax.data.config import Batch
+from babyvlm_jax.data.synthetic import synthetic_rows
 from configs.v2 import joint
 
 RANKS = 8  # V2 3: 2 microbatches on each of 4 GPUs
@@ -29,7 +31,7 @@ class Task:
         batch: examples that the peer pads to one length.
         rows, seq_len, max_images: our batch.
         dtype: of the computation.
-        remat: ours; the peer checkpoints each layer of its decoder.
+        remat: ours; unless `none`, the peer checkpoints each layer of its decoder.
         unroll: layers that one turn of our scans holds; compiles longer.
         examples: of a pass; all there are, so that every pass sees the same.
         device: `cpu` or `gpu`.
@@ -92,6 +94,20 @@ def run_settings(task: Task) -> settings.TrainSettings:
     c.mesh = {"data": 1, "fsdp": 1, "tensor": 1}
     c.seed = task.seed
     return settings.from_config(json.loads(c.to_json()))
+
+
+def same_rows(run: settings.TrainSettings) -> Batch:
+    """Rows of one record with one image each, full of words: nothing is padding."""
+    data = dataclasses.replace(run.data, max_images=1)
+    return synthetic_rows(data, data.batch_size, run.model.decoder.vocab_size)
+
+
+def same_pass(seconds: float, rows: Batch, steps: int, peak: int) -> Pass:
+    """A pass over `same_rows`."""
+    supervised, size = int(rows["loss_mask"].sum()), rows["tokens"].size
+    filled = int((rows["segment_ids"] > 0).sum())
+    sums = (len(rows["tokens"]), supervised, size, filled)
+    return Pass(seconds, *(steps * one for one in sums), peak)
 
 
 def clock(task: Task) -> float:

@@ -21,7 +21,7 @@ from tests.benchmarks.torch_loader import IGNORED, IMAGE
 class Llava(torch.nn.Module):
     """Vision encoder, connector and decoder."""
 
-    def __init__(self, cfg: VLMConfig):
+    def __init__(self, cfg: VLMConfig, checkpointing: bool = True):
         super().__init__()
         eyes, words = cfg.vision, cfg.decoder
         attention = {"attn_implementation": "sdpa"}
@@ -57,7 +57,8 @@ class Llava(torch.nn.Module):
         )
         self.decoder = transformers.LlamaForCausalLM(decoder)
         self.vision.requires_grad_(False)
-        self.decoder.gradient_checkpointing_enable({"use_reentrant": False})
+        if checkpointing:
+            self.decoder.gradient_checkpointing_enable({"use_reentrant": False})
 
     def forward(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Mean loss of the supervised tokens of a batch of `torch_loader.collate`."""

@@ -103,6 +103,27 @@ def collate(items) -> dict[str, torch.Tensor]:
     }
 
 
+def from_rows(rows) -> dict[str, torch.Tensor]:
+    """Rows of our contract that hold one record with one image each, as a batch."""
+    text = rows["visual_index"] < 0
+    ids, labels = [], []
+    for row, last, keep, counts in zip(
+        rows["tokens"], rows["targets"], text, rows["loss_mask"], strict=True
+    ):
+        words = [*row[keep][1:], last[counts][-1]]
+        ids.append([row[0], IMAGE, *words])
+        labels.append([IGNORED, IGNORED, *words])
+    mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
+    images = torch.from_numpy(rows["images"][:, 0]).permute(0, 3, 1, 2).float() / 255
+    ids = torch.tensor(np.array(ids)).long()
+    return {
+        "ids": ids,
+        "labels": torch.tensor(np.array(labels)).long(),
+        "attention_mask": torch.ones_like(ids, dtype=torch.bool),
+        "images": (images - mean) / std,
+    }
+
+
 def loader(folder: pathlib.Path, image_size: int, batch_size: int):
     """Batches in shuffled order, made in this process."""
     return torch.utils.data.DataLoader(

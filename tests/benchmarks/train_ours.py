@@ -15,6 +15,8 @@ from tests.benchmarks.sides import (
     clock,
     peak_of_process,
     run_settings,
+    same_pass,
+    same_rows,
     weights_file,
 )
 
@@ -30,7 +32,7 @@ class Ours:
         self._loader = pipeline.prefetched(self._rows, self._run.data, 0)
         with jax.set_mesh(self._mesh):
             self._state, self._step = train.make_state_and_step(self._run, self._mesh)
-        self._held = None
+        self._held, self._warm = None, False
 
     def write_weights(self) -> None:
         """Leaves the first weights for the peer."""
@@ -68,6 +70,16 @@ class Ours:
         jax.block_until_ready(loss)
         seconds = clock(self._task) - begin
         return Pass(seconds, *sums.tolist(), self._peak())
+
+    def time_same(self, steps: int) -> Pass:
+        """Steps on `sides.same_rows`."""
+        rows = same_rows(self._run)
+        if not self._warm:
+            self._warm = bool(jax.block_until_ready(self._train(rows)) > 0)
+        begin = clock(self._task)
+        for _ in range(steps):
+            jax.block_until_ready(self._train(rows))
+        return same_pass(clock(self._task) - begin, rows, steps, self._peak())
 
     def _peak(self) -> int:
         stats = jax.devices()[0].memory_stats()

@@ -14,6 +14,8 @@ from tests.benchmarks.sides import (
     clock,
     peak_of_process,
     run_settings,
+    same_pass,
+    same_rows,
     weights_file,
 )
 
@@ -25,7 +27,7 @@ class Peer:
         self._task = task
         self._run = run_settings(task)
         self._device = torch.device("cuda" if task.device == "gpu" else "cpu")
-        module = torch_llava.Llava(self._run.model)
+        module = torch_llava.Llava(self._run.model, task.remat != "none")
         with np.load(weights_file(task)) as weights:
             torch_llava.load_weights(module, self._run.model, weights)
         bfloat16 = task.dtype == "bfloat16"
@@ -42,7 +44,7 @@ class Peer:
             "as original": peer_orders.as_original(words, *order),
             "sorted": peer_orders.by_tokens(tokens, *order),
         }
-        self._loaders, self._held = {}, {}
+        self._loaders, self._held, self._warm = {}, {}, False
 
     def _batches(self, order: str):
         """An endless loader in this order."""
@@ -86,6 +88,19 @@ class Peer:
         self._wait()
         seconds = clock(self._task) - begin
         return Pass(seconds, *sums.tolist(), self._peak())
+
+    def time_same(self, steps: int) -> Pass:
+        """Steps on `sides.same_rows`."""
+        rows = same_rows(self._run)
+        batch = torch_loader.from_rows(rows)
+        if not self._warm:
+            self._warm = bool(self._trainer.step(batch, 0.0) > 0)
+        self._wait()
+        begin = clock(self._task)
+        for _ in range(steps):
+            self._trainer.step(batch, 1e-5)
+        self._wait()
+        return same_pass(clock(self._task) - begin, rows, steps, self._peak())
 
     def _peak(self) -> int:
         if self._device.type == "cuda":

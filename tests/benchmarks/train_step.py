@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.train_step
     python -m tests.benchmarks.train_step --losses=50 --repeats=0
+    python -m tests.benchmarks.train_step --same-rows=2 --remat=none
     python -m tests.benchmarks.train_step --device=gpu --size=v2 --image-size=224 \\
         --dtype=bfloat16 --batch=32 --rows=2 --seq-len=8192 --max-images=41 \\
         --threads=8 --records=1024
@@ -14,6 +15,10 @@ begin with the same weights and compute in the same precision. A pass sees every
 once; passes are taken in turn, medians told. On a CPU both sides have one core and
 seconds are of the processor, so that what else the machine does counts for little; on a
 GPU they are of the wall.
+
+`--same-rows=N` gives both the same full rows instead, one record each and nothing
+padded, N steps a pass: what is left is the frameworks' difference. With `--remat=none`
+neither side checkpoints.
 
 `--losses=N` compares the first N losses on the same samples in the same order.
 """
@@ -28,7 +33,7 @@ import tempfile
 from tests.benchmarks import world
 from tests.benchmarks.sides import RANKS, Pass, Side, Task
 
-INPUTS = {"held": "made before", "loader": "real loader"}
+INPUTS = {"held": "made before", "loader": "real loader", "same": "the same rows"}
 ORDERS = {"as original": "PyTorch, as the original", "sorted": "PyTorch, sorted"}
 OURS = "ours, packed"
 
@@ -42,11 +47,27 @@ def compare(task: Task, repeats: int) -> list[str]:
     ours.ask("write_weights")
     peer = Side(Peer, task)
     for _ in range(repeats):
-        for input_ in INPUTS:
+        for input_ in ("held", "loader"):
             for order, name in ORDERS.items():
                 found = passes.setdefault((input_, name), [])
                 found.append(peer.ask("time", input_, order))
             passes.setdefault((input_, OURS), []).append(ours.ask("time", input_))
+    ours.close()
+    peer.close()
+    return table(passes)
+
+
+def compare_same(task: Task, repeats: int, steps: int) -> list[str]:
+    """Lines of the table for rows that are the same on both sides."""
+    from tests.benchmarks.train_ours import Ours
+    from tests.benchmarks.train_peer import Peer
+
+    ours, passes = Side(Ours, task), {}
+    ours.ask("write_weights")
+    peer = Side(Peer, task)
+    for _ in range(repeats):
+        for name, side in (("PyTorch", peer), ("ours", ours)):
+            passes.setdefault(("same", name), []).append(side.ask("time_same", steps))
     ours.close()
     peer.close()
     return table(passes)
@@ -117,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
             )
     parser.add_argument("--records", type=int, default=128, help="default 128")
     parser.add_argument("--repeats", type=int, default=3, help="default 3")
+    parser.add_argument("--same-rows", type=int, default=0, help="default 0: none")
     parser.add_argument("--losses", type=int, default=0, help="default 0: none")
     return parser
 
@@ -124,7 +146,9 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Command line of the benchmark."""
     args = vars(_parser().parse_args())
-    records, repeats, losses = (args.pop(k) for k in ("records", "repeats", "losses"))
+    records, repeats, losses, same = (
+        args.pop(k) for k in ("records", "repeats", "losses", "same_rows")
+    )
     if records % (RANKS * args["batch"]):
         raise SystemExit(
             f"--records={records}: give a multiple of {RANKS * args['batch']}, which "
@@ -137,6 +161,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         world.write(pathlib.Path(name), world.records(records))
         task = Task(name, examples=records, **args)
+        if same:
+            print("\n".join(compare_same(task, repeats, same)))
+            return
         if repeats:
             print("\n".join(compare(task, repeats)), end="\n\n", flush=True)
         if losses:
