@@ -23,7 +23,7 @@ from typing import Any
 from etils import epath
 
 from babyvlm_jax import agreement, lock, preflight, processes, settings
-from babyvlm_jax.checkpoint.reading import FOLDER, split_source, whole_steps
+from babyvlm_jax.checkpoint.reading import FOLDER, whole_steps
 from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data import features
 from babyvlm_jax.data.files import write_atomically
@@ -125,7 +125,11 @@ def check_start(part: str, source: str, workdir, shapes, name: str) -> None:
     Raises:
         UserError: it comes later, trains no such part, or one of another shape.
     """
-    folder, prefix = split_source(part, source)
+    whole = epath.Path(source)
+    if whole.parent == workdir and whole.name in shapes:  # it may not be there yet
+        folder, prefix = source, part
+    else:
+        folder, prefix = settings.split_source(part, source)
     where = f"config.warm_start.{part}: {source}"
     before = epath.Path(folder).name
     if epath.Path(folder).parent != workdir or before not in shapes:
