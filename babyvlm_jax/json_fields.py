@@ -144,7 +144,9 @@ def _check_number(value: Any, key: str, least: float, most: float) -> float:
     if isinstance(found, bool) or not isinstance(found, int | float):
         raise BadField(f"{key} is {shown(value)}: expected a number")
     if not least <= found <= most:  # NaN fails too
-        limits = f"from {least:g} to {most:g}"
+        limits = "that is finite and not huge"
+        if (least, most) != (-LARGEST, LARGEST):
+            limits = f"from {least:g} to {most:g}"
         raise BadField(f"{key} is {shown(value)}: expected a number {limits}")
     return float(found)
 
