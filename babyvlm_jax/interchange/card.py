@@ -164,7 +164,11 @@ def _evaluations(info) -> Iterator[tuple[pathlib.Path, dict[str, Any]]]:
             entry = json.loads(path.read_text())
             checkpoint = pathlib.Path(entry["checkpoint"])
             named = {checkpoint.name, checkpoint.parent.parent.name}
-            # An evaluation of an older version has no means and no rows to show.
             is_of_it = workdir.name in named and entry["step"] == info["step"]
-            if is_of_it and "overall" in entry:
+            if is_of_it and _is_current(entry):
                 yield path, entry
+
+
+def _is_current(entry: Mapping[str, Any]) -> bool:
+    """Whether this version wrote it: older ones lack means or corrected p-values."""
+    return "overall" in entry and all("p_holm" in t for t in entry["tasks"].values())

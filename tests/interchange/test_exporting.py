@@ -9,6 +9,7 @@ from babyvlm_jax.convert import main
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.data.words import train_words
 from babyvlm_jax.errors import UserError
+from babyvlm_jax.interchange import card
 from babyvlm_jax.interchange.exporting import ExportConfig, export
 from babyvlm_jax.interchange.importing import ImportConfig, import_source
 from babyvlm_jax.interchange.weights import open_weights
@@ -145,3 +146,15 @@ def test_the_command_says_what_it_did(tmp_path, capsys):
         main(["import", "--from=nothing", f"--out={tmp_path / 'x'}"])
     assert stop.value.code == 78
     assert capsys.readouterr().err.startswith("error: nothing is neither a file nor")
+
+
+def test_scores_of_an_older_version_are_left_out_of_the_card(tmp_path):
+    """Their entries have no corrected p-values, which the table shows."""
+    folder = tmp_path / "eval" / "1"
+    folder.mkdir(parents=True)
+    old = {"score": 0.5, "p_value": 0.01, "title": "Count"}
+    found = {"checkpoint": str(tmp_path / "run"), "step": 1, "split": "test"}
+    found |= {"overall": {}, "tasks": {"count": old}}
+    (folder / "results.json").write_text(json.dumps(found))
+    info = {"workdir": str(tmp_path / "run"), "step": 1}
+    assert card._scores(info).startswith("No evaluation of this checkpoint was found")
