@@ -56,7 +56,13 @@ def check(run) -> None:
             "the other",
         )
     if getattr(run.model.decoder, "positions", "") == "learned":
-        _check_length(data.seq_len, run.model.decoder, "model.decoder")
+        most, part = data.longest_record, run.model.decoder
+        _need(
+            most <= part.max_len,
+            f"data.seq_len is {data.seq_len}, but config.model.decoder.max_len "
+            f"{part.max_len}; make rows shorter, or set config.data.record_len to "
+            f"{part.max_len}: a record has no more positions",
+        )
 
 
 def check_images(model, image_size: int, tokens_per_image: int) -> None:

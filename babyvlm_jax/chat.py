@@ -24,7 +24,13 @@ from etils import epath
 from babyvlm_jax import agreement, checkpoint
 from babyvlm_jax.data.images import preprocess
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
-from babyvlm_jax.errors import UserError, add_command_flags, printable, run_main
+from babyvlm_jax.errors import (
+    CommandParser,
+    UserError,
+    add_command_flags,
+    printable,
+    run_main,
+)
 from babyvlm_jax.evals.choice import shares
 from babyvlm_jax.evals.decode import detokenize
 from babyvlm_jax.evals.lockstep import score_last
@@ -232,7 +238,7 @@ def ask_once(cfg: ChatConfig, reader: Reader) -> dict:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m babyvlm_jax.chat",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

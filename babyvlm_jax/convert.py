@@ -19,14 +19,14 @@ from collections.abc import Sequence
 
 from absl import logging
 
-from babyvlm_jax.errors import add_command_flags, run_main
+from babyvlm_jax.errors import CommandParser, add_command_flags, run_main
 from babyvlm_jax.interchange.exporting import FORMATS, ExportConfig, export
 from babyvlm_jax.interchange.importing import ImportConfig, import_source
 from babyvlm_jax.interchange.upgrading import upgrade
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m babyvlm_jax.convert",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -150,6 +150,14 @@ def private_files(argv: Sequence[str]) -> Iterator[None]:
         os.umask(before)
 
 
+class CommandParser(argparse.ArgumentParser):
+    """A parser of flags whose errors are one line and exit code 78."""
+
+    def error(self, message: str):
+        print(printable(f"error: {message}; see {self.prog} --help"), file=sys.stderr)
+        raise SystemExit(EXIT_USER_ERROR)
+
+
 def add_command_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags that every command has."""
     parser.add_argument("--debug", action="store_true", help="tracebacks of errors")

@@ -18,7 +18,6 @@ at a time, until the whole is written, so a stopped evaluation goes on where it 
 finished one is not repeated.
 """
 
-import argparse
 import dataclasses
 import sys
 import time
@@ -30,7 +29,13 @@ import tqdm
 from babyvlm_jax import agreement, checkpoint, preflight, processes
 from babyvlm_jax.command import run_config_command
 from babyvlm_jax.embedding import load_pair_model
-from babyvlm_jax.errors import UserError, add_command_flags, printable, run_main
+from babyvlm_jax.errors import (
+    CommandParser,
+    UserError,
+    add_command_flags,
+    printable,
+    run_main,
+)
 from babyvlm_jax.evals import run, sets, store, tables, targets
 from babyvlm_jax.evals.compare import compare
 from babyvlm_jax.evals.config import EvalConfig
@@ -176,7 +181,7 @@ def main(config, workdir: str) -> None:
 
 def compare_command(argv: Sequence[str]) -> None:
     """Prints runs side by side."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m babyvlm_jax.evaluate compare",
         description="Runs side by side, with paired tests against the first.",
     )

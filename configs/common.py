@@ -31,9 +31,11 @@ def parse_arg(arg: str, **known):
     keys = "|".join(map(re.escape, known))
     for item in filter(None, re.split(f",(?=(?:{keys})(?:[=,]|$))", arg)):
         key, _, text = item.partition("=")
+        text = text.rstrip(",")  # an argument may be empty
         _, *more = text.split(",")
         if key not in known or (more and not os.path.exists(text)):
-            wrong = more[0] if key in known else item
+            parts = more if key in known else item.split(",")
+            wrong = next(one for one in parts if one.partition("=")[0] not in known)
             raise ValueError(f"config argument {wrong!r}: known are {sorted(known)}")
         values[key] = _read(key, text, values[key], known[key])
     return values

@@ -97,6 +97,7 @@ def pair_rows(c: ml_collections.ConfigDict, examples: int, words: int) -> None:
     c.data.batch_size = CHIPS
     c.data.max_images = examples // CHIPS
     c.data.seq_len = c.data.max_images * (c.data.tokens_per_image + words)
+    c.data.record_len = 1024  # GPT-2's positions; a pair has a quarter of them
 
 
 def shrink(c: ml_collections.ConfigDict) -> None:

@@ -58,7 +58,9 @@ def run(shards, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate.checkpoint, "load_model", load_model)
     monkeypatch.setattr(evaluate.preflight, "check_checkpoint", lambda *args: None)
     monkeypatch.setattr(evaluate.agreement, "check_reader", lambda *args: None)
-    monkeypatch.setattr(evaluate.Tokenizer, "load", lambda path: WordTokenizer())
+    monkeypatch.setattr(
+        evaluate.checkpoint, "load_tokenizer", lambda *args: (WordTokenizer(), "")
+    )
     config = devcv.get_config()
     config.checkpoint = str(tmp_path / "instruct")
     config.shards = str(shards)
@@ -166,7 +168,9 @@ def test_controls_and_sources_stand_in_one_table(run, tmp_path, shards):
 
 def test_a_trajectory_is_one_job(run, tmp_path):
     for step in (5, 30):
-        (tmp_path / "instruct" / "checkpoints" / str(step)).mkdir(parents=True)
+        folder = tmp_path / "instruct" / "checkpoints" / str(step)
+        folder.mkdir(parents=True)
+        (folder / "weights").write_text(str(step))
     contents = evaluate_in(tmp_path, run, trajectory=True, tasks=("count",))
     assert [content["step"] for content in contents] == [5, 30]
     assert (tmp_path / "eval" / "5" / "results.json").exists()

@@ -48,7 +48,8 @@ def config(model, tmp_path, monkeypatch):
     (tmp_path / "joint").mkdir()
     data = {"template": "plain", "tokens_per_image": tokens, "image_size": side}
     data["tokenizer"] = str(tmp_path / "words.txt")
-    info = {"step": 9, "workdir": str(tmp_path), "config": {"seed": 3, "data": data}}
+    info = {"step": 9, "workdir": str(tmp_path), "tokenizer": ""}
+    info["config"] = {"seed": 3, "data": data}
 
     def load_model(path, mesh):
         return made, params, info
@@ -81,8 +82,11 @@ def test_the_four_end_to_end(config, tmp_path):
     assert content["overall"][""]["ours"]["tasks"] == 3
     assert content["overall"][""]["ours"]["missing"] == []
     board = json.loads((tmp_path / "eval/9/leaderboard.json").read_text())
-    group = tasks["winoground"]["score"]
-    assert board == {"results": {"baby_winoground": {"group_score": group}}}
+    metrics = tasks["winoground"]["metrics"]
+    scores = {
+        f"{name}_score": metrics[name]["value"] for name in ("image", "text", "group")
+    }
+    assert board == {"results": {"baby_winoground": scores}}
 
     lines = (tmp_path / "eval/9/predictions.jsonl").read_text().splitlines()
     said = [json.loads(line) for line in lines]

@@ -42,6 +42,9 @@ class DataConfig(Settings):
         template: a name in `templates.TEMPLATES`.
         batch_size: rows of the global batch (frames, in the vision phase).
         seq_len: tokens of a row.
+        record_len: tokens of a record, at most; a longer one is cut after a turn, as at
+            the end of a row. 0: as a row. A decoder that learns its positions has no
+            more of them than its max_len, while rows of short records may be longer.
         max_images: image slots of a row; 0 for text.
         image_size: side of the pictures in pixels.
         tokens_per_image: visual tokens that a picture takes.
@@ -73,6 +76,7 @@ class DataConfig(Settings):
     template: str = field("baby_v1", one_of=tuple(TEMPLATES))
     batch_size: int = field(32, ge=1)
     seq_len: int = field(1024, ge=1)
+    record_len: int = field(0, ge=0)
     max_images: int = field(8, ge=0)
     image_size: int = field(224, ge=1)
     tokens_per_image: int = field(197, ge=1)
@@ -116,6 +120,11 @@ class DataConfig(Settings):
             return dict(sorted(self.mixture.items()))
         power, top = 1 / self.temperature, max(self.mixture.values())
         return {n: (w / top) ** power for n, w in sorted(self.mixture.items())}
+
+    @property
+    def longest_record(self) -> int:
+        """Tokens of a record, at most."""
+        return min(self.record_len or self.seq_len, self.seq_len)
 
     @property
     def row_shape(self) -> RowShape:

@@ -48,15 +48,16 @@ class Rows:
         encoding = (tokenizer, cfg.template, cfg.tokens_per_image)
         self._cfg = cfg
         self._capacity = packing.Capacity(cfg.seq_len, cfg.max_images)
+        room = packing.Capacity(cfg.longest_record, cfg.max_images)  # of a record
         measured = [
-            record_stops(source, *encoding, cfg.dedupe_images).in_rows(self._capacity)
+            record_stops(source, *encoding, cfg.dedupe_images).in_rows(room)
             for source in sources
         ]
         self.features = FeatureStore(cfg.features) if cfg.features else None
         self._sizes = [lengths.sizes for lengths in measured]
         usable = {
             source.name: share(
-                _usable(source, lengths, self._capacity),
+                _usable(source, lengths, room),
                 cfg.fraction,
                 source.name,
                 cfg.seed,
@@ -71,7 +72,7 @@ class Rows:
             cfg.dedupe_images,
             cfg.blank_images,
             cfg.cache_images * cfg.cache_images_mb * 2**20,
-            self._capacity,
+            room,
             cfg.scaled_decode,
             self.features,
         )
@@ -87,8 +88,7 @@ class Rows:
         self.stats = {
             "records": self._mixture.size,
             "too_long": sum(
-                int((~packing.fits(sizes, self._capacity)).sum())
-                for sizes in self._sizes
+                int((~packing.fits(sizes, room)).sum()) for sizes in self._sizes
             ),
             "truncated": sum(int(one.truncated.sum()) for one in measured),
             "mute": sum(int((~one.teaches).sum()) for one in measured),

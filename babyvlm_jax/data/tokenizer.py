@@ -30,7 +30,7 @@ from babyvlm_jax.data.words import (
     WordTokenizer,
     train_words,
 )
-from babyvlm_jax.errors import UserError, add_command_flags, run_main
+from babyvlm_jax.errors import CommandParser, UserError, add_command_flags, run_main
 
 PAD_ID, UNK_ID, SOS_ID, EOS_ID = range(4)  # BabyVLM-V2 tokenizer, spec §2.1
 # A word after an opening quotation mark is the same piece as anywhere else: the
@@ -255,7 +255,7 @@ def _train_file(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line of the training."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m babyvlm_jax.data.tokenizer",
         description="Trains the tokenizer on the train split of the `text` dataset.",
         epilog="example: python -m babyvlm_jax.data.tokenizer --shards=runs/demo/shards"

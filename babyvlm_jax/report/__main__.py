@@ -16,13 +16,19 @@ can be passed on, unless `--with-images` is given.
 import argparse
 import pathlib
 
-from babyvlm_jax.errors import UserError, add_command_flags, printable, run_main
+from babyvlm_jax.errors import (
+    CommandParser,
+    UserError,
+    add_command_flags,
+    printable,
+    run_main,
+)
 from babyvlm_jax.evals import tables
 from babyvlm_jax.report.collect import read_results
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m babyvlm_jax.report",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from babyvlm_jax.errors import UserError, add_command_flags, run_main
+from babyvlm_jax.errors import CommandParser, UserError, add_command_flags, run_main
 
 
 def run_commands(
@@ -61,7 +61,7 @@ def command_parser(module: str, doc: str) -> argparse.ArgumentParser:
         doc: first line, blank line, examples.
     """
     head, _, examples = doc.partition("\n\n")
-    return argparse.ArgumentParser(
+    return CommandParser(
         prog=f"python -m {module}",
         description=head,
         epilog=examples,

@@ -66,8 +66,11 @@ def fake_checkpoint(patch, model=MODEL):
         "load_model",
         lambda path, mesh: (model, *load_fake(path, mesh)[1:]),
     )
+    patch.setattr(evaluate.agreement, "check_reader", lambda *args: None)
     patch.setattr(evaluate.checkpoint, "is_contrastive", lambda path: False)
-    patch.setattr(evaluate.Tokenizer, "load", lambda path: WordTokenizer())
+    patch.setattr(
+        evaluate.checkpoint, "load_tokenizer", lambda *args: (WordTokenizer(), "")
+    )
 
 
 def load_fake(path, mesh):

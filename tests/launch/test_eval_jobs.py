@@ -52,7 +52,9 @@ def data(tmp_path_factory):
 def write_checkpoint(folder):
     """A folder that looks like a whole checkpoint."""
     folder.mkdir(parents=True)
-    (folder / whole.LIST).write_text('{"sizes": {}}')
+    (folder / "params").mkdir()
+    (folder / "params" / "array").write_text("")
+    (folder / whole.LIST).write_text('{"sizes": {"params/array": 0}}')
     (folder / whole.STAMP).write_text('{"commit_timestamp_nsecs": 1}')
     (folder / whole.COMMITTED).write_text(f"/checkpoints/{folder.name}")
     assert whole.fault(folder) is None
@@ -71,6 +73,7 @@ def trained(data, tmp_path, monkeypatch):
     for step in STEPS:
         write_checkpoint(root / "run" / "checkpoints" / str(step))
     (root / "run" / "done.json").touch()
+    (root / "run" / "config.json").write_text("{}")
     facts = {"template": "baby_v1", "tokens_per_image": 1, "image_size": 8}
 
     def load_model(path, mesh):
@@ -81,7 +84,10 @@ def trained(data, tmp_path, monkeypatch):
 
     monkeypatch.setattr(evaluate.checkpoint, "load_model", load_model)
     monkeypatch.setattr(evaluate.preflight, "check_checkpoint", lambda *args: None)
-    monkeypatch.setattr(evaluate.Tokenizer, "load", lambda path: WordTokenizer())
+    monkeypatch.setattr(evaluate.agreement, "check_reader", lambda *args: None)
+    monkeypatch.setattr(
+        evaluate.checkpoint, "load_tokenizer", lambda *args: (WordTokenizer(), "")
+    )
     return root
 
 
