@@ -36,6 +36,8 @@ def read_json(path: Path) -> Any:
         UserError: the file is missing, not UTF-8, not JSON, or nested too deeply.
     """
     try:
+        if Path(path).exists() and not Path(path).is_file():  # a pipe would never end
+            raise ValueError("it is no file")
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
@@ -54,7 +56,9 @@ def parse_json(data: bytes | str) -> Any:
     """
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
-        value = json.loads(text.removeprefix("\ufeff"), parse_int=_int)
+        value = json.loads(
+            text.removeprefix("\ufeff"), parse_int=_int, object_pairs_hook=_object
+        )
     except RecursionError:
         raise BadField(f"nested more than {MAX_DEPTH} deep") from None
     except ValueError as error:
@@ -76,6 +80,15 @@ def parse_json(data: bytes | str) -> Any:
     raise BadField(f"nested more than {MAX_DEPTH} deep")
 
 
+class _Ambiguous(dict):
+    """An object in which a key stands twice; no field of it is taken."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else _Ambiguous(found)
+
+
 def _int(digits: str) -> int | float:
     return int(digits) if len(digits) <= _DIGITS else float(digits)
 
@@ -83,6 +96,8 @@ def _int(digits: str) -> int | float:
 def _get(item: Any, key: str, default: Any) -> Any:
     if not isinstance(item, Mapping):
         raise BadField(f"expected an object with {key!r}, not {shown(item)}")
+    if isinstance(item, _Ambiguous):
+        raise BadField(f"an object with {shown(sorted(item))} has a key twice")
     value = item.get(key)
     if value is None and default is _REQUIRED:
         raise BadField(f"{key} is missing")

@@ -116,7 +116,7 @@ def read_corpus(root: str | Path) -> Corpus:
         names = [recording.recording for recording in recordings]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise BadField(f"recordings listed twice: {', '.join(twice[:5])}")
-        return Corpus(
+        corpus = Corpus(
             root=root,
             name=fields.text(raw, "name", root.name, most=fields.MAX_NAME_BYTES),
             synthetic=fields.flag(raw, "synthetic", False),
@@ -125,6 +125,9 @@ def read_corpus(root: str | Path) -> Corpus:
         )
     except BadField as error:
         raise UserError(f"{path}: {error}") from None
+    if not recordings:
+        raise UserError(f"{path}: 'recordings' is empty; list at least one")
+    return corpus
 
 
 def _recording(item: Any) -> Recording:

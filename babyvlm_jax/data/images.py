@@ -141,6 +141,8 @@ def open_image(source: bytes | os.PathLike) -> Iterator[Image.Image]:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ImageTooLarge(f"{name} has {width} x {height} pixels")
+            if getattr(image, "n_frames", 1) > 1 and image.format in ("PNG", "WEBP"):
+                raise ValueError("it is animated")
             yield image
     except Image.DecompressionBombError as error:
         raise ImageTooLarge(f"{name}: {error}") from None

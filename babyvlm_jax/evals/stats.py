@@ -78,10 +78,11 @@ def _spread(sample: Sample) -> _Spread:
     number = sample.sizes.sum()
     share = sample.sizes / number
     mean = sample.sums.sum(-1) / number
-    off = (sample.sums - mean[..., None] * sample.sizes) / np.sqrt(1 - share)
+    with np.errstate(divide="ignore", invalid="ignore"):  # one cluster has no spread
+        off = (sample.sums - mean[..., None] * sample.sizes) / np.sqrt(1 - share)
+        ratio = share**2 / (1 - share)
+        by_size = 1 / ((share**2).sum() + ratio.sum() ** 2 - (ratio**2).sum())
     squares, fourth = (off**2).sum(-1), (off**4).sum(-1)
-    ratio = share**2 / (1 - share)
-    by_size = 1 / ((share**2).sum() + ratio.sum() ** 2 - (ratio**2).sum())
     by_values = np.divide(
         2 * squares**2, fourth, out=np.full_like(squares, np.inf), where=fourth > _SAME
     )

@@ -231,3 +231,14 @@ def test_a_changed_file_is_read_or_refused(data):
     for read in (read_image, lambda file: preprocess(file, 8), is_stored_as_shown):
         with contextlib.suppress(UserError):
             read(file)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_an_animation_is_no_image(kind):
+    out, frames = (
+        io.BytesIO(),
+        [Image.new("RGB", (8, 8), (80 * k, 0, 0)) for k in range(3)],
+    )
+    frames[0].save(out, kind, save_all=True, append_images=frames[1:])
+    with pytest.raises(UserError, match="it is animated"):
+        read_image(out.getvalue())

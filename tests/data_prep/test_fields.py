@@ -1,5 +1,6 @@
 import json
 import math
+import os
 
 import pytest
 
@@ -119,3 +120,17 @@ def test_nothing_but_a_bad_field_is_raised(reader):
             str(error).encode()
         else:
             json.dumps(found, allow_nan=False, ensure_ascii=False).encode()
+
+
+def test_a_key_that_stands_twice_is_not_taken(tmp_path):
+    (tmp_path / "a.json").write_text('[{"key": 1, "key": 2}, {"key": 3}]')
+    twice, once = fields.read_json(tmp_path / "a.json")
+    assert fields.number(once, "key") == 3
+    with pytest.raises(fields.BadField, match="has a key twice"):
+        fields.number(twice, "key")
+
+
+def test_a_pipe_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(UserError, match=r"a\.json: cannot be read \(it is no file\)"):
+        fields.read_json(tmp_path / "a.json")

@@ -35,6 +35,8 @@ def test_corpus_is_read(tmp_path):
         ('{"recordings": [3]}', "expected an object with 'recording', not 3"),
         ('{"recordings": [], "name": "a\\ud800"}', "name is .* half of a character"),
         ('{"recordings": [], "synthetic": "no"}', "expected true or false"),
+        ('{"recordings": []}', "'recordings' is empty"),
+        ('{"recordings": [], "recordings": []}', "has a key twice"),
     ],
 )
 def test_bad_corpus_is_one_line(tmp_path, content, message):
