@@ -61,7 +61,8 @@ def read_items(path: Path) -> tuple[str, list[Item]]:
     Raises:
         UserError: it cannot be read, or its columns are those of none of the tests.
     """
-    csv.field_size_limit(LONGEST)  # of Python's reader: longer fields end the file
+    # of Python's reader, for the whole process: longer fields end the file
+    before = csv.field_size_limit(LONGEST)
     with open_text(path, lambda size_bytes: None) as file:
         reader = csv.DictReader(file, skipinitialspace=True)
         try:
@@ -71,6 +72,8 @@ def read_items(path: Path) -> tuple[str, list[Item]]:
             raise UserError(
                 f"{path}, line {reader.line_num}: not a CSV file ({error})"
             ) from None
+        finally:
+            csv.field_size_limit(before)
     return task, list(_grouped(task, rows))
 
 

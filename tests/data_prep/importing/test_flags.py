@@ -33,6 +33,6 @@ def test_numbers_are_positive(monkeypatch, capsys, command, flags):
         monkeypatch.setattr(sys, "argv", ["command", *argv, f"--{flag}=0"])
         with pytest.raises(SystemExit) as stop:
             main()
-        assert stop.value.code == 2
+        assert stop.value.code == 78
         expected = f"argument --{flag}: 0 is not a positive number"
         assert expected in capsys.readouterr().err
