@@ -43,7 +43,7 @@ def run_config_command(
         SystemExit: always.
     """
     argv = list(sys.argv if argv is None else argv)
-    values = make_flags(settings, workdir, extra)
+    values = make_flags(workdir, extra, settings)
     if {"--help", "-h", "-help"} & set(argv[1:]):
         print(f"{doc.strip()}\n\nFlags:\n{values.main_module_help() or values}")
         raise SystemExit(0)
@@ -58,9 +58,9 @@ def run_config_command(
 
 
 def make_flags(
-    settings: type | None = None,
     workdir: bool = True,
     extra: Mapping[str, tuple[Any, str]] | None = None,
+    settings: type | None = None,
 ) -> flags.FlagValues:
     """The flags of a command; see `run_config_command`.
 

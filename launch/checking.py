@@ -38,7 +38,7 @@ def check(job: Job) -> list[str]:
         return []
     needs = ["config"] if run.module == "features" else ["config", "workdir"]
     words = [word for word in run.command if not word.startswith("--debug")]
-    flags = make_flags(SETTINGS[run.module], workdir="workdir" in needs)
+    flags = make_flags("workdir" in needs, settings=SETTINGS[run.module])
     config = parse(words[2:], flags, needs)
     values = json.loads(config.to_json())
     if run.module == "evaluate":

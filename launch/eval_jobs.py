@@ -81,7 +81,7 @@ def make_plans(options: argparse.Namespace) -> list[Plan]:
         given = f"--config.checkpoint={options.checkpoints}"
         words = ["evaluate", f"--config={config}", *run.overrides, given]
         values = parse(
-            words, make_flags(EvalConfig, workdir=False), ["config"]
+            words, make_flags(workdir=False, settings=EvalConfig), ["config"]
         ).to_dict()
         cfg = from_dict(EvalConfig, values)
         plans.append(

@@ -67,7 +67,7 @@ def test_a_flag_can_override_each_field_of_each_config(name, monkeypatch):
     flags = [f"--config.{key}={value}" for key, value in values.items()]
     path = name.replace(".", "/") + ".py"
     words = ["command", f"--config={path}", *flags]
-    again = command.parse(words, command.make_flags(cls), ["config"]).to_dict()
+    again = command.parse(words, command.make_flags(settings=cls), ["config"]).to_dict()
     assert from_dict(cls, again) == made
 
 

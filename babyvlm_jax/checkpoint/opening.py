@@ -155,7 +155,7 @@ def load_tokenizer(info: Mapping[str, Any], moved: str = "") -> LoadedTokenizer:
     if known and not known & {tokenizer.fingerprint, tokenizer.first_fingerprint}:
         raise UserError(
             f"{path} is another tokenizer ({tokenizer.fingerprint}) than the one that "
-            f"{info['workdir']} was trained with ({info['tokenizer']}): its words have "
-            "other numbers; bring that one back, or name it with the option tokenizer"
+            f"{info['workdir']} was trained with ({', '.join(sorted(known))}): its "
+            "words have other numbers; name that one with the option tokenizer"
         )
     return LoadedTokenizer(tokenizer, path)

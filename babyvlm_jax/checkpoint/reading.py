@@ -70,7 +70,13 @@ def damage(path, items=ITEMS) -> str | None:
     """`whole.damage` by all processes together, each of its share of the files."""
     place = jax.process_index(), jax.process_count()
     found = processes.on_all(lambda: whole.damage(path, items, *place))
-    return next(filter(None, found), None)
+    why = next(filter(None, found), None)
+    if why is None and not whole.has_hashes(path):
+        processes.say(
+            f"{path} has no stored hashes, as the first edition wrote it: a changed "
+            "bit would not be seen; `python -m babyvlm_jax.convert upgrade` stores them"
+        )
+    return why
 
 
 def absolute(path: epath.Path) -> epath.Path:

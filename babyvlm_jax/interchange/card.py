@@ -148,7 +148,7 @@ def _recipe(config: Mapping[str, Any], info: Mapping[str, Any]) -> str:
 def _scores(info: Mapping[str, Any]) -> str:
     found = list(_evaluations(info))
     if not found:
-        return "No evaluation of this checkpoint was found beside it."
+        return "No evaluation of this checkpoint by this version was found beside it."
     return "\n\n".join(
         f"Split {entry['split']}, `{path.parent.name}`:\n\n"
         f"```\n{tables.text(entry)}\n```"

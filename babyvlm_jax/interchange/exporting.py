@@ -166,7 +166,7 @@ def _write_hf(folder, loaded: Loaded) -> str:
         _write_safetensors(folder, loaded)
         shapes = {name.replace("/", "."): s for name, s in loaded.shapes.items()}
         config, suppressed = hf_config.remote_config(shapes, image_id), ()
-        shutil.copy(_CODE / f"{hf_config.MODULE}.py", folder)
+        shutil.copyfile(_CODE / (name := f"{hf_config.MODULE}.py"), folder / name)
     note = {"dtype": "float32", **_note(loaded, "hf")}
     _write_json(folder / "config.json", {**config, **note})
     generation = hf_config.generation_config(loaded.tokenizer, suppressed)
@@ -275,7 +275,7 @@ def _write_json(path: pathlib.Path, content) -> None:
 def _write_lmms_eval(folder, loaded: Loaded) -> str:
     (folder / "hf").mkdir()
     _write_hf(folder / "hf", loaded)
-    shutil.copy(_CODE / "lmms_model.py", folder / "model.py")
+    shutil.copyfile(_CODE / "lmms_model.py", folder / "model.py")
     plugin = folder / "babyvlm_plugin" / "models"
     plugin.mkdir(parents=True)
     (plugin.parent / "__init__.py").write_text("")

@@ -157,4 +157,4 @@ def test_scores_of_an_older_version_are_left_out_of_the_card(tmp_path):
     found |= {"overall": {}, "tasks": {"count": old}}
     (folder / "results.json").write_text(json.dumps(found))
     info = {"workdir": str(tmp_path / "run"), "step": 1}
-    assert card._scores(info).startswith("No evaluation of this checkpoint was found")
+    assert card._scores(info).startswith("No evaluation of this checkpoint")

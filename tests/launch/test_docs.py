@@ -93,7 +93,7 @@ def dry_run(monkeypatch, capsys):
             return str(eval_jobs.read_options(words[2:]))
         assert module == "babyvlm_jax.compile_check"
         monkeypatch.setattr(sys, "argv", words[1:])
-        flags = make_flags(TrainSettings, False, compile_check.FLAGS)
+        flags = make_flags(False, compile_check.FLAGS, TrainSettings)
         return str(parse(words[1:], flags, ["config"]).name)
 
     def other(program, words):

@@ -102,7 +102,7 @@ class Here:
         self.commands.append(command)
         at = command.index("babyvlm_jax.evaluate")
         words = command[at:]
-        config = parse(words, make_flags(EvalConfig), ["config", "workdir"])
+        config = parse(words, make_flags(settings=EvalConfig), ["config", "workdir"])
         workdir = next(w for w in words if w.startswith("--workdir="))
         evaluate.main(config, workdir.partition("=")[2])
         return 0
