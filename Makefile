@@ -137,7 +137,8 @@ test: $(TEST_INSTALLED)
 test-portable: $(TEST_INSTALLED)
 	NPY_DISABLE_CPU_FEATURES="$(ABSENT)" OPENBLAS_CORETYPE=Haswell \
 	  XLA_FLAGS=--xla_cpu_max_isa=AVX2 \
-	  $(RUN) -m pytest -q -n 2 --dist loadfile -m "portable and not slow"
+	  $(RUN) -m pytest -q -n 2 --dist loadfile \
+	  -m "portable and not slow and not torch and not multiprocess and not tpu_compile"
 
 lint: $(TEST_INSTALLED)
 	$(RUN) -m ruff check .
