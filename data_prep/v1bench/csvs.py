@@ -61,10 +61,10 @@ def read_items(path: Path) -> tuple[str, list[Item]]:
     Raises:
         UserError: it cannot be read, or its columns are those of none of the tests.
     """
-    # of Python's reader, for the whole process: longer fields end the file
-    before = csv.field_size_limit(LONGEST)
     with open_text(path, lambda size_bytes: None) as file:
         reader = csv.DictReader(file, skipinitialspace=True)
+        # of Python's reader, for the whole process: longer fields end the file
+        before = csv.field_size_limit(LONGEST)
         try:
             task = _task_of(path, reader.fieldnames or ())
             rows = list(_rows(reader, COLUMNS[task]))
