@@ -8,7 +8,9 @@ flipped as players show them. Axes: H height, W width.
 import bisect
 import contextlib
 import dataclasses
+import functools
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -122,8 +124,16 @@ def _open(path):
 
 def _scan(path) -> tuple[tuple[int, ...], int, Fraction]:
     """When frames are shown (rising), when the last one ends, seconds of a tick."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return _scan_file.__wrapped__(path, 0, 0)  # says why it cannot be opened
+    return _scan_file(path, found.st_size, found.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)  # a video is looked at, then read: demux it once
+def _scan_file(path, size_bytes: int, mtime_ns: int):
     with _open(path) as (container, stream):
-        size_bytes = Path(path).stat().st_size
         needed = max((one.pos + one.size for one in stream.index_entries), default=0)
         if needed > size_bytes:
             raise UserError(

@@ -71,7 +71,7 @@ def damage(path, items=ITEMS) -> str | None:
     place = jax.process_index(), jax.process_count()
     found = processes.on_all(lambda: whole.damage(path, items, *place))
     why = next(filter(None, found), None)
-    if why is None and not whole.has_hashes(path):
+    if items and why is None and not whole.has_hashes(path):
         processes.say(
             f"{path} has no stored hashes, as the first edition wrote it: a changed "
             "bit would not be seen; `python -m babyvlm_jax.convert upgrade` stores them"
