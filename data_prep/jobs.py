@@ -39,7 +39,7 @@ from tqdm import tqdm
 
 from babyvlm_jax import lock
 from babyvlm_jax.errors import UserError
-from data_prep.fields import read_json
+from babyvlm_jax.json_fields import read_json
 
 FOLDER = ".jobs"
 HASHES = "hashes.json"
@@ -340,14 +340,14 @@ def _read_all(size_bytes: Mapping[Path, int]) -> list[str]:
 
 
 def sha256(path: Path) -> str:
-    """Hash of a file's content, 128 bits in hexadecimal digits.
+    """Hash of a file's content, in hexadecimal digits.
 
     Raises:
         UserError: it cannot be read.
     """
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 

@@ -2,7 +2,7 @@
 
 Owns the files and their faults: what cannot be used is left out and described in a
 line of `problems`, so that one bad line never ends a build; only `corpus.json` must be
-right throughout. Fields are read by `data_prep.fields`, videos by `data_prep.video`.
+right throughout. Fields are read by `json_fields`, videos by `data_prep.video`.
 A corpus without annotations, or with plain COCO (no colours, sizes, instance ids), is
 as good as the nursery's.
 """
@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from babyvlm_jax import json_fields as fields
 from babyvlm_jax.errors import UserError
-from data_prep import fields
-from data_prep.fields import BadField, read_json
+from babyvlm_jax.json_fields import BadField, read_json
 
 SPLITS = ("train", "val", "test")
 MAX_DAYS = 100_000

@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from babyvlm_jax import json_fields as fields
 from babyvlm_jax.data.images import MAX_PIXELS, read_image
 from babyvlm_jax.errors import SystemFault, UserError
-from data_prep import fields, raw
+from babyvlm_jax.json_fields import BadField
+from data_prep import raw
 from data_prep.devcv import tracks
 from data_prep.devcv.ingest import Job, thin
-from data_prep.fields import BadField
 from data_prep.importing.pictures import find_picture, read_picture
 from data_prep.importing.refusal import REASONS, Refusal
 

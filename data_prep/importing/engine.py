@@ -8,7 +8,6 @@ what went in and what did not, and marks a finished import.
 
 import collections
 import dataclasses
-import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ from data_prep.jobs import (
     digest,
     make_folder,
     make_stage,
+    sha256,
     stage_folder,
     stage_report,
 )
@@ -142,7 +142,7 @@ def _identity(job: Import) -> dict[str, Any]:
     """All that the shards depend on."""
     files = [
         {"name": one.path.name, "form": one.form, "prefix": one.prefix}
-        | {"sha256": _sha256(one.path)}
+        | {"sha256": sha256(one.path)}
         for one in job.inputs
     ]
     made_by = {k: str(v) for k, v in dataclasses.asdict(job.converter).items()}
@@ -152,14 +152,6 @@ def _identity(job: Import) -> dict[str, Any]:
         "batch_size": job.batch_size,
         "format": FORMAT,
     }
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 Stage = tuple[Any, dict[str, Any]]  # its identity and its report

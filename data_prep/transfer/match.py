@@ -16,8 +16,8 @@ import numpy as np
 
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.errors import UserError
+from babyvlm_jax.json_fields import read_json
 from data_prep import jobs
-from data_prep.fields import read_json
 from data_prep.stages.embedding import Batches
 from data_prep.transfer import rewrite, table
 from data_prep.transfer.assignment import Limits, Matching, distances_of, exact, sparse

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from babyvlm_jax import lock
 from babyvlm_jax.data.schema import IMAGE_MARK, Record, dataset_dir, write_dataset
 from babyvlm_jax.errors import UserError
-from data_prep.fields import read_json
+from babyvlm_jax.json_fields import read_json
 from data_prep.importing.pictures import checked_picture, read_picture
 from data_prep.importing.refusal import REASONS, Refusal
 from data_prep.jobs import FOLDER, make_folder, write_json

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from babyvlm_jax import json_fields as fields
 from babyvlm_jax.errors import UserError
-from data_prep import fields
 from tests.data_prep import hostile
 
 READERS = {
