@@ -74,7 +74,7 @@ class Reader:
 
         The end is lost, with the question, as in the original.
 
-        Source: BabyVLM-V2 code, spec §2.2: merged sequences are truncated.
+        Source: BabyVLM-V2 (arXiv 2512.10932), its code: merged sequences are truncated.
         """
         whole = self.encode(record, answer=False, closed=closed)
         if not self.is_beyond(len(whole.tokens)):

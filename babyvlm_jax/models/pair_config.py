@@ -26,8 +26,8 @@ class WordsConfig(Settings):
             are brought to unit length, it says how far a step turns a word.
     """
 
-    vocab_size: int = field(2350, ge=1)  # BabyVLM V1 spec §1.1
-    width: int = field(512, ge=1)  # CVCL, V1 spec §2.6
+    vocab_size: int = field(2350, ge=1)  # BabyVLM V1 (arXiv 2504.09426)
+    width: int = field(512, ge=1)  # CVCL, as in BabyVLM V1
     embed_std: float = field(1.0, ge=0)
     family: str = field("words", one_of=("words",))
 

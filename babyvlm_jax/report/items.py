@@ -108,11 +108,11 @@ def load_items(
     chosen = choose(predictions, DIALOGUES_PER_TASK if dialogue else ITEMS_PER_TASK)
     source = RecordSource(shards, chosen[0]["dataset"], split)
     records = _find(source, [entry["id"] for entry in chosen])
-    is_shown = with_images or is_synthetic(source)
+    is_shown = with_images or _is_drawn(source)
     return [make_item(records[entry["id"]], entry, is_shown) for entry in chosen]
 
 
-def is_synthetic(source: RecordSource) -> bool:
+def _is_drawn(source: RecordSource) -> bool:
     """Whether our own builders describe the dataset as drawn, not filmed."""
     info = json.loads((source.folder / INFO).read_text())
     return "a procedural (synthetic) world" in info.get("description", "")
