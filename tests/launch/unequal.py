@@ -53,6 +53,8 @@ def train_as(folder, workdir, name):
 
     world = tiny_run.World(folder / "shards", folder / "tokenizer.model")
     config = tiny_run.config(world, num_steps=12 if name else 10**6)
+    if not name:
+        config.save_every = config.num_steps  # a save may last longer than a step
     if name and os.environ["JAX_PROCESS_ID"] == "1":
         key, value = DIFFERENCES[name]
         if key:
