@@ -72,7 +72,7 @@ def read_run(path: str) -> Run:
         raise_system_fault(error, folder / "predictions.jsonl")
         raise UserError(
             f"{folder}/predictions.jsonl is missing, damaged or older than this "
-            "version; run the evaluation again"
+            "version; run convert upgrade on it, or the evaluation again"
         ) from None
     return Run(path, content, lines)
 

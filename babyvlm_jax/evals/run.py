@@ -170,14 +170,40 @@ def run_set(
         folder.keep_lines(item_set.key, mark, fresh)
         lines += fresh
         tell(item_set.key, len(some))
-    lines += control_lines(item_set, records, chances)
-    guesses = guess(task, records, cfg.seed)
-    entry = summarize(task, how.protocols[0], lines, guesses)
+    entry, lines = summarize_set(
+        item_set, how.protocols[0], records, lines, chances, cfg.seed
+    )
     beyond = []
     if how.protocols != (MATCH,):  # which shows each image alone
         beyond = predictor.beyond_context(records)
     cut = {"items": len(beyond), "longest": max(beyond, default=0)}
     return entry | {"beyond_context": cut}, lines
+
+
+def summarize_set(
+    item_set: ItemSet,
+    protocol: str,
+    records: Sequence[Record],
+    lines: Lines,
+    chances: Mapping[str, Mapping[str, float]],
+    seed: int,
+) -> tuple[dict[str, Any], Lines]:
+    """Adds the controls that need no model to a set's lines, and summarises all.
+
+    Args:
+        item_set: the set.
+        protocol: the one whose score the entry shows.
+        records: its items.
+        lines: of a model.
+        chances: by id, see `make_line`.
+        seed: of the simulated guesses.
+
+    Returns:
+        Its entry of results.json, and the lines with those of the controls.
+    """
+    lines = lines + control_lines(item_set, records, chances)
+    guesses = guess(item_set.task, records, seed)
+    return summarize(item_set.task, protocol, lines, guesses), lines
 
 
 def _size(record: Record):

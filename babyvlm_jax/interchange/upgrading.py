@@ -26,6 +26,7 @@ from babyvlm_jax.data.schema import (
 )
 from babyvlm_jax.data.shards import LOCK, WAIT_S, splits_of, write_shard
 from babyvlm_jax.errors import UserError
+from babyvlm_jax.evals import rescoring
 
 BENCHMARKS = ("devcv_", "v1_")  # what names of their datasets begin with
 _SCRATCH = ".upgrade"
@@ -125,10 +126,23 @@ def upgrade_checkpoints(folder: Path) -> Iterator[str]:
             yield f"{step}: {'hashed' if whole.upgrade(step) else 'up to date'}"
 
 
+def upgrade_evaluations(folder: Path) -> Iterator[str]:
+    """Scores the evaluations in or below `folder` again, from their predictions.
+
+    One that cannot be is left as it is.
+    """
+    for path in rescoring.find_folders(folder):
+        try:
+            yield from rescoring.rescore(path)
+        except UserError as error:
+            yield f"{path}: left as it is ({error})"
+
+
 SUBJECTS: tuple[Callable[[Path], Iterator[str]], ...] = (
     upgrade_items,
     upgrade_shards,
     upgrade_checkpoints,
+    upgrade_evaluations,
 )
 
 
@@ -146,4 +160,4 @@ def upgrade(folder: str) -> Iterator[str]:
             found = True
             yield line
     if not found:
-        raise UserError(f"{folder} has no datasets and no checkpoints in it")
+        raise UserError(f"{folder} has no datasets, checkpoints or evaluations in it")

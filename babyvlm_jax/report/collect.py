@@ -184,7 +184,7 @@ def _read(path: pathlib.Path) -> Results:
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} is not a whole evaluation of this version (at {error}); run "
-            f"python -m babyvlm_jax.evaluate again"
+            f"python -m babyvlm_jax.convert upgrade {path.parent}, or evaluate again"
         ) from None
     if not results.headline:
         raise UserError(f"{path} has no headline task; run babyvlm_jax.evaluate again")
