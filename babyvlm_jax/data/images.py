@@ -109,8 +109,10 @@ def _decode_jpeg(data, min_side):
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
         if colours not in ("YCbCr", "Gray") or max(height, width) > MAX_SIDE:
             return None
-        if b"Exif" in data[: 2**16] and not is_stored_as_shown(data):
-            return None
+        if b"Exif" in data[: 2**16]:
+            with open_image(data) as image:
+                if not is_stored_as_shown(image):
+                    return None
         least = {}
         if min_side is not None and max(height, width) > min_side:
             least["min_height" if height >= width else "min_width"] = min_side
@@ -198,14 +200,12 @@ def read_image(
         return Image.alpha_composite(backdrop, image).convert("RGB")
 
 
-def is_stored_as_shown(data: bytes) -> bool:
-    """Whether the pixels of an image file are upright and have 8 bits per channel.
+def is_stored_as_shown(image: Image.Image) -> bool:
+    """Whether an open image is stored upright and with 8 bits per channel.
 
-    Raises:
-        UserError: see `open_image`.
+    Load a PNG before: its orientation may be at its end, and damage counts as upright.
     """
-    with open_image(data) as image:
-        return _orientation(image) == 1 and not image.mode.startswith("I")
+    return _orientation(image) == 1 and not image.mode.startswith("I")
 
 
 def _orientation(image: Image.Image) -> int:

@@ -92,7 +92,7 @@ def checked_picture(data: bytes, max_side: int, name: str) -> bytes:
                 # a JPEG is read to its end, at an eighth of its size: half the time
                 image.draft("L", (1, 1))
                 image.load()
-                if is_stored_as_shown(data):
+                if is_stored_as_shown(image):
                     return data
         # a JPEG can be decoded at a half, a quarter or an eighth: keep twice the size
         image = read_image(data, 2 * max_side)
