@@ -33,8 +33,14 @@ def check(run) -> None:
     if run.loss == "contrastive":
         _check_size(data.image_size, run.model.vision)
         if run.contrastive.text.family != "words":
-            _check_length(data.seq_len, run.contrastive.text, "contrastive.text")
+            _check_length(data, data.seq_len, run.contrastive.text, "contrastive.text")
         return
+    seeing = sorted({"vision", "connector"} & set(run.parts))
+    _need(
+        data.max_images or not seeing,
+        f"data.max_images is 0, but config.parts has {' and '.join(seeing)}, which "
+        "would see nothing; raise it, or leave them out",
+    )
     if data.max_images:
         missing = sorted({"vision", "connector"} - set(run.parts))
         _need(
@@ -56,13 +62,9 @@ def check(run) -> None:
             "the other",
         )
     if getattr(run.model.decoder, "positions", "") == "learned":
-        most, part = data.longest_record, run.model.decoder
-        _need(
-            most <= part.max_len,
-            f"data.seq_len is {data.seq_len}, but config.model.decoder.max_len "
-            f"{part.max_len}; make rows shorter, or set config.data.record_len to "
-            f"{part.max_len}: a record has no more positions",
-        )
+        part = run.model.decoder
+        shorter = f"or set config.data.record_len to {part.max_len}"
+        _check_length(data, data.longest_record, part, "model.decoder", shorter)
 
 
 def check_images(model, image_size: int, tokens_per_image: int) -> None:
@@ -147,12 +149,14 @@ def _check_multiple(name: str, size: int, vision) -> None:
     _need(size % unit == 0, f"{name} is {size}, no multiple of {of} {unit}")
 
 
-def _check_length(seq_len: int, part, where: str) -> None:
-    """Raises UserError if a row may hold more positions than a table has."""
+def _check_length(
+    data, longest: int, part, where: str, shorter: str = "or raise max_len"
+) -> None:
+    """Raises UserError if the longest record has more positions than a table."""
     _need(
-        seq_len <= part.max_len,
-        f"data.seq_len is {seq_len}, but config.{where}.max_len {part.max_len}; lower "
-        "the one or raise the other",
+        longest <= part.max_len,
+        f"data.seq_len is {data.seq_len}, but config.{where}.max_len {part.max_len}; "
+        f"make rows shorter, {shorter}: a record has no more positions",
     )
 
 

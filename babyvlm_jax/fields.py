@@ -6,12 +6,12 @@
         beta2: float = field(0.999, ge=0, lt=1)
 
 A value of another type, one outside its limits, and a number that is not finite are
-refused with the path of the field, such as `config.optim.beta2`.
+refused with the path of the field, such as `config.optim.beta2`; so is a number that
+float32 or int32 would make infinite, 0 or another one.
 """
 
 import dataclasses
 import difflib
-import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +31,7 @@ _LIMITS = {
     "lt": (lambda value, limit: value < limit, "below {}"),
     "one_of": (lambda value, limit: value in limit, "one of {}"),
 }
+_LEAST, _MOST = 1.2e-38, 3.4e38  # of float32, but for 0
 _NAMES = {bool: "True or False", int: "an integer", float: "a number", str: "text"}
 
 
@@ -100,11 +101,18 @@ def _checked(path: str, kind: Any, value: Any, limits: Mapping[str, Any]) -> Any
             _checked(f"{path}.{name}", inner[1], one, limits)
         return value
     right = type(value) is kind or (kind is float and type(value) is int)
-    right = right and (kind not in (int, float) or abs(value) <= sys.float_info.max)
+    right = right and _fits(kind, value, limits)
     if not (right and all(_LIMITS[n][0](value, v) for n, v in limits.items())):
         expected = _expected(kind, limits) + ", or None" * optional
         raise FieldError(path, f"is {value!r}; expected {expected}")
     return value
+
+
+def _fits(kind, value, limits) -> bool:
+    """Whether a number stays what it is on a device; other values do."""
+    if kind is int:
+        return abs(value) <= max(2**31 - 1, limits.get("le", 0))
+    return kind is not float or value == 0 or _LEAST <= abs(value) <= _MOST
 
 
 def _expected(kind, limits) -> str:

@@ -41,16 +41,17 @@ class OptimConfig(Settings):
     """
 
     name: str = field("adamw", one_of=OPTIMIZERS)
-    lr_peak: float = field(2e-4, ge=0)
+    lr_peak: float = field(2e-4, ge=0, le=10)
     schedule: str = field("cosine", one_of=SCHEDULES)
     warmup_fraction: float = field(0.03, **SHARE)  # BabyLLaVA-V2 train script
     decay_fraction: float = field(0.4, **SHARE)
     beta1: float = field(0.9, ge=0, lt=1)
     beta2: float = field(0.999, ge=0, lt=1)
-    eps: float = field(1e-8, ge=1e-30)  # less is 0 in float32
-    weight_decay: float = field(0.0, ge=0)
-    clip_norm: float = field(1.0, ge=0)
-    z_loss: float = field(0.0, ge=0)
+    # less than 1e-30 is 0 in float32; a huge one makes AdamW plain gradient descent
+    eps: float = field(1e-8, ge=1e-30, le=1e9)
+    weight_decay: float = field(0.0, ge=0, le=10)
+    clip_norm: float = field(1.0, ge=0, le=1e9)
+    z_loss: float = field(0.0, ge=0, le=1)
     muon_momentum: float = field(0.9, ge=0, lt=1)
     muon_steps: int = field(4, ge=1)
     trains: tuple[str, ...] = field((".*",), filled=True)

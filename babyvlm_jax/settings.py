@@ -61,6 +61,7 @@ OWN = (
     "data.cache_images_mb",
 )
 
+MONTH_S = 31 * 24 * 3600
 CHECKPOINTS = "checkpoints"  # folder in a work directory
 
 
@@ -112,7 +113,7 @@ class TrainSettings(Settings):
     keep_every: int = field(0, ge=0)
     on_nonfinite: str = field("stop", one_of=ON_NONFINITE)
     # ours: compiling takes minutes, a step seconds
-    watchdog_s: float = field(1800.0, ge=0)
+    watchdog_s: float = field(1800.0, ge=0, le=MONTH_S)
     trace_steps: tuple[int, ...] = field((), ge=0)
 
     def check(self) -> None:

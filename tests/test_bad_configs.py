@@ -69,6 +69,10 @@ CASES = {
         [JOINT, "--config.parts=('decoder',)"],
         "config.data.max_images is 32, but config.parts has no connector and no vision",
     ),
+    "parts that see without images": (
+        [JOINT, "--config.data.max_images=0"],
+        "config.data.max_images is 0, but config.parts has connector and vision",
+    ),
     "row beyond the positions": (
         [LANGUAGE, "--config.data.seq_len=1100"],
         "config.data.seq_len is 1100, but config.model.decoder.max_len 1024; ",

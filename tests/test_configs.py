@@ -5,6 +5,7 @@ import importlib
 import json
 import pathlib
 import re
+import runpy
 
 import jax
 import ml_collections
@@ -66,9 +67,37 @@ def test_a_flag_can_override_each_field_of_each_config(name, monkeypatch):
     assert cls is not settings.TrainSettings or "optim.z_loss" in values
     flags = [f"--config.{key}={value}" for key, value in values.items()]
     path = name.replace(".", "/") + ".py"
-    words = ["command", f"--config={path}", *flags]
-    again = command.parse(words, command.make_flags(settings=cls), ["config"]).to_dict()
-    assert from_dict(cls, again) == made
+    words, got = ["command", f"--config={path}", *flags], []
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit) as ended:
+        command.run_config_command("", got.append, cls, workdir=False)
+    assert ended.value.code == 0
+    assert from_dict(cls, got[0].to_dict()) == made
+
+
+@pytest.mark.parametrize(
+    ("module", "cls"),
+    [
+        ("babyvlm_jax.train", settings.TrainSettings),
+        ("babyvlm_jax.features", settings.TrainSettings),
+        ("babyvlm_jax.compile_check", settings.TrainSettings),
+        ("babyvlm_jax.recipe", settings.RecipeSettings),
+        ("babyvlm_jax.evaluate", EvalConfig),
+        ("data_prep.build", BuildConfig),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+def test_each_command_completes_its_config(module, cls, monkeypatch):
+    """One that did not name its settings would refuse what its file leaves out."""
+    called = []
+
+    def record(doc, main, settings=None, **rest):
+        called.append(settings)
+
+    monkeypatch.setattr(command, "run_config_command", record)
+    monkeypatch.setattr("sys.argv", [module])
+    runpy.run_module(module, run_name="__main__")
+    assert [one.__name__ for one in called] == [cls.__name__]
 
 
 def test_each_key_that_the_docs_name_is_one():

@@ -29,6 +29,7 @@ DATA = {
     "max_images": 0,
 }
 RUN = {**common.phase("p", "runs/x", MODELS["nursery"]).to_dict(), "data": DATA}
+RUN["parts"] = ("decoder",)
 RUN["num_steps"] = 1
 NEEDED = {
     "TrainSettings": RUN,
@@ -41,8 +42,8 @@ NEEDED = {
 # What may be any number: an offset of scores, thresholds of a user's own scores
 FREE = {"bias", "image_threshold", "video_threshold"}
 NOT_ONE = {
-    int: (1.5, math.nan, math.inf, "1", True),
-    float: (math.nan, math.inf, -math.inf, "1", True),
+    int: (1.5, math.nan, math.inf, "1", True, 2**32, -(2**31)),
+    float: (math.nan, math.inf, -math.inf, "1", True, 1e39, 1e-39),
     bool: (1, "yes"),
     str: (3, True),
 }
@@ -114,8 +115,11 @@ def test_each_field_refuses_what_it_does_not_declare(cls):
 def test_each_number_has_limits(cls):
     for one in dataclasses.fields(cls):
         kinds = {one.type, *typing.get_args(one.type)}
+        limits = one.metadata.get("limits", {})
         if kinds & {int, float} and one.name not in FREE:
-            assert one.metadata.get("limits"), one.name
+            assert limits, one.name
+        if float in kinds and one.name not in FREE:  # not only nan and inf are odd
+            assert {"ge", "gt"} & {*limits} and {"le", "lt"} & {*limits}, one.name
 
 
 @pytest.mark.parametrize(
@@ -130,6 +134,10 @@ def test_each_number_has_limits(cls):
         ("optim.beta2", 1.0),
         ("optim.eps", 0.0),
         ("optim.eps", 1e-60),  # 0 in float32
+        ("optim.lr_peak", 1e30),
+        ("optim.eps", 1e30),
+        ("optim.z_loss", 1e30),
+        ("num_steps", 10**30),
         ("optim.trains", ("(",)),
         ("accumulate", 0),
         ("accumulate", -1),
@@ -137,6 +145,8 @@ def test_each_number_has_limits(cls):
         ("model.vision.dtype", "float16"),
         ("model.decoder.width", 0),
         ("model.decoder.num_heads", 0),
+        ("model.decoder.width", 250),  # heads of 62.5
+        ("model.decoder.head_dim", -1),
         ("model.vision.num_heads", 0),
         ("model.vision.patch_size", 0),
         ("data.mixture", {}),
@@ -151,7 +161,7 @@ def test_each_number_has_limits(cls):
 )
 def test_a_run_refuses_it_by_name(path, value):
     values = common.phase("p", "runs/x", MODELS["nursery"])
-    values.update({"data": DATA, "num_steps": 1})
+    values.update({"data": DATA, "num_steps": 1, "parts": ("decoder",)})
     values = values.to_dict()
     *sections, name = path.split(".")
     place = values

@@ -21,7 +21,7 @@ class Lesson(Settings):
     """So many steps of a mixture of their own."""
 
     steps: int = field(ge=1)
-    mixture: Mapping[str, float] = field(gt=0, filled=True)
+    mixture: Mapping[str, float] = field(gt=0, le=1e9, filled=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,11 +68,11 @@ class DataConfig(Settings):
 
     shards: str
     tokenizer: str
-    mixture: Mapping[str, float] = field(gt=0, filled=True)
+    mixture: Mapping[str, float] = field(gt=0, le=1e9, filled=True)
     lessons: tuple[Mapping[str, Any], ...] = ()
     split: str = field("train", filled=True)
     fraction: float = field(1.0, gt=0, le=1)
-    temperature: float = field(1.0, gt=0)
+    temperature: float = field(1.0, gt=0, le=1e6)
     template: str = field("baby_v1", one_of=tuple(TEMPLATES))
     batch_size: int = field(32, ge=1)
     seq_len: int = field(1024, ge=1)

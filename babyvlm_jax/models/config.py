@@ -56,14 +56,14 @@ class ViTConfig(Settings):
     mlp_dim: int = field(4096, ge=1)
     stem: str = field("patch", one_of=STEMS)
     stem_channels: int = field(48, ge=1)
-    layer_scale: float = field(0.0, ge=0)
+    layer_scale: float = field(0.0, ge=0, le=100)
     num_registers: int = field(0, ge=0)
     position_resize: str = field("antialias", one_of=RESIZES)
     activation: str = field("gelu", one_of=ACTIVATIONS)
     pre_norm: bool = False
     patch_bias: bool = True
     pixels: str = field("imagenet", one_of=PIXELS)
-    norm_eps: float = field(1e-6, gt=0)
+    norm_eps: float = field(1e-6, gt=0, le=1)
     dtype: str = field("bfloat16", one_of=DTYPES)
     remat: str = field("full", one_of=REMAT)
     unroll: int = field(1, ge=1)
@@ -104,7 +104,7 @@ class ResNeXtConfig(Settings):
     groups: int = field(32, ge=1)
     group_width: int = field(4, ge=1)
     expansion: int = field(4, ge=1)
-    norm_eps: float = field(1e-5, gt=0)
+    norm_eps: float = field(1e-5, gt=0, le=1)
     dtype: str = field("bfloat16", one_of=DTYPES)
     remat: str = field("full", one_of=REMAT)
     family: str = field("resnext", one_of=("resnext",))
@@ -182,9 +182,9 @@ class DecoderConfig(Settings):
     head_dim: int = field(0, ge=0)
     mlp_dim: int = field(5632, ge=1)
     max_len: int = field(8192, ge=1)
-    rope_theta: float = field(10000.0, gt=0)
+    rope_theta: float = field(10000.0, ge=1, le=1e9)
     rope_fraction: float = field(1.0, ge=0, le=1)
-    norm_eps: float = field(1e-5, gt=0)
+    norm_eps: float = field(1e-5, gt=0, le=1)
     qk_norm: bool = False
     tied: bool = False
     dtype: str = field("bfloat16", one_of=DTYPES)
@@ -197,9 +197,7 @@ class DecoderConfig(Settings):
     def check(self) -> None:
         _check_multiple(self, "num_heads", "num_kv_heads")
         if not self.head_dim:
-            self.need(
-                self.width >= self.num_heads, "width", f">= num_heads {self.num_heads}"
-            )
+            _check_multiple(self, "width", "num_heads")
             object.__setattr__(self, "head_dim", self.width // self.num_heads)
         self.need(
             self.rotary_dim % 2 == 0,
@@ -236,7 +234,7 @@ class GPT2Config(Settings):
     max_len: int = field(1024, ge=1)
     positions: str = field("learned", one_of=POSITIONS)
     activation: str = field("gelu_tanh", one_of=ACTIVATIONS)
-    norm_eps: float = field(1e-5, gt=0)
+    norm_eps: float = field(1e-5, gt=0, le=1)
     tied: bool = True
     dtype: str = field("bfloat16", one_of=DTYPES)
     remat: str = field("full", one_of=REMAT)

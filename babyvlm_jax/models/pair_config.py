@@ -28,7 +28,7 @@ class WordsConfig(Settings):
 
     vocab_size: int = field(2350, ge=1)  # BabyVLM V1 (arXiv 2504.09426)
     width: int = field(512, ge=1)  # CVCL, as in BabyVLM V1
-    embed_std: float = field(1.0, ge=0)
+    embed_std: float = field(1.0, ge=0, le=100)
     family: str = field("words", one_of=("words",))
 
     @property
@@ -65,8 +65,8 @@ class ContrastiveConfig(Settings):
     pool: str = field("mean", one_of=POOLS)
     image_bias: bool = True
     loss: str = field("infonce", one_of=LOSSES)
-    temperature: float = field(0.07, gt=0)
-    least_temperature: float = field(0.01, gt=0)  # CLIP
+    temperature: float = field(0.07, gt=0, le=100)
+    least_temperature: float = field(0.01, gt=0, le=100)  # CLIP
     bias: float = -10.0  # SigLIP
     chunk: int = field(1024, ge=1)
     augmented: bool = False

@@ -37,13 +37,13 @@ class BuildConfig(Settings):
 
     raw: str = field(filled=True)
     out: str = field(filled=True)
-    min_duration_s: float = field(ge=0)
-    min_confidence: float = field(ge=0)
+    min_duration_s: float = field(ge=0, le=86400)
+    min_confidence: float = field(ge=0, le=100)
     keep_unscored: bool
-    pad_s: float = field(ge=0)
+    pad_s: float = field(ge=0, le=86400)
     frames_per_clip: int = field(ge=1)
-    image_fps: float = field(gt=0)
-    frames_fps: float = field(gt=0)
+    image_fps: float = field(gt=0, le=1000)
+    frames_fps: float = field(gt=0, le=1000)
     scorer: str
     image_threshold: float
     video_threshold: float

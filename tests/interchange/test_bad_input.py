@@ -135,8 +135,8 @@ BAD_OURS = {
         "num_layers is 1000000000, but its",
     ),
     "a width beyond all weights": (
-        lambda f: change_own(f, "vision", width=2**40, num_heads=1),
-        "width is 1099511627776, but its",
+        lambda f: change_own(f, "vision", width=2**30, num_heads=1),
+        "width is 1073741824, but its",
     ),
     "a model that is none": (
         lambda f: change_own(f, "decoder", vocab_size="many"),
