@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.stats
+import scipy.special
 
 OK, NOTE, FAULT, NONE = "ok", "note", "FAULT", "n/a"
 Z = 2.576  # of a 99% interval
@@ -68,7 +68,7 @@ def effective(right: np.ndarray, groups: Sequence[str]) -> float:
     alone = (off**2).sum()
     together = (np.bincount(place, weights=off) ** 2).sum() * count / (count - 1)
     worth = len(right) * alone / max(together, alone) if alone else count
-    return float(worth * (Z / scipy.stats.t.ppf(1 - ALPHA / 2, count - 1)) ** 2)
+    return float(worth * (Z / scipy.special.stdtrit(count - 1, 1 - ALPHA / 2)) ** 2)
 
 
 def surprise(most: int, number: int, num_choices: int) -> float:
@@ -81,5 +81,5 @@ def surprise(most: int, number: int, num_choices: int) -> float:
         number: of items.
         num_choices: of each item.
     """
-    tail = scipy.stats.binom.sf(most - 1, number, 1 / num_choices)
+    tail = scipy.special.bdtrc(most - 1, number, 1 / num_choices)
     return min(float(num_choices * tail), 1.0)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.stats
 
 from data_prep.devcv.audit.answers import Splits
 from data_prep.devcv.audit.facts import CANVASES, Facts
@@ -38,6 +37,8 @@ def is_drawn(item: Facts) -> bool:
 
 
 def _counts(items: Sequence[Facts]) -> Finding:
+    import scipy.stats  # slow to import, and no other check needs it
+
     numbers = np.array([int(item.rounds[0].answer) for item in items])
     side = np.array([item.canvas[0, 2] for item in items])
     is_still = np.ptp(side) == 0 or np.ptp(numbers) == 0
