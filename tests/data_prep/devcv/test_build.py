@@ -118,6 +118,7 @@ def test_train_alone_is_mirrored(shards, plan, world, tmp_path):
     assert "mirror images" in (tmp_path / "shards" / build.CARD).read_text()
 
 
+@pytest.mark.usefixtures("processes")
 def test_workers_and_chosen_tasks_change_nothing(shards, plan, world, tmp_path):
     tasks = ("count", "vdr_open")
     _build(tmp_path, plan, world, tasks, num_workers=2)

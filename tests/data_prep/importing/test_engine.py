@@ -108,6 +108,7 @@ def test_the_lines_that_tell_it(world, tmp_path):
     ]
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_shards_are_the_same_whatever_the_number_of_processes(world, tmp_path):
     run_import(_job(world, tmp_path / "one"))
     run_import(_job(world, tmp_path / "two", num_processes=2))

@@ -60,6 +60,7 @@ def test_chosen_sets_and_strict(shards, tmp_path, capsys):
     assert "--strict: 1 faults: devcv_ego4d_lwl 1" in told.err
 
 
+@pytest.mark.usefixtures("processes")
 def test_processes_change_nothing(shards, tmp_path):
     one, two = tmp_path / "one.json", tmp_path / "two.json"
     assert _run(shards, f"--json={one}", "--tasks=compare_real") == 0
