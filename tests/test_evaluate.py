@@ -1,11 +1,10 @@
 import json
-import subprocess
-import sys
 
 import jax
 import pytest
 
 from babyvlm_jax import evaluate
+from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.schema import write_dataset
 from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.config import EvalConfig
@@ -263,14 +262,15 @@ def test_missing_dataset_is_named(run, tmp_path):
         evaluate_in(tmp_path, run, tasks=("lwl",))
 
 
-def test_command_refuses_a_missing_checkpoint(tmp_path):
-    command = [sys.executable, "-m", "babyvlm_jax.evaluate", f"--workdir={tmp_path}"]
-    command += ["--config=configs/eval/devcv.py:smoke"]
-    command += [f"--config.checkpoint={tmp_path}/none"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 78
-    assert done.stderr.startswith("error: config.checkpoint=")
-    assert "Traceback" not in done.stderr
+def test_command_refuses_a_missing_checkpoint(tmp_path, capsys):
+    argv = ["", f"--workdir={tmp_path}", "--config=configs/eval/devcv.py:smoke"]
+    argv += [f"--config.checkpoint={tmp_path}/none"]
+    with pytest.raises(SystemExit) as stop:
+        run_config_command(evaluate.__doc__, evaluate.main, EvalConfig, argv=argv)
+    assert stop.value.code == 78
+    told = capsys.readouterr().err
+    assert told.startswith("error: config.checkpoint=")
+    assert "Traceback" not in told
 
 
 def test_compare_prints_runs_side_by_side(run, tmp_path, capsys):

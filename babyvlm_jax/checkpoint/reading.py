@@ -252,7 +252,7 @@ def abstract_params(model: Model | PairModel, mesh: Mesh, parts=None) -> Any:
         parts: top-level parts; None for all.
     """
     parts = (parts,) if parts else ()
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), *parts))
+    shapes = model.shapes(*parts)
     return jax.tree.map(
         lambda leaf, sharding: jax.ShapeDtypeStruct(
             leaf.shape, leaf.dtype, sharding=sharding

@@ -132,6 +132,7 @@ class PairModel(NamedTuple):
         embed_texts: (params, tokens i32[B, T], mask bool[B, T]) -> f32[B, E], the same.
         scales: (params) -> f32[] factor of cosines, f32[] added to them.
         param_specs: (parts=PAIR_PARTS) -> tree of logical axis names.
+        shapes: (parts=PAIR_PARTS) -> params as ShapeDtypeStructs; nothing is allocated.
     """
 
     vision: ViTConfig | ResNeXtConfig
@@ -141,9 +142,10 @@ class PairModel(NamedTuple):
     embed_texts: Callable[..., jax.Array]
     scales: Callable[..., tuple[jax.Array, jax.Array]]
     param_specs: Callable[..., Any]
+    shapes: Callable[..., Any]
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=16)
 def make_pair_model(
     vision: ViTConfig | ResNeXtConfig, cfg: ContrastiveConfig
 ) -> PairModel:
@@ -174,10 +176,18 @@ def make_pair_model(
         return module.apply({"params": params}, method=lambda m: m.head.scales())
 
     @functools.lru_cache
-    def param_specs(parts=PAIR_PARTS):
-        return axis_names(lambda: boxed(jax.random.key(0), parts))
+    def abstract(parts):
+        return jax.eval_shape(lambda: boxed(jax.random.key(0), parts))
 
-    return PairModel(vision, cfg, init, embed_images, embed_texts, scales, param_specs)
+    def param_specs(parts=PAIR_PARTS):
+        return axis_names(lambda: abstract(parts))
+
+    def shapes(parts=PAIR_PARTS):
+        return nn.meta.unbox(abstract(parts))
+
+    return PairModel(
+        vision, cfg, init, embed_images, embed_texts, scales, param_specs, shapes
+    )
 
 
 def make_pair_loss(model: PairModel, augmented: bool):

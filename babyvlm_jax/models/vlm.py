@@ -268,6 +268,7 @@ class Model(NamedTuple):
         branch: (params, cache, batch) -> logits f32[B, T, V]; each segment of a row
             follows what is cached and does not see the others.
         param_specs: (parts=PARTS) -> tree of logical axis names, one tuple a leaf.
+        shapes: (parts=PARTS) -> params as ShapeDtypeStructs; nothing is allocated.
     """
 
     config: VLMConfig
@@ -280,6 +281,7 @@ class Model(NamedTuple):
     extend: Callable[..., Any]
     branch: Callable[..., jax.Array]
     param_specs: Callable[..., Any]
+    shapes: Callable[..., Any]
 
 
 def dummy_batch(cfg: VLMConfig, num_images: int) -> dict[str, jax.Array]:
@@ -302,7 +304,7 @@ def make_encoder(cfg: ViTConfig | ResNeXtConfig):
     return lambda params, images: module.apply({"params": params}, images)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=16)
 def make_model(cfg: VLMConfig) -> Model:
     """Binds the functions to an architecture (cached: jit caches stay warm)."""
     module = VLM(cfg)
@@ -340,8 +342,14 @@ def make_model(cfg: VLMConfig) -> Model:
         return module.apply({"params": params}, cache, batch, method="branch")
 
     @functools.lru_cache
+    def abstract(parts):
+        return jax.eval_shape(lambda: boxed(jax.random.key(0), parts))
+
     def param_specs(parts=PARTS):
-        return axis_names(lambda: boxed(jax.random.key(0), parts))
+        return axis_names(lambda: abstract(parts))
+
+    def shapes(parts=PARTS):
+        return nn.meta.unbox(abstract(parts))
 
     return Model(
         cfg,
@@ -354,4 +362,5 @@ def make_model(cfg: VLMConfig) -> Model:
         extend,
         branch,
         param_specs,
+        shapes,
     )

@@ -57,7 +57,9 @@ def real():
     return (segments() > 0)[..., None, None].astype(np.float32)
 
 
-@pytest.mark.parametrize("sizes", [(1, 1, 1), (2, 1, 2), (1, 2, 2)])
+@pytest.mark.parametrize(
+    "sizes", [(1, 1, 1), (2, 1, 2), pytest.param((1, 2, 2), marks=pytest.mark.slow)]
+)
 def test_splash_equals_the_reference_forwards_and_backwards(sizes):
     weights = np.random.default_rng(1).normal(size=projections()[0].shape) * real()
     expected, expected_grads = run("xla", projections(), weights)

@@ -30,9 +30,9 @@ def five_rows(bench, groups):
 
 def losses(bench, batch):
     """f32[B, T] loss of every token."""
-    logits = jax.nn.log_softmax(bench.forward(bench.params, batch))
-    targets = jnp.asarray(batch["targets"])[..., None]
-    return -np.asarray(jnp.take_along_axis(logits, targets, axis=-1)[..., 0])
+    logits = np.asarray(bench.forward(bench.params, batch))
+    chosen = np.take_along_axis(logits, batch["targets"][..., None], axis=-1)[..., 0]
+    return np.logaddexp.reduce(logits, axis=-1) - chosen
 
 
 def test_a_packed_row_gives_each_record_the_losses_it_has_alone(bench):
@@ -118,14 +118,14 @@ def greedy_cached(bench, batch):
     logits, cache = bench.prefill(bench.params, batch, PROMPT_LEN + NUM_NEW)
     out = [np.asarray(logits)]
     for _ in range(NUM_NEW - 1):
-        tokens = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+        tokens = out[-1].argmax(axis=-1).astype(np.int32)
         logits, cache = bench.decode_step(bench.params, cache, tokens)
         out.append(np.asarray(logits))
     return np.stack(out)
 
 
-@pytest.mark.parametrize("lengths", [(12, 12, 12), (12, 9, 7)])
-def test_decoding_with_a_cache_equals_a_pass_over_the_whole_prefix(bench, lengths):
+def test_decoding_with_a_cache_equals_a_pass_over_the_whole_prefix(bench):
+    lengths = (12, 9, 7)
     batch = prompts(bench, lengths)
     cached = greedy_cached(bench, batch)
     uncached = greedy_uncached(bench, batch, lengths)
@@ -137,12 +137,12 @@ def test_decoding_with_a_cache_equals_a_pass_over_the_whole_prefix(bench, length
 
 def with_loud_padding(bench):
     """The parameters, with rows of the vocabulary that no token has a million-fold."""
-    params = jax.tree.map(jnp.copy, bench.params)
-    loud = jnp.where(jnp.arange(128) < tiny.VOCAB, 1, 1e6)
-    params["decoder"]["embed"] *= loud[:, None]
-    if "head" in params["decoder"]:
-        params["decoder"]["head"] *= loud
-    return params
+    loud = np.where(np.arange(128) < tiny.VOCAB, 1, 1e6).astype(np.float32)
+    decoder = dict(bench.params["decoder"])
+    decoder["embed"] = np.asarray(decoder["embed"]) * loud[:, None]
+    if "head" in decoder:
+        decoder["head"] = np.asarray(decoder["head"]) * loud
+    return {**bench.params, "decoder": decoder}
 
 
 def test_padded_vocabulary_is_never_chosen(bench):
@@ -151,8 +151,9 @@ def test_padded_vocabulary_is_never_chosen(bench):
     logits, cache = bench.prefill(params, batch, PROMPT_LEN + NUM_NEW)
     for _ in range(2):
         assert logits.shape == (3, 128)
-        assert (logits[:, tiny.VOCAB :] == NEVER).all()
-        token = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+        values = np.asarray(logits)
+        assert (values[:, tiny.VOCAB :] == NEVER).all()
+        token = values.argmax(axis=-1).astype(np.int32)
         assert token.max() < tiny.VOCAB
         logits, cache = bench.decode_step(params, cache, token)
 
@@ -161,39 +162,38 @@ def test_padded_vocabulary_is_never_counted(bench):
     batch = five_rows(bench, [[record(bench, 0, 4, 1)]])
     targets, mask = batch["targets"], batch["loss_mask"]
     plain, loud = (
-        token_nll(bench.forward(params, batch), targets, mask)
+        jax.jit(token_nll)(bench.forward(params, batch), targets, mask)
         for params in (bench.params, with_loud_padding(bench))
     )
     assert plain[0] == loud[0] and plain[1] == loud[1] == 4
 
 
 def test_padded_rows_of_the_output_map_get_no_gradient():
-    x = jax.random.normal(jax.random.key(0), (2, 3, 8))
-    table = 10 * jax.random.normal(jax.random.key(1), (8, 128))
-    targets, mask = jnp.ones((2, 3), jnp.int32), jnp.ones((2, 3), bool)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 3, 8)).astype(np.float32)
+    table = 10 * rng.normal(size=(8, 128)).astype(np.float32)
+    targets, mask = np.ones((2, 3), np.int32), np.ones((2, 3), bool)
 
     def nll(table):
         return token_nll(vocabulary_scores(x, table, tiny.VOCAB), targets, mask)[0]
 
-    gradient = jax.grad(nll)(table)
+    gradient = np.asarray(jax.jit(jax.grad(nll))(table))
     assert (gradient[:, tiny.VOCAB :] == 0).all()
-    assert (jnp.abs(gradient[:, : tiny.VOCAB]).max(axis=0) > 0).all()
+    assert (np.abs(gradient[:, : tiny.VOCAB]).max(axis=0) > 0).all()
 
 
 def test_init_makes_only_the_parts_asked_for(bench):
-    key = jax.random.key(1)
-    shapes = jax.eval_shape(lambda key: bench.model.init(key, ("decoder",)), key)
-    whole = jax.eval_shape(bench.model.init, key)
+    shapes = bench.model.shapes(("decoder",))
     assert set(shapes) == {"decoder"}
-    assert set(whole) == set(PARTS)
-    assert jax.tree.map(jnp.shape, shapes["decoder"]) == jax.tree.map(
-        jnp.shape, whole["decoder"]
+    assert set(bench.params) == set(PARTS)
+    assert jax.tree.map(np.shape, shapes["decoder"]) == jax.tree.map(
+        np.shape, bench.params["decoder"]
     )
 
 
 def test_image_ordinals_with_one_token_an_image():
-    visual = jnp.array([[-1, 0, -1, 1, -1, 2], [-1, 3, 3, -1, -1, -1]])
-    positions = jnp.array([[0, 1, 2, 3, 0, 1], [0, 1, 2, 3, 0, 0]])
+    visual = np.array([[-1, 0, -1, 1, -1, 2], [-1, 3, 3, -1, -1, -1]])
+    positions = np.array([[0, 1, 2, 3, 0, 1], [0, 1, 2, 3, 0, 0]])
     assert image_ordinals(visual, positions, 1).tolist() == [
         [0, 0, 1, 1, 0, 0],
         [0, 0, 1, 2, 0, 0],
@@ -201,16 +201,16 @@ def test_image_ordinals_with_one_token_an_image():
 
 
 def test_image_ordinals_with_two_tokens_an_image():
-    visual = jnp.array([[-1, 0, 1, 2, 3, -1, -1, 4, 5, -1]])
-    positions = jnp.array([[0, 1, 2, 3, 4, 5, 0, 1, 2, 3]])
+    visual = np.array([[-1, 0, 1, 2, 3, -1, -1, 4, 5, -1]])
+    positions = np.array([[0, 1, 2, 3, 4, 5, 0, 1, 2, 3]])
     assert image_ordinals(visual, positions, 2).tolist() == [
         [0, 0, 0, 1, 1, 2, 0, 0, 0, 1]
     ]
 
 
 def test_gather_visual_puts_tokens_where_they_are_named():
-    visual = jnp.array([[[10.0], [11.0], [12.0]], [[20.0], [21.0], [22.0]]])
-    index = jnp.array([[-1, 2, 0, 2], [1, -1, -1, 0]])
+    visual = np.array([[[10.0], [11.0], [12.0]], [[20.0], [21.0], [22.0]]])
+    index = np.array([[-1, 2, 0, 2], [1, -1, -1, 0]])
     assert gather_visual(visual, index)[..., 0].tolist() == [
         [10.0, 12.0, 10.0, 12.0],
         [21.0, 20.0, 20.0, 20.0],
