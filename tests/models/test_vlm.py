@@ -1,7 +1,6 @@
 """Packed rows, pictures in their places, and decoding with a cache."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
