@@ -12,6 +12,8 @@ import pytest
 _CACHE_HOME = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
 
 os.environ["JAX_PLATFORMS"] = "cpu"
+# Tests multiply small matrices: threads would only wait for each other, at full speed.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(
     pathlib.Path(_CACHE_HOME) / "babyvlm_jax" / "jax"

@@ -169,8 +169,8 @@ def test_a_first_edition_set_is_left_alone(shards, plan, world, tmp_path, capsys
     assert "nothing to do" in capsys.readouterr().out
 
 
-def test_a_changed_picture_makes_it_again(plan, world, tmp_path, capsys):
-    path, folder = world[0], shutil.copytree(world[1], tmp_path / "frames")
+def test_a_changed_picture_makes_it_again(plan, tmp_path, capsys):
+    path, folder = write_world(tmp_path, splits=("test",))
     out, tasks = tmp_path / "out", ("count",)
     _build(out, plan, (path, folder), tasks)
     picture = sorted(folder.iterdir())[0]
