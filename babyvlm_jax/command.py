@@ -17,7 +17,7 @@ from absl import flags, logging
 from ml_collections import config_flags
 from ml_collections.config_flags.config_flags import ConfigFileFlagParser
 
-from babyvlm_jax.errors import MASKS, UserError, run_main
+from babyvlm_jax.errors import MASKS, UserError, check_file, run_main
 from babyvlm_jax.fields import FieldError, add_default
 
 
@@ -75,8 +75,7 @@ def make_flags(
         "FILE.py or FILE.py:ARGUMENTS; --config.a.b=VALUE sets a single value.",
         flag_values=values,
     )
-    if settings:
-        values["config"].parser = _Completing("config", settings)
+    values["config"].parser = _Completing("config", settings)
     flags.DEFINE_bool("debug", False, "Tracebacks of user errors.", flag_values=values)
     flags.DEFINE_enum(
         "share",
@@ -129,13 +128,15 @@ def parse(
 class _Completing(ConfigFileFlagParser):
     """Adds to a loaded config the fields that flags name and its file leaves out."""
 
-    def __init__(self, name: str, settings: type):
+    def __init__(self, name: str, settings: type | None):
         super().__init__(name)
         self._settings = settings
 
     def parse(self, path):
+        check_file(path.partition(":")[0])
         config = super().parse(path)
-        if isinstance(config, ml_collections.ConfigDict):  # else it did not load
+        did_load = isinstance(config, ml_collections.ConfigDict)
+        if did_load and self._settings:
             with config.unlocked():
                 for word in sys.argv:
                     named = re.match(r"--?(?:no)?config\.([\w.]+)(=|$)", word)

@@ -10,6 +10,7 @@ import errno
 import itertools
 import os
 import re
+import stat
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -104,11 +105,40 @@ def raise_system_fault(error: BaseException, where: object, about_file=False) ->
             read), not that of the whole process or disk.
 
     Raises:
-        SystemFault: the system refused. Otherwise nothing happens.
+        SystemFault: the system refused, and would refuse any file: no reader may leave
+            data out for that and go on.
+        UserError: it refused this file. Otherwise nothing happens.
     """
     number = _system_number(error)
     if number and (about_file or number not in _OF_A_FILE):
-        raise SystemFault(f"{where}: {explain_system_fault(error)}") from None
+        kind = UserError if number in _OF_A_FILE else SystemFault
+        raise kind(f"{where}: {explain_system_fault(error)}") from None
+
+
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}
+
+
+def check_file(path: str | os.PathLike) -> None:
+    """To be called before an input file is opened: opening a pipe waits for ever.
+
+    What is missing or lies in a bucket is for whoever opens it to report.
+
+    Raises:
+        UserError: the path names a pipe, a device, a socket or a folder.
+    """
+    try:
+        kind = stat.S_IFMT(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return
+    if kind != stat.S_IFREG:
+        told = _KINDS.get(kind, "something else")
+        raise UserError(f"{path}: cannot be read (it is no file but {told})")
 
 
 def printable(text: object) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, check_file, raise_system_fault
 
 MAX_DEPTH = 64  # ours: lists in objects in lists; far more than any format needs
 LARGEST = 2.0**53  # whole numbers up to here are exact as floats
@@ -35,11 +35,11 @@ def read_json(path: Path) -> Any:
     Raises:
         UserError: the file is missing, not UTF-8, not JSON, or nested too deeply.
     """
+    check_file(path)
     try:
-        if Path(path).exists() and not Path(path).is_file():  # a pipe would never end
-            raise ValueError("it is no file")
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:
+        raise_system_fault(error, path)
         why = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: cannot be read ({why})") from None
     try:

@@ -14,7 +14,7 @@ from etils import epath
 from babyvlm_jax import agreement
 from babyvlm_jax.data.files import write_atomically
 from babyvlm_jax.data.pipeline import DataConfig
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, check_file
 from babyvlm_jax.fields import SEED, Settings, field, from_dict
 from babyvlm_jax.json_fields import parse_json
 from babyvlm_jax.models.config import VLMConfig
@@ -234,6 +234,7 @@ def read_config(workdir) -> dict[str, Any]:
             f"{workdir} is no work directory: it has no config.json; give the folder "
             "that a training run wrote"
         )
+    check_file(path)
     try:
         values = parse_json(path.read_bytes())
     except UserError as error:

@@ -11,7 +11,10 @@ import json
 import ml_collections
 from etils import epath
 
+from babyvlm_jax.errors import check_file
+
 
 def get_config(arg: str) -> ml_collections.ConfigDict:
     """Reads the resolved config from the file `arg`, here or in a bucket."""
+    check_file(arg)
     return ml_collections.ConfigDict(json.loads(epath.Path(arg).read_text()))

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.schema import Record, RecordSource, dataset_dir
 from babyvlm_jax.data.shards import read_shard, write_shard
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import SystemFault, UserError
 from babyvlm_jax.fields import from_dict
 from data_prep import jobs
 from data_prep.raw import SPLITS, Corpus, Recording, read_corpus
@@ -139,6 +139,8 @@ def _has_speech(corpus: Corpus, recording: str, config: BuildConfig) -> bool:
     """Whether a transcript has a usable line; an unreadable one has none."""
     try:
         found, _ = cut_recording(corpus, recording, float("inf"), config)
+    except SystemFault:
+        raise
     except UserError:
         return False
     return bool(found.clips)

@@ -38,7 +38,7 @@ from typing import Any
 from tqdm import tqdm
 
 from babyvlm_jax import lock
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, raise_system_fault
 from babyvlm_jax.json_fields import read_json
 
 FOLDER = ".jobs"
@@ -349,6 +349,7 @@ def sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
+        raise_system_fault(error, path)
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 

@@ -19,7 +19,12 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from babyvlm_jax.errors import UserError, raise_system_fault
+from babyvlm_jax.errors import (
+    UserError,
+    check_file,
+    explain_system_fault,
+    raise_system_fault,
+)
 
 MOST_MISSING_S = 1.0  # ours: of what a container declares
 logging.getLogger("libav").setLevel(logging.CRITICAL)  # we report losses ourselves
@@ -107,12 +112,15 @@ def read_frames(
 
 @contextlib.contextmanager
 def _open(path):
+    check_file(path)
     try:
         container = av.open(str(path))
     except FileNotFoundError:
         raise UserError(f"{path}: the video is missing") from None
     except (av.error.FFmpegError, OSError) as error:
         raise_system_fault(error, path)
+        if why := explain_system_fault(error):  # no damage, but this file's own
+            raise UserError(f"{path}: the video cannot be read: {why}") from None
         raise UserError(
             f"{path}: not a whole video file (cut short or damaged: {error.strerror})"
         ) from None

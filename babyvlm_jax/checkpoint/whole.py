@@ -20,7 +20,7 @@ from typing import Any
 from etils import epath
 
 from babyvlm_jax.data.files import write_atomically
-from babyvlm_jax.errors import UserError, explain_system_fault
+from babyvlm_jax.errors import UserError, check_file, explain_system_fault
 
 LIST = "files.json"
 EDITION = 2
@@ -219,6 +219,7 @@ def _reading(path):
     A disk that fails, or a folder that is closed to us, must not have a checkpoint
     taken for damaged and removed.
     """
+    check_file(path)
     try:
         yield
     except FileNotFoundError:

@@ -12,7 +12,12 @@ import numpy as np
 import simplejpeg
 from PIL import ExifTags, Image, ImageOps
 
-from babyvlm_jax.errors import UserError, raise_system_fault
+from babyvlm_jax.errors import (
+    UserError,
+    check_file,
+    explain_system_fault,
+    raise_system_fault,
+)
 
 try:
     import cykooz_resizer
@@ -135,6 +140,8 @@ def open_image(source: bytes | os.PathLike) -> Iterator[Image.Image]:
     """
     is_path = not isinstance(source, bytes)
     name = str(source) if is_path else f"an image of {len(source)} bytes"
+    if is_path:
+        check_file(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own, weaker limit
@@ -153,6 +160,9 @@ def open_image(source: bytes | os.PathLike) -> Iterator[Image.Image]:
     except _UNDECODABLE as error:
         if is_path:
             raise_system_fault(error, source)
+        why = is_path and explain_system_fault(error)  # no damage, but this file's own
+        if why:
+            raise UserError(f"{name} cannot be read: {why}") from None
         why = " ".join(str(error).split())[:100] or type(error).__name__
         raise UserError(
             f"{name} cannot be decoded ({why}); expected a whole JPEG, PNG or WebP file"

@@ -28,7 +28,7 @@ from etils import epath
 from tqdm import tqdm
 
 from babyvlm_jax.data.files import write_atomically
-from babyvlm_jax.errors import UserError, raise_system_fault
+from babyvlm_jax.errors import UserError, check_file, raise_system_fault
 
 HASH_BYTES = 8  # of a record
 SUFFIX = ".array_record"
@@ -90,6 +90,7 @@ def hashes_path(path: str | os.PathLike) -> epath.Path:
 def _size_and_time(path: epath.Path) -> tuple[int, int]:
     if "://" in str(path):  # an object of a bucket is not changed in place
         return path.stat().length, 0
+    check_file(path)
     found = os.stat(path)
     return found.st_size, found.st_mtime_ns
 
@@ -118,6 +119,7 @@ def read_hashes(path: str | os.PathLike) -> Hashes | None:
         Damaged: they are not as they were written.
     """
     place = hashes_path(path)
+    check_file(place)
     try:
         data = place.read_bytes()
     except FileNotFoundError:

@@ -23,7 +23,7 @@ from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
 from babyvlm_jax.data.record_files import SUFFIX, RecordFiles, write_file
-from babyvlm_jax.errors import UserError, raise_system_fault
+from babyvlm_jax.errors import UserError, check_file, raise_system_fault
 
 HUMAN = "human"
 ASSISTANT = "assistant"
@@ -226,6 +226,7 @@ def read_info(folder: epath.Path) -> tuple[str, dict[str, list[int]]]:
         UserError: the description cannot be read.
     """
     path = folder / INFO
+    check_file(path)
     try:
         info = json.loads(path.read_text())
         splits = {

@@ -30,7 +30,14 @@ from babyvlm_jax.data.words import (
     WordTokenizer,
     train_words,
 )
-from babyvlm_jax.errors import CommandParser, UserError, add_command_flags, run_main
+from babyvlm_jax.errors import (
+    CommandParser,
+    UserError,
+    add_command_flags,
+    check_file,
+    raise_system_fault,
+    run_main,
+)
 
 PAD_ID, UNK_ID, SOS_ID, EOS_ID = range(4)  # BabyVLM-V2 tokenizer, spec §2.1
 # A word after an opening quotation mark is the same piece as anywhere else: the
@@ -79,9 +86,11 @@ class Tokenizer:
                 f"no tokenizer {path}; train one with "
                 f"`python -m babyvlm_jax.data.tokenizer --out={path}`"
             )
+        check_file(path)
         try:
             content = path.read_bytes()
         except OSError as error:
+            raise_system_fault(error, path)
             raise UserError(f"{path}: cannot be read ({error.strerror})") from None
         return cls.parse(content, str(path))
 

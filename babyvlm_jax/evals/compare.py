@@ -1,17 +1,16 @@
 """Runs side by side, with paired significance tests on the items that they share."""
 
 import collections
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from etils import epath
 
-from babyvlm_jax.errors import UserError, raise_system_fault
+from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import tables
 from babyvlm_jax.evals.lines import metrics_of
 from babyvlm_jax.evals.stats import holm, paired
-from babyvlm_jax.evals.store import read_json
+from babyvlm_jax.evals.store import read_json, read_lines
 
 
 class Run(NamedTuple):
@@ -61,18 +60,17 @@ def read_run(path: str) -> Run:
     folder = find_evaluation(path)
     content = read_json(folder / "results.json")
     lines: dict = collections.defaultdict(dict)
+    said = read_lines(folder)
     try:
-        for text in (folder / "predictions.jsonl").read_text().splitlines():
-            line = json.loads(text)
+        for line in said:
             key = "/".join(filter(None, (line["source"], line["task"])))
             task = content["tasks"][key]
             if (line["control"], line["protocol"]) == ("", task["protocol"]):
                 lines[key][line["id"]] = line
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise_system_fault(error, folder / "predictions.jsonl")
+    except (KeyError, TypeError):
         raise UserError(
-            f"{folder}/predictions.jsonl is missing, damaged or older than this "
-            "version; run convert upgrade on it, or the evaluation again"
+            f"{folder}/predictions.jsonl is damaged or older than this version; run "
+            "convert upgrade on it, or the evaluation again"
         ) from None
     return Run(path, content, lines)
 

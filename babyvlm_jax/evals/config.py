@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from etils import epath
 
 from babyvlm_jax.data.files import split_list
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, check_file
 from babyvlm_jax.evals.asking import How
 from babyvlm_jax.evals.controls import VARIANTS
 from babyvlm_jax.evals.matching import TIES
@@ -81,6 +81,8 @@ class EvalConfig(Settings):
         for name, path in given.items():
             there = all(map(_exists, split_list(path, _exists)))
             _need(there, f"config.{name}={path!r} does not exist")
+            if name in ("predictions", "tokenizer"):
+                check_file(path)
         theirs = self.kind != "checkpoint"
         _need(
             not (theirs and self.trajectory),

@@ -13,7 +13,7 @@ from typing import Any
 from babyvlm_jax.data.files import is_there
 from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import SystemFault, UserError
 from babyvlm_jax.evals import captions, store
 from babyvlm_jax.evals.items import offered
 from babyvlm_jax.evals.lines import Said, make_line
@@ -89,6 +89,8 @@ def rescore(folder: Path) -> Iterator[str]:
             entries[key], fresh, found = _rescore_set(
                 item_sets[key], protocol, said[key]
             )
+        except SystemFault:
+            raise
         except UserError as error:
             found = [Problem(key, "", f"not scored again: {error}")]
             yield f"{folder}: {found[0]}"

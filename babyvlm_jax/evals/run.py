@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import UserError, printable
+from babyvlm_jax.errors import SystemFault, UserError, printable
 from babyvlm_jax.evals import captions, controls
 from babyvlm_jax.evals.asking import ask, ask_no_model
 from babyvlm_jax.evals.config import EvalConfig
@@ -56,6 +56,8 @@ def run_sets(
             entry, fresh = run_set(
                 cfg, folder, item_set, mark, records, predictor, tell
             )
+        except SystemFault:
+            raise
         except UserError as error:
             if cfg.strict or len(item_sets) == 1:
                 raise

@@ -9,7 +9,7 @@ from babyvlm_jax.data.files import is_there, split_list
 from babyvlm_jax.data.questions import add_rounds
 from babyvlm_jax.data.schema import Record, RecordSource, dataset_dir
 from babyvlm_jax.data.shards import splits_of
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import SystemFault, UserError
 from babyvlm_jax.evals.items import find_problem
 from babyvlm_jax.evals.tasks import DEVCV, TASKS, Task
 
@@ -183,6 +183,8 @@ def read_items(
     for index in range(size):
         try:
             record = add_rounds(source[index])
+        except SystemFault:
+            raise
         except UserError as error:  # as many marks as pictures, or damaged
             problems.append(Problem(item_set.key, f"number {index}", str(error)))
             continue

@@ -16,7 +16,7 @@ from etils import epath
 
 from babyvlm_jax import settings
 from babyvlm_jax.data.files import write_atomically
-from babyvlm_jax.errors import UserError, raise_system_fault
+from babyvlm_jax.errors import UserError, check_file, raise_system_fault
 from babyvlm_jax.evals import tables
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.overall import corrected, leaderboard, overall
@@ -96,6 +96,7 @@ def read_json(path: epath.Path) -> dict[str, Any]:
     Raises:
         UserError: it is not one.
     """
+    check_file(path)
     try:
         content = json.loads(path.read_text())
         return {"fingerprints": {}, "tasks": {}, **content}
@@ -110,13 +111,12 @@ def read_lines(folder: epath.Path) -> list[dict[str, Any]]:
         UserError: it is missing or damaged.
     """
     path = folder / "predictions.jsonl"
+    check_file(path)
     try:
         return [json.loads(line) for line in path.read_text().splitlines()]
     except (OSError, ValueError) as error:
-        raise_system_fault(error, path)
-        raise UserError(
-            f"{path} is missing or damaged; delete {folder} and run again"
-        ) from None
+        raise_system_fault(error, path, about_file=True)
+        raise UserError(f"{path} is damaged; delete {folder} and run again") from None
 
 
 def is_synthetic(shards: str) -> bool:

@@ -25,7 +25,7 @@ from babyvlm_jax.data.schema import (
     shard_name,
 )
 from babyvlm_jax.data.shards import LOCK, WAIT_S, splits_of, write_shard
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import SystemFault, UserError
 from babyvlm_jax.evals import rescoring
 
 BENCHMARKS = ("devcv_", "v1_")  # what names of their datasets begin with
@@ -134,6 +134,8 @@ def upgrade_evaluations(folder: Path) -> Iterator[str]:
     for path in rescoring.find_folders(folder):
         try:
             yield from rescoring.rescore(path)
+        except SystemFault:
+            raise
         except UserError as error:
             yield f"{path}: left as it is ({error})"
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import safetensors
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, check_file, raise_system_fault
 from babyvlm_jax.interchange.foreign import read_section
 from babyvlm_jax.json_fields import shown
 
@@ -63,7 +63,7 @@ def open_weights(path: str | pathlib.Path) -> dict[str, Leaf]:
             more than tensors.
     """
     path = pathlib.Path(path)
-    if path.is_file():
+    if not path.is_dir() and path.exists():
         return _open_file(path)
     if not path.is_dir():
         raise UserError(f"{path} is neither a file nor a folder of weights")
@@ -126,6 +126,12 @@ def _check_numbers(folder, files) -> None:
 
 
 def _open_file(path) -> dict[str, Leaf]:
+    check_file(path)
+    try:
+        path.open("rb").close()  # the libraries call any refusal a missing file
+    except OSError as error:
+        raise_system_fault(error, path, about_file=True)
+        raise
     if path.suffix == ".safetensors":
         return _open_safetensors(path)
     if path.suffix in PICKLES:
@@ -140,6 +146,7 @@ def _open_safetensors(path) -> dict[str, Leaf]:
         with safetensors.safe_open(path, "numpy") as file:
             return {name: _leaf(path, file, name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
+        raise_system_fault(error, path, about_file=True)
         why = " ".join(str(error).split())[:200]
         raise UserError(
             f"{path} is not a whole safetensors file ({why}); fetch it again"
@@ -174,6 +181,7 @@ def _open_pickle(path) -> dict[str, Leaf]:
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = _load(torch, path)
     except _DAMAGE as error:
+        raise_system_fault(error, path, about_file=True)
         raise UserError(f"{path}: {_refusal(error)}") from None
     for name in CONTAINERS:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):

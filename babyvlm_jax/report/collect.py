@@ -12,7 +12,7 @@ import string
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, check_file
 from babyvlm_jax.evals import tables
 
 PHASES = ("language", "vision", "connector", "joint", "instruct")
@@ -312,6 +312,7 @@ def _phase(folder: pathlib.Path) -> Phase:
 
 
 def _load_json(path: pathlib.Path) -> Any:
+    check_file(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -324,6 +325,7 @@ def _json_lines(path: pathlib.Path, grows: bool = False) -> Iterator[dict[str, A
     """Objects, one per line; what a run has half written, or a kill has, is skipped."""
     if not path.exists():
         raise UserError(f"no {path}; run the evaluation or training of it again")
+    check_file(path)
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             try:

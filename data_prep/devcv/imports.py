@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import SystemFault, UserError
 from data_prep import raw
 from data_prep.devcv import names
 from data_prep.devcv.names import dataset_name
@@ -142,6 +142,8 @@ def import_sets(
     for one in found:
         try:
             summaries.append(run_import(_job(one, out, wanted)))
+        except SystemFault:
+            raise
         except UserError as error:
             if wanted.strict:
                 raise

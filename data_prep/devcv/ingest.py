@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import SystemFault, UserError
 from data_prep import raw, video
 from data_prep.devcv import tracks
 from data_prep.devcv.bank import Bank, Frame, Thing
@@ -66,6 +66,8 @@ def load_raw(root: str, max_frames: int, seed: int) -> tuple[list[Job], list[str
             continue
         try:
             frames, faults = raw.read_annotations(corpus.annotations(name))
+        except SystemFault:
+            raise
         except UserError as error:
             problems.append(str(error))
             continue
@@ -200,6 +202,8 @@ def _decode_one(
                 out.write(pixels.tobytes())
                 offsets[index] = end
                 end += pixels.size
+    except SystemFault:
+        raise
     except UserError as error:
         problems.append(str(error))
     problems += [f"frame {i} cannot be decoded" for i in skipped]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, check_file, raise_system_fault
 
 WORD_COLUMNS = ("word", "item_definition", "definition", "uni_lemma", "item")
 CATEGORY_COLUMNS = ("category", "lexical_category", "section")
@@ -66,9 +66,11 @@ def read_lines(path: Path, flag: str) -> list[str]:
     Raises:
         UserError: it cannot be read, or is not UTF-8.
     """
+    check_file(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
+        raise_system_fault(error, path)
         raise UserError(f"{flag}={path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise UserError(f"{flag}={path}: not a text file in UTF-8") from None

@@ -16,7 +16,7 @@ import pyarrow
 import pyarrow.parquet as pq
 
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, check_file, raise_system_fault
 from data_prep.importing.reading import open_text, parse, read_values
 from data_prep.importing.refusal import Refusal
 
@@ -200,6 +200,7 @@ def _value(cell: pyarrow.Scalar) -> Any:
 
 
 def _opened(path):
+    check_file(path)
     with _readable(path):
         return pq.ParquetFile(path)
 
@@ -209,5 +210,6 @@ def _readable(path):
     try:
         yield
     except (OSError, pyarrow.ArrowException) as error:
+        raise_system_fault(error, path, about_file=True)
         why = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a readable Parquet file ({why})") from None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import UserError, check_file, raise_system_fault
 
 BLOCK = 2**20  # characters read at a time
 LONGEST = 2**26  # characters of one record, far more than a dialogue has
@@ -65,9 +65,11 @@ def open_text(path: Path, on_read: Callable[[int], None]) -> io.TextIOBase:
     Raises:
         UserError: it cannot be opened.
     """
+    check_file(path)
     try:
         raw = path.open("rb", buffering=0)
     except OSError as error:
+        raise_system_fault(error, path)
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     counted = io.BufferedReader(_Counted(raw, on_read))
     return io.TextIOWrapper(counted, encoding="utf-8-sig", errors="surrogateescape")

@@ -73,7 +73,7 @@ def singular(folder: str) -> str:
 def caption_of(path: Path) -> str:
     """What a picture is called, with an article: "an apricot"."""
     note = path.with_suffix(".txt")
-    lines = note.read_text("utf-8", "replace").splitlines() if note.exists() else []
+    lines = note.read_text("utf-8", "replace").splitlines() if note.is_file() else []
     words = _words(lines[0]) if lines else []
     if not 0 < len(words) <= _MAX_CAPTION_WORDS:
         words = [word for word in _words(path.stem) if word not in _STYLES]

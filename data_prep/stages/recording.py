@@ -4,7 +4,7 @@ import collections
 import dataclasses
 
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.errors import SystemFault, UserError
 from data_prep.raw import Corpus, Recording, read_transcript
 from data_prep.stages import pairing
 from data_prep.stages.config import BuildConfig
@@ -69,6 +69,8 @@ def prepare(
     report = Report(recording.recording, split)
     try:
         records = _prepare(corpus, recording, config, report)
+    except SystemFault:
+        raise
     except UserError as error:
         failed = Report(recording.recording, split, usable=False)
         failed.problems.append(str(error))

@@ -133,7 +133,7 @@ def test_what_cannot_be_read_is_not_called_damaged(sealed):
     """Or a folder that is closed to us for a while would be removed."""
     (sealed / whole.LIST).unlink()
     (sealed / whole.LIST).mkdir()
-    with pytest.raises(UserError, match=r"files.json cannot be read: "):
+    with pytest.raises(UserError, match=r"files.json: cannot be read"):
         whole.fault(sealed)
 
 

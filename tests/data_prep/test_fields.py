@@ -1,6 +1,5 @@
 import json
 import math
-import os
 
 import pytest
 
@@ -128,9 +127,3 @@ def test_a_key_that_stands_twice_is_not_taken(tmp_path):
     assert fields.number(once, "key") == 3
     with pytest.raises(fields.BadField, match="has a key twice"):
         fields.number(twice, "key")
-
-
-def test_a_pipe_is_no_file(tmp_path):
-    os.mkfifo(tmp_path / "a.json")
-    with pytest.raises(UserError, match=r"a\.json: cannot be read \(it is no file\)"):
-        fields.read_json(tmp_path / "a.json")
