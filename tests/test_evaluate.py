@@ -133,7 +133,7 @@ def test_a_killed_evaluation_goes_on_in_the_middle_of_a_set(run, tmp_path, monke
 
 
 def test_batches_buckets_shards_and_mesh_change_nothing(run, tmp_path):
-    tasks = {"tasks": ("leftright", "memory"), "controls": ("no_image", "no_text")}
+    tasks = {"tasks": ("leftright", "memory"), "controls": ("no_text",)}
     (first,) = evaluate_in(tmp_path / "a", run, **tasks)
     mesh = {"data": 2, "fsdp": 1, "tensor": 4}
     others = {"batch_size": 2, "mesh": mesh, "shard_items": 4, "buckets": (24, 200)}

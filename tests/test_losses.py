@@ -17,23 +17,23 @@ from babyvlm_jax.losses import (
 
 def test_token_nll_sums_what_counts():
     # probabilities 1/4 and 3/4; then 1/2 and 1/2; then unsupervised
-    logits = jnp.array([[0.0, np.log(3.0)], [1.0, 1.0], [9.0, -9.0]])
-    targets = jnp.array([1, 0, 1])
-    total, count = token_nll(logits, targets, jnp.array([True, True, False]))
+    logits = np.array([[0.0, np.log(3.0)], [1.0, 1.0], [9.0, -9.0]])
+    targets = np.array([1, 0, 1])
+    total, count = jax.jit(token_nll)(logits, targets, np.array([True, True, False]))
     np.testing.assert_allclose(total, np.log(4 / 3) + np.log(2), rtol=1e-6)
     assert float(count) == 2.0
 
 
 def test_token_nll_of_nothing_is_zero():
-    total, count = token_nll(
-        jnp.ones((1, 3, 5)), jnp.zeros((1, 3), int), jnp.zeros((1, 3), bool)
+    total, count = jax.jit(token_nll)(
+        np.ones((1, 3, 5)), np.zeros((1, 3), int), np.zeros((1, 3), bool)
     )
     assert (float(total), float(count)) == (0.0, 0.0)
 
 
 def test_token_nll_of_each_dataset():
-    logits = jnp.array([[0.0, np.log(3.0)], [1.0, 1.0], [1.0, 1.0], [9.0, -9.0]])
-    nll, _ = token_losses(logits, jnp.array([1, 0, 1, 1]))
+    logits = np.array([[0.0, np.log(3.0)], [1.0, 1.0], [1.0, 1.0], [9.0, -9.0]])
+    nll, _ = jax.jit(token_losses)(logits, np.array([1, 0, 1, 1]))
     found = by_source(
         nll,
         jnp.array([True, True, True, False]),
@@ -68,7 +68,7 @@ def chunked_sums(x, table, targets, mask, chunk):
     return masked_sum(nll, mask)[0] + 0.1 * masked_sum(log_z**2, mask)[0], nll
 
 
-@pytest.mark.parametrize("chunk", [2, 3, 7, 16])
+@pytest.mark.parametrize("chunk", [2, 7, 16])
 def test_chunks_give_the_losses_and_gradients_of_the_whole(chunk):
     case = chunk_case()
     grad = jax.jit(
@@ -87,16 +87,17 @@ def test_chunks_give_the_losses_and_gradients_of_the_whole(chunk):
 def test_chunks_without_supervised_tokens_are_not_computed():
     x, table, targets, mask = chunk_case()
     # the most that a row has is 5: of chunks of 2, the fourth is skipped
-    nll, _ = chunked_token_losses(lambda part: part @ table, x, targets, mask, 2)
+    chunked = jax.jit(chunked_token_losses, static_argnums=(0, 4))
+    nll, _ = chunked(lambda part: part @ table, x, targets, mask, 2)
     assert ((np.asarray(nll) == 0).sum(axis=1)).tolist() == [1, 1, 1]
     assert (np.asarray(nll)[mask] > 0).all()
 
 
 def test_distillation_pairs_each_teacher_view_with_every_other_view():
     # One image, two prototypes; student views: the two global ones and a local one.
-    student = jnp.log(jnp.array([[[0.5, 0.5]], [[0.25, 0.75]], [[0.1, 0.9]]]))
-    teacher = jnp.array([[[1.0, 0.0]], [[0.0, 1.0]]])
-    total, count = distillation(student, teacher)
+    student = np.log(np.array([[[0.5, 0.5]], [[0.25, 0.75]], [[0.1, 0.9]]]))
+    teacher = np.array([[[1.0, 0.0]], [[0.0, 1.0]]])
+    total, count = jax.jit(distillation)(student, teacher)
     # teacher 0 looks at views 1 and 2, teacher 1 at views 0 and 2
     expected = -np.log([0.25, 0.1, 0.5, 0.9]).sum()
     np.testing.assert_allclose(total, expected, rtol=1e-5)

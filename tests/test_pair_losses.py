@@ -44,12 +44,13 @@ def test_infonce_by_hand():
     # two pairs, orthogonal: each picture has similarity 5 with its own text, 0 else
     x = np.eye(2, dtype=np.float32)
     with jax.set_mesh(tiny.mesh_of()):
-        total, count = infonce(x, x, np.ones(2, bool), SCALE, 8)
+        loss = jax.jit(lambda x: infonce(x, x, np.ones(2, bool), SCALE, 8))
+        total, count = loss(x)
     assert float(total) == pytest.approx(2 * np.log(1 + np.exp(-5)), rel=1e-5)
     assert float(count) == 2
 
 
-@pytest.mark.parametrize("chunk", [1, 4, 12])
+@pytest.mark.parametrize("chunk", [1, 12])
 @pytest.mark.parametrize("name", LOSSES)
 def test_any_chunk_gives_the_plain_formula(name, chunk):
     loss, plain = LOSSES[name]
@@ -119,7 +120,10 @@ def temporaries(name, num_pairs, chunk, mesh):
     return made.temp_size_in_bytes
 
 
-@pytest.mark.parametrize(("name", "ways"), [("infonce", 1), ("infonce", 8)])
+@pytest.mark.parametrize(
+    ("name", "ways"),
+    [pytest.param("infonce", 1, marks=pytest.mark.slow), ("infonce", 8)],
+)
 def test_memory_grows_linearly_with_the_batch(name, ways):
     mesh = tiny.mesh_of(data=ways)
     sizes = [2048, 4096, 8192]

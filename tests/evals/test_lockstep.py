@@ -34,7 +34,7 @@ def dialogue(number, rounds):
     return Record(f"d{number}", "eval/memory", tuple(images), tuple(turns))
 
 
-DIALOGUES = [dialogue(number, rounds) for number, rounds in enumerate((3, 1, 4, 2))]
+DIALOGUES = [dialogue(number, rounds) for number, rounds in enumerate((2, 1, 3, 2))]
 CHOICES = [[OFFERED] * num_rounds(record) for record in DIALOGUES]
 
 
@@ -57,10 +57,10 @@ def make_predictor(
 
 
 @functools.lru_cache
-def played(form, batch_size=4, sizes=(1, 1, 1), buckets=(32, LENGTH)):
+def played(form, batch_size=4, sizes=(1, 1, 1), buckets=(32, LENGTH), most=4):
     predictor = make_predictor(form, batch_size, tiny.mesh_of(*sizes), buckets)
     with jax.set_mesh(predictor.reader.mesh):
-        return predictor.answer(DIALOGUES, CHOICES)
+        return predictor.answer(DIALOGUES[:most], CHOICES[:most])
 
 
 def log_probs(form, encoded):
@@ -69,7 +69,8 @@ def log_probs(form, encoded):
     per_image = bench.model.config.tokens_per_image
     batch = collate_prompts([encoded], LENGTH, MOST_IMAGES, 8, per_image)
     with jax.set_mesh(tiny.mesh_of()):
-        return np.asarray(jax.nn.log_softmax(bench.forward(bench.params, batch))[0])
+        logits = np.asarray(bench.forward(bench.params, batch))[0]
+    return logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
 
 
 def write_alone(form, reader, asked):
@@ -120,8 +121,8 @@ def test_each_dialogue_is_as_when_it_is_read_anew_each_round(form):
 @pytest.mark.parametrize(
     ("batch_size", "sizes", "buckets"),
     [
-        (3, (1, 1, 1), (40, 72, 200)),
-        (8, (8, 1, 1), (32, LENGTH)),
+        (2, (2, 1, 1), (200,)),
+        pytest.param(8, (8, 1, 1), (32, LENGTH), marks=pytest.mark.slow),
         pytest.param(8, (2, 2, 2), (32, LENGTH), marks=pytest.mark.slow),
     ],
 )
@@ -136,7 +137,8 @@ def test_batches_buckets_and_devices_change_nothing(batch_size, sizes, buckets):
 
 def test_a_cache_that_becomes_too_small_grows():
     # whole dialogues are planned with short answers; what is written may be longer
-    assert played("nursery", 4, (1, 1, 1), (8, 16, 24))[0] == played("nursery")[0]
+    grown = played("nursery", 4, (1, 1, 1), (8, 16, 24), most=2)
+    assert grown[0] == played("nursery")[0][:2]
 
 
 def test_scores_of_a_last_answer_take_the_records_own_history():

@@ -62,7 +62,7 @@ def random_scorer(seed=0):
 
 @pytest.mark.parametrize("name", sorted(MAKE))
 def test_random_scores_reach_the_chance_of_each_metric(name):
-    number = 1500
+    number = 500
     found = mean_metrics(name, random_scorer(), number)
     for metric, chance in TASKS[name].chance.items():
         error = (chance * (1 - chance) / number) ** 0.5

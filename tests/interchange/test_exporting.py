@@ -21,7 +21,7 @@ from tests.interchange.workdirs import (
     read_params,
 )
 
-IN_LLAVA = ("official", "tied", "layer_scale", "registers", "v2-gpt2", "v1")
+IN_LLAVA = ("official", "tied", "registers", "v2-gpt2", "v1")
 CASES = [(name, "hf") for name in MODELS] + [("nursery", "safetensors")]
 CASES += [(name, "llava") for name in IN_LLAVA] + [("nursery", "lmms-eval")]
 
