@@ -3,6 +3,7 @@
 The variables must be set before anything imports jax, so they are set here, at import.
 """
 
+import gc
 import os
 import pathlib
 import signal
@@ -37,6 +38,17 @@ _NUMERIC = (
     *("evals/", "models/", "test_losses.py", "test_optim.py", "test_pair_losses.py"),
     *("test_portable.py", "test_step.py", "test_ties.py"),
 )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    """Imports make much that stays: the garbage collector need not look at it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
