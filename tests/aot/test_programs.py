@@ -35,11 +35,11 @@ def test_a_batch_has_the_shapes_of_the_row_contract():
 
 
 @pytest.mark.parametrize("what", ["eval", "decode"])
-def test_programs_of_evaluation_have_their_shapes(what):
+def test_programs_of_evaluation_lower(what):
     mesh = tiny.mesh_of(fsdp=2, tensor=2)
     with jax.set_mesh(mesh):
         function, arguments = programs.make_program(run_of(), mesh, what)
-        results = jax.tree.leaves(function.eval_shape(*arguments))
+        results = jax.tree.leaves(function.lower(*arguments).out_info)
     length = programs.ANSWERS_STEP if what == "eval" else programs.NEW_TOKENS
     assert [one.shape for one in results] == [(8, length)]
 
