@@ -38,7 +38,7 @@ from typing import Any
 from tqdm import tqdm
 
 from babyvlm_jax import lock
-from babyvlm_jax.errors import UserError, raise_system_fault
+from babyvlm_jax.errors import UserError, check_file, raise_system_fault
 from babyvlm_jax.json_fields import read_json
 
 FOLDER = ".jobs"
@@ -345,6 +345,7 @@ def sha256(path: Path) -> str:
     Raises:
         UserError: it cannot be read.
     """
+    check_file(path)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

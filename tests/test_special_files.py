@@ -29,7 +29,7 @@ from babyvlm_jax.interchange.weights import open_weights
 from babyvlm_jax.report import collect
 from configs import resolved
 from configs.eval import devcv
-from data_prep import video
+from data_prep import jobs, video
 from data_prep.devcv.wordlist import read_lines
 from data_prep.importing.batches import _opened
 from data_prep.importing.reading import read_values
@@ -54,6 +54,7 @@ def evaluate_with(**given):
 READERS = {
     "image": ("a.png", read_image),
     "video": ("a.mp4", lambda path: list(video.read_frames(path))),
+    "hash": ("a.json", jobs.sha256),
     "json": ("a.json", json_fields.read_json),
     "list": ("a.json", lambda path: list(read_values(path, print))),
     "csv": ("a.csv", read_items),
