@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from babyvlm_jax import json_fields
 from babyvlm_jax.data.files import is_there
 from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import Record
@@ -25,7 +26,8 @@ from babyvlm_jax.evals.sets import (
     parse_sources,
     read_items,
 )
-from babyvlm_jax.evals.tasks import CAPTION, CHOICE, MATCH, TASKS, Task
+from babyvlm_jax.evals.tables import CONTROLS
+from babyvlm_jax.evals.tasks import CAPTION, CHOICE, MATCH, PROTOCOLS, TASKS, Task
 
 RESULTS, PREDICTIONS = "results.json", "predictions.jsonl"
 KEPT = {
@@ -36,6 +38,7 @@ HEADER = (
     *("checkpoint", "kind", "step", "split", "synthetic", "seed", "shards"),
     "seconds",
 )
+_NAMES = ("source", "task", "id", "control", "protocol")  # of a line
 SEED = 0  # of the simulated guesses, as in configs/eval
 _UNCOUNTED = (
     "scored again from its predictions; how many items were longer than the model's "
@@ -70,16 +73,7 @@ def rescore(folder: Path) -> Iterator[str]:
     if content.get("statistics") == store.STATISTICS:
         yield f"{folder}: up to date"
         return
-    try:
-        header = {name: content[name] for name in HEADER}
-        said = collections.defaultdict(list)
-        for line in store.read_lines(folder):
-            said["/".join(filter(None, (line["source"], line["task"])))].append(line)
-        shown = {key: entry["protocol"] for key, entry in content["tasks"].items()}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{folder} is not an evaluation of ours ({error} is missing)"
-        ) from None
+    shown, said = _read_evaluation(folder, content)
     item_sets = _find_sets(folder, content)
     entries, lines, problems = {}, [], []
     for key, protocol in shown.items():
@@ -101,16 +95,49 @@ def rescore(folder: Path) -> Iterator[str]:
         raise UserError(f"{folder}: nothing could be scored again")
     for name, kept in KEPT.items():
         shutil.copyfile(folder / name, folder / kept)
-    problems = [*content.get("problems", []), *map(str, problems), _UNCOUNTED]
     store.finish(
         store.Folder(str(folder.parent.parent), folder.name),
-        header,
+        {name: content[name] for name in HEADER},
         entries,
         lines,
-        problems,
+        [*map(str, [*content["problems"], *problems]), _UNCOUNTED],
         content["fingerprints"],
     )
     yield f"{folder}: {len(entries)} of {len(shown)} tasks scored again"
+
+
+def _read_evaluation(
+    folder: Path, content: Mapping[str, Any]
+) -> tuple[dict[str, str], dict[str, Lines]]:
+    """Key of a set -> the protocol of its score; and -> its lines, with known names.
+
+    Raises:
+        UserError: a field is missing or of another type.
+    """
+    try:
+        for name in ("shards", "split", "checkpoint"):
+            json_fields.text(content, name)
+        if missing := {*HEADER, "problems", "fingerprints", "tasks"} - {*content}:
+            raise UserError(f"{', '.join(sorted(missing))} is missing")
+        kinds = {"problems": list, "fingerprints": dict, "tasks": dict}
+        for name, kind in kinds.items():
+            if not isinstance(content[name], kind):
+                raise UserError(f"{name} is {json_fields.shown(content[name])}")
+        shown = {
+            key: json_fields.text(entry, "protocol")
+            for key, entry in content["tasks"].items()
+        }
+        said = collections.defaultdict(list)
+        for line in store.read_lines(folder):
+            source, task, _, control, protocol = [
+                json_fields.text(line, name) for name in _NAMES
+            ]
+            if control not in ("", *CONTROLS) or protocol not in ("", *PROTOCOLS):
+                raise UserError(f"a line is of {control!r}, {protocol!r}")
+            said["/".join(filter(None, (source, task)))].append(line)
+    except (TypeError, UserError) as error:
+        raise UserError(f"{folder} is not an evaluation of ours: {error}") from None
+    return shown, said
 
 
 def _find_sets(folder: Path, content: Mapping[str, Any]) -> dict[str, ItemSet]:
@@ -139,6 +166,8 @@ def _rescore_set(
             "its likelihoods may leave out the end of an answer, which counts now; "
             "run evaluate again"
         )
+    if protocol not in protocols:
+        raise UserError(f"it has no predictions of the protocol {protocol!r}")
     records, problems = read_items(item_set, 0, chosen)
     there = {record.id: record for record in records}
     faults: dict[str, str | None] = {}
@@ -177,16 +206,24 @@ def _fault(task: Task, record: Record | None, line: Mapping[str, Any]) -> str | 
         return "no such item any more"
     rounds = line.get("rounds", [line])
     questions = questions_of(record)
+    if not isinstance(rounds, list) or not all(isinstance(r, dict) for r in rounds):
+        return "its rounds ('rounds') are no list of objects"
     if [one.get("prompt") for one in rounds] != [one.prompt for one in questions]:
         return "it was asked something else than what its shard asks now"
     if any(not isinstance(one.get("output"), str) for one in rounds):
         return "the text of an answer ('output') is missing"
+    shares = [one.get("likelihoods", {}) for one in rounds]
+    if not all(isinstance(one, dict) and _are_shares(one.values()) for one in shares):
+        return "its likelihoods are no numbers"
     if line["protocol"] != CHOICE:
         return None
-    for one, answers in zip(rounds, offered(task, record), strict=True):
-        if set(one.get("likelihoods", ())) != set(answers):
-            return "the answers that it was offered are not those of today"
+    if [set(one) for one in shares] != [set(one) for one in offered(task, record)]:
+        return "the answers that it was offered are not those of today"
     return None
+
+
+def _are_shares(values) -> bool:
+    return all(isinstance(one, int | float) and 0 <= one <= 1 for one in values)
 
 
 def _said(line: Mapping[str, Any]) -> Said:

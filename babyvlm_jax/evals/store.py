@@ -100,7 +100,7 @@ def read_json(path: epath.Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
         return {"fingerprints": {}, "tasks": {}, **content}
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise UserError(f"{path} is damaged; delete it and run again") from None
 
 
@@ -114,7 +114,7 @@ def read_lines(folder: epath.Path) -> list[dict[str, Any]]:
     check_file(path)
     try:
         return [json.loads(line) for line in path.read_text().splitlines()]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise_system_fault(error, path, about_file=True)
         raise UserError(f"{path} is damaged; delete {folder} and run again") from None
 

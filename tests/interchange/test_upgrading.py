@@ -158,8 +158,20 @@ def test_what_cannot_be_scored_again_is_named(old_run):
         assert why in content["problems"][number]
 
 
-def test_an_evaluation_of_nothing_is_left_as_it_is(old_run):
-    (old_run / "predictions.jsonl").write_text("")
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("predictions.jsonl", "{", "["),
+        ("predictions.jsonl", '"control": ""', '"control": "blindfold"'),
+        ("predictions.jsonl", '"protocol": "generate"', '"protocol": ""'),
+        ("results.json", '"fingerprints": {}', '"fingerprints": []'),
+        ("results.json", '"split": "test"', '"split": 3'),
+        ("results.json", '"shards"', '"ships"'),
+    ],
+)
+def test_an_evaluation_that_is_none_is_left_as_it_is(old_run, name, old, new):
+    path = old_run / name
+    path.write_text(path.read_text().replace(old, new))
     before = (old_run / "results.json").read_bytes()
     told = list(upgrade(str(old_run)))
     assert told[-1].startswith(f"{old_run}: left as it is")
