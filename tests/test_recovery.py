@@ -20,9 +20,9 @@ def world(tmp_path_factory):
     return tiny_run.make_world(tmp_path_factory.mktemp("world"))
 
 
-@pytest.fixture
-def run(world, tmp_path, monkeypatch):
-    """Trains with a loss that is nan at the given steps; returns the work directory."""
+@pytest.fixture(scope="module")
+def bad():
+    """Steps whose loss is nan, of a loss that all tests share."""
     bad = set()
     make_loss, batches_from = phase.make_token_loss, train.batches_from
 
@@ -40,8 +40,18 @@ def run(world, tmp_path, monkeypatch):
 
         return sick
 
-    monkeypatch.setattr(train, "batches_from", with_poison)
-    monkeypatch.setattr(phase, "make_token_loss", poisoned)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "batches_from", with_poison)
+        patch.setattr(phase, "make_token_loss", poisoned)
+        made = tiny_run.made_once(train.make_state_and_step)
+        patch.setattr(train, "make_state_and_step", made)
+        yield bad
+
+
+@pytest.fixture
+def run(world, tmp_path, bad):
+    """Trains with a loss that is nan at the given steps; returns the work directory."""
+    bad.clear()
 
     def run(steps, **changes):
         bad.update(steps)

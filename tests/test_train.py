@@ -34,6 +34,14 @@ def world(tmp_path_factory):
     return tiny_run.make_world(tmp_path_factory.mktemp("world"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def traced_once():
+    with pytest.MonkeyPatch.context() as patch:
+        made = tiny_run.made_once(train.make_state_and_step)
+        patch.setattr(train, "make_state_and_step", made)
+        yield
+
+
 @pytest.fixture(scope="module")
 def undisturbed(world, tmp_path_factory):
     """Work directory of a run that nothing disturbed."""

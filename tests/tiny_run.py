@@ -1,11 +1,14 @@
 """A tiny world on disk and configs that train on it in seconds."""
 
+import json
 import pathlib
 from typing import NamedTuple
 
+import jax
 import ml_collections
 import numpy as np
 
+from babyvlm_jax import settings
 from babyvlm_jax.data import tokenizer
 from babyvlm_jax.data.images import encode_png
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record, write_dataset
@@ -116,3 +119,35 @@ def vision_config(world: World, **changes) -> ml_collections.ConfigDict:
         "augment": {"global_size": 8, "num_local": 0},
     }
     return c
+
+
+# Settings that change neither the weights that a run begins with nor its step.
+_HABITS = ("save_every", "keep", "keep_every", "log_every", "on_nonfinite", "name")
+_PLACES = ("data.shards", "data.tokenizer")
+
+
+def made_once(make):
+    """`train.make_state_and_step`, tracing anew only for what it has not seen.
+
+    Tests that start or resume the same tiny run many times in one process use it. A
+    run that begins from a checkpoint is made anew, for the files may have changed.
+    """
+    made = {}
+
+    def remembered(run, mesh):
+        if run.warm_start:
+            return make(run, mesh)
+        facts = settings.resolved(run)
+        left_out = {*_HABITS, *_PLACES}
+        kept = {name: facts[name] for name in facts if name not in left_out}
+        key = json.dumps(kept, sort_keys=True), mesh
+        if key not in made:
+            made[key] = make(run, mesh)
+        state, step = made[key]
+        # the step takes its state for good, and compiles again for another layout
+        copied = jax.tree.map(
+            lambda leaf: jax.device_put(leaf, leaf.sharding, may_alias=False), state
+        )
+        return copied, step
+
+    return remembered
