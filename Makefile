@@ -71,7 +71,7 @@ REPORT = $(DEMO)/report.html
 SUBMAKE = $(MAKE)
 
 demo: $(INSTALLED)
-	@$(RUN) -m babyvlm_jax.lock $(DEMO) $(SUBMAKE) --no-print-directory demo-locked
+	@$(RUN) -m babyvlm_jax.runtime.lock $(DEMO) $(SUBMAKE) --no-print-directory demo-locked
 
 demo-locked: $(REPORT)
 	@$(RUN) -m babyvlm_jax.report --workdir=$(DEMO) --show

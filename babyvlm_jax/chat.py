@@ -21,22 +21,22 @@ import numpy as np
 from absl import logging
 from etils import epath
 
-from babyvlm_jax import agreement, checkpoint
 from babyvlm_jax.data.images import preprocess
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
-from babyvlm_jax.errors import (
+from babyvlm_jax.evals.choice import shares
+from babyvlm_jax.evals.decode import detokenize
+from babyvlm_jax.evals.lockstep import score_last
+from babyvlm_jax.evals.reader import Reader
+from babyvlm_jax.evals.stream import make_buckets, stream
+from babyvlm_jax.runtime.errors import (
     CommandParser,
     UserError,
     add_command_flags,
     printable,
     run_main,
 )
-from babyvlm_jax.evals.choice import shares
-from babyvlm_jax.evals.decode import detokenize
-from babyvlm_jax.evals.lockstep import score_last
-from babyvlm_jax.evals.reader import Reader
-from babyvlm_jax.evals.stream import make_buckets, stream
 from babyvlm_jax.sharding import make_mesh
+from babyvlm_jax.training import agreement, checkpoint
 
 _DIALOGUE = Record("dialogue", "chat")
 

@@ -20,13 +20,14 @@ import pathlib
 
 import jax
 
-from babyvlm_jax import settings, sharding
+from babyvlm_jax import sharding
 from babyvlm_jax.aot import printing, sweeping
 from babyvlm_jax.aot.check import Check, advice, check, write_json
 from babyvlm_jax.aot.chips import GIB, Slice, parse_slice
 from babyvlm_jax.aot.compiling import compile_for, devices
-from babyvlm_jax.command import run_config_command
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.command import run_config_command
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training import settings
 
 FLAGS = {
     "topology": ("", "Slice to compile for, such as v5e:4x4."),

@@ -19,10 +19,10 @@ from collections.abc import Sequence
 
 from absl import logging
 
-from babyvlm_jax.errors import CommandParser, add_command_flags, run_main
 from babyvlm_jax.interchange.exporting import FORMATS, ExportConfig, export
 from babyvlm_jax.interchange.importing import ImportConfig, import_source
 from babyvlm_jax.interchange.upgrading import upgrade
+from babyvlm_jax.runtime.errors import CommandParser, add_command_flags, run_main
 
 
 def _parser() -> argparse.ArgumentParser:

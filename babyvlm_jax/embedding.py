@@ -18,12 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from babyvlm_jax import checkpoint, sharding
+from babyvlm_jax import sharding
 from babyvlm_jax.data.pairs import encode_texts
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.reader import fetch
 from babyvlm_jax.models.contrastive import PairModel
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training import checkpoint
 
 BATCH = 64  # ours: pictures a device embeds at a time
 

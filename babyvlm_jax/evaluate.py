@@ -26,16 +26,7 @@ from collections.abc import Sequence
 import jax
 import tqdm
 
-from babyvlm_jax import agreement, checkpoint, preflight, processes
-from babyvlm_jax.command import run_config_command
 from babyvlm_jax.embedding import load_pair_model
-from babyvlm_jax.errors import (
-    CommandParser,
-    UserError,
-    add_command_flags,
-    printable,
-    run_main,
-)
 from babyvlm_jax.evals import run, sets, store, tables, targets
 from babyvlm_jax.evals.compare import compare
 from babyvlm_jax.evals.config import EvalConfig
@@ -45,8 +36,18 @@ from babyvlm_jax.evals.predictions_file import PredictionsFile
 from babyvlm_jax.evals.predictors import CheckpointPredictor, Predictor
 from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.evals.transformers_model import TransformersPredictor
-from babyvlm_jax.fields import from_dict
+from babyvlm_jax.runtime import processes
+from babyvlm_jax.runtime.command import run_config_command
+from babyvlm_jax.runtime.errors import (
+    CommandParser,
+    UserError,
+    add_command_flags,
+    printable,
+    run_main,
+)
+from babyvlm_jax.runtime.fields import from_dict
 from babyvlm_jax.sharding import check_batch, make_mesh
+from babyvlm_jax.training import agreement, checkpoint, preflight
 
 _BAR = "{desc}{percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
 

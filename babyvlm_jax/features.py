@@ -17,14 +17,15 @@ import jax
 import numpy as np
 import tqdm
 
-from babyvlm_jax import checkpoint, settings, sharding
-from babyvlm_jax.command import run_config_command
+from babyvlm_jax import sharding
 from babyvlm_jax.data.features import FeatureStore, key_of
 from babyvlm_jax.data.rows import decode
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.models.fingerprint import fingerprint
 from babyvlm_jax.models.vlm import make_encoder, make_model
+from babyvlm_jax.runtime.command import run_config_command
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training import checkpoint, settings
 
 SHARD = 1024  # ours: pictures that a stop may cost
 BATCH = 64  # ours: pictures a device encodes at a time

@@ -22,14 +22,15 @@ from typing import Any
 
 from etils import epath
 
-from babyvlm_jax import agreement, lock, preflight, processes, settings
-from babyvlm_jax.checkpoint.reading import FOLDER, whole_steps
-from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data import features
-from babyvlm_jax.data.files import write_atomically
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import EXIT_DONE, UserError
-from babyvlm_jax.optim import check_patterns
+from babyvlm_jax.runtime import lock, processes
+from babyvlm_jax.runtime.command import run_config_command
+from babyvlm_jax.runtime.errors import EXIT_DONE, UserError
+from babyvlm_jax.runtime.files import write_atomically
+from babyvlm_jax.training import agreement, preflight, settings
+from babyvlm_jax.training.checkpoint.reading import FOLDER, whole_steps
+from babyvlm_jax.training.optim import check_patterns
 
 
 def main(config, workdir: str) -> None:

@@ -21,7 +21,7 @@ from jax.sharding import (
     use_abstract_mesh,
 )
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 MESH_AXES = ("data", "fsdp", "tensor")
 

@@ -27,41 +27,39 @@ from typing import Any, NamedTuple
 import jax
 from etils import epath
 
-from babyvlm_jax import (
-    agreement,
-    checkpoint,
-    guard,
-    metrics,
-    optim,
-    preflight,
-    processes,
-    recovery,
-    settings,
-    sharding,
-    throughput,
-)
-from babyvlm_jax.command import run_config_command
+from babyvlm_jax import sharding
 from babyvlm_jax.data import features, pipeline
-from babyvlm_jax.data.files import write_atomically
 from babyvlm_jax.data.identity import check_facts
 from babyvlm_jax.data.synthetic import (
     synthetic_frames,
     synthetic_pairs,
     synthetic_rows,
 )
-from babyvlm_jax.errors import Preempted, UserError
 from babyvlm_jax.models.fingerprint import fingerprint
-from babyvlm_jax.pace import Pace
-from babyvlm_jax.phase import (
+from babyvlm_jax.runtime import metrics, processes, throughput
+from babyvlm_jax.runtime.command import run_config_command
+from babyvlm_jax.runtime.errors import Preempted, UserError
+from babyvlm_jax.runtime.files import write_atomically
+from babyvlm_jax.runtime.pace import Pace
+from babyvlm_jax.runtime.watchdog import Watchdog
+from babyvlm_jax.training import (
+    agreement,
+    checkpoint,
+    guard,
+    optim,
+    preflight,
+    recovery,
+    settings,
+)
+from babyvlm_jax.training.phase import (
     make_phase,
     make_step,
     model_of,
     step_flops,
     trained_parts,
 )
-from babyvlm_jax.state import make_state
-from babyvlm_jax.validation import Validator
-from babyvlm_jax.watchdog import Watchdog
+from babyvlm_jax.training.state import make_state
+from babyvlm_jax.training.validation import Validator
 
 
 class Job(NamedTuple):

@@ -11,7 +11,7 @@ import json
 import ml_collections
 from etils import epath
 
-from babyvlm_jax.errors import check_file
+from babyvlm_jax.runtime.errors import check_file
 
 
 def get_config(arg: str) -> ml_collections.ConfigDict:

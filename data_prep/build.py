@@ -23,11 +23,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.schema import Record, RecordSource, dataset_dir
 from babyvlm_jax.data.shards import read_shard, write_shard
-from babyvlm_jax.errors import SystemFault, UserError
-from babyvlm_jax.fields import from_dict
+from babyvlm_jax.runtime.command import run_config_command
+from babyvlm_jax.runtime.errors import SystemFault, UserError
+from babyvlm_jax.runtime.fields import from_dict
 from data_prep import jobs
 from data_prep.raw import SPLITS, Corpus, Recording, read_corpus
 from data_prep.stages.card import card, summarise

@@ -25,8 +25,8 @@ import numpy as np
 
 from babyvlm_jax.data.schema import ASSISTANT, IMAGE_MARK, Record, RecordSource
 from babyvlm_jax.data.shards import splits_of
-from babyvlm_jax.errors import UserError, add_command_flags, run_main
-from babyvlm_jax.json_fields import read_json
+from babyvlm_jax.runtime.errors import UserError, add_command_flags, run_main
+from babyvlm_jax.runtime.json_fields import read_json
 from data_prep.importing.flags import (
     add_embedding_flags,
     check_name,

@@ -37,9 +37,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from babyvlm_jax import lock
-from babyvlm_jax.errors import UserError, check_file, raise_system_fault
-from babyvlm_jax.json_fields import read_json
+from babyvlm_jax.runtime import lock
+from babyvlm_jax.runtime.errors import UserError, check_file, raise_system_fault
+from babyvlm_jax.runtime.json_fields import read_json
 
 FOLDER = ".jobs"
 HASHES = "hashes.json"

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from babyvlm_jax.data.schema import HUMAN, Record, RecordSource
 from babyvlm_jax.data.shards import splits_of
-from babyvlm_jax.errors import UserError, add_command_flags, run_main
+from babyvlm_jax.runtime.errors import UserError, add_command_flags, run_main
 from data_prep.importing.flags import command_parser
 
 FILE_BYTES = 500 * 10**6  # of a file at most, and

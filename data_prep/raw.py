@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from babyvlm_jax import json_fields as fields
-from babyvlm_jax.errors import UserError
-from babyvlm_jax.json_fields import BadField, read_json
+from babyvlm_jax.runtime import json_fields as fields
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.json_fields import BadField, read_json
 
 SPLITS = ("train", "val", "test")
 MAX_DAYS = 100_000

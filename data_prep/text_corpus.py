@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from babyvlm_jax.errors import UserError, run_main
+from babyvlm_jax.runtime.errors import UserError, run_main
 from data_prep.importing.batches import Input
 from data_prep.importing.engine import Import, run_import
 from data_prep.importing.flags import (

@@ -19,7 +19,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from babyvlm_jax.errors import (
+from babyvlm_jax.runtime.errors import (
     UserError,
     check_file,
     explain_system_fault,

@@ -9,11 +9,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from babyvlm_jax import preflight, settings, sharding
-from babyvlm_jax.command import make_flags, parse
-from babyvlm_jax.errors import UserError
+from babyvlm_jax import sharding
 from babyvlm_jax.evals.config import KINDS, EvalConfig
-from babyvlm_jax.fields import from_dict
+from babyvlm_jax.runtime.command import make_flags, parse
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.fields import from_dict
+from babyvlm_jax.training import preflight, settings
 from launch.jobs import Job, Run
 
 SETTINGS = {

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from launch import jobs
 from launch.gke.manifest import Cluster, manifest, text
 from launch.running import (

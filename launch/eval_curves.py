@@ -7,8 +7,8 @@ from typing import Any
 from etils import epath
 from tensorboardX import SummaryWriter
 
-from babyvlm_jax.data.files import write_atomically
 from babyvlm_jax.evals import tables
+from babyvlm_jax.runtime.files import write_atomically
 
 METRICS = "eval_metrics.jsonl"
 EVENTS = "tensorboard/eval"

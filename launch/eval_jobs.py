@@ -29,14 +29,14 @@ from collections.abc import Sequence
 import jax
 from etils import epath
 
-from babyvlm_jax.command import make_flags, parse
-from babyvlm_jax.data.files import is_there, split_list, write_atomically
-from babyvlm_jax.errors import EXIT_PREEMPTED, UserError
 from babyvlm_jax.evals import tables
 from babyvlm_jax.evals.config import EvalConfig, expand
 from babyvlm_jax.evals.targets import run_of
-from babyvlm_jax.fields import from_dict
-from babyvlm_jax.processes import Child
+from babyvlm_jax.runtime.command import make_flags, parse
+from babyvlm_jax.runtime.errors import EXIT_PREEMPTED, UserError
+from babyvlm_jax.runtime.fields import from_dict
+from babyvlm_jax.runtime.files import is_there, split_list, write_atomically
+from babyvlm_jax.runtime.processes import Child
 from launch import eval_curves
 from launch.eval_plan import GROUPINGS, Piece, Plan, merge
 from launch.jobs import ROOT, Run
@@ -102,7 +102,7 @@ def command_of(piece: Piece, backend: str, extra: str) -> list[str]:
     if backend == "local":
         _, *words = run.command
         # The lock ends with the job, even if that outlives this program.
-        locked = ("-m", "babyvlm_jax.lock", piece.workdir)
+        locked = ("-m", "babyvlm_jax.runtime.lock", piece.workdir)
         return [sys.executable, *locked, sys.executable, *words]
     name = [] if backend == "tpu_vm" else [piece.name]
     script = str(ROOT / "launch" / SCRIPTS[backend])

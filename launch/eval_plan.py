@@ -9,11 +9,11 @@ from typing import Any
 
 from etils import epath
 
-from babyvlm_jax.checkpoint.reading import FOLDER, whole_steps
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import sets, store, targets
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.targets import Target
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training.checkpoint.reading import FOLDER, whole_steps
 
 PIECES = "pieces"  # WORKDIR/pieces/CHECKPOINT/GROUP holds a job's own evaluation
 LONGEST_NAME = 62  # what `Job` allows

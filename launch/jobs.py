@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from babyvlm_jax.aot.chips import Slice
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = "babyvlm_jax"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from babyvlm_jax.aot.chips import parse_slice
-from babyvlm_jax.errors import UserError, run_main
+from babyvlm_jax.runtime.errors import UserError, run_main
 from launch.jobs import PACKAGE, Job, read_run
 
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from babyvlm_jax.errors import EXIT_PREEMPTED, UserError
+from babyvlm_jax.runtime.errors import EXIT_PREEMPTED, UserError
 from launch import jobs
 from launch.running import (
     Parser,

@@ -35,8 +35,9 @@ os.environ["XLA_FLAGS"] = " ".join(
 # Tests whose numbers must be the same on every processor: `make test-portable`.
 _NUMERIC = (
     *("data/", "data_prep/devcv/", "data_prep/stages/", "data_prep/transfer/"),
-    *("evals/", "models/", "test_losses.py", "test_optim.py", "test_pair_losses.py"),
-    *("test_portable.py", "test_step.py", "test_ties.py"),
+    *("evals/", "models/", "test_losses.py", "test_pair_losses.py"),
+    *("training/test_optim.py", "training/test_step.py"),
+    *("test_portable.py", "test_ties.py"),
 )
 
 

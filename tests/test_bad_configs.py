@@ -7,9 +7,10 @@ import sys
 import jax
 import pytest
 
-from babyvlm_jax import checkpoint, settings, train
-from babyvlm_jax.command import run_config_command
+from babyvlm_jax import train
 from babyvlm_jax.models.vlm import make_model
+from babyvlm_jax.runtime.command import run_config_command
+from babyvlm_jax.training import checkpoint, settings
 from tests import tiny, tiny_run
 
 JOINT = "--config=configs/v2/joint.py:smoke,data={world}"

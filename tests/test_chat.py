@@ -10,7 +10,7 @@ import pytest
 from babyvlm_jax import chat
 from babyvlm_jax.data.images import encode_png
 from babyvlm_jax.data.schema import HUMAN, Record
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from tests import tiny
 from tests.interchange.workdirs import make_workdir
 

@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 
 from babyvlm_jax import compile_check
-from babyvlm_jax.command import run_config_command
+from babyvlm_jax.runtime.command import run_config_command
 from tests.aot.checks import FITS, TOO_LARGE
 
 CONFIG = "--config=configs/v2/joint.py:smoke"

@@ -11,12 +11,14 @@ import jax
 import ml_collections
 import pytest
 
-from babyvlm_jax import command, settings, sharding
-from babyvlm_jax.errors import UserError
+from babyvlm_jax import sharding
 from babyvlm_jax.evals.config import EvalConfig
-from babyvlm_jax.fields import add_default, from_dict
 from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.models.vlm import make_model
+from babyvlm_jax.runtime import command
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.fields import add_default, from_dict
+from babyvlm_jax.training import settings
 from configs import common, models, nursery, resolved
 from configs.v1 import nursery as v1_nursery
 from configs.v1 import recipe as v1_recipe

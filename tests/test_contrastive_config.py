@@ -5,11 +5,11 @@ import json
 import jax
 import pytest
 
-from babyvlm_jax import phase, preflight, settings
 from babyvlm_jax.aot.programs import abstract_batch, make_program
-from babyvlm_jax.errors import UserError
-from babyvlm_jax.optim import matches, split_params
-from babyvlm_jax.step_flops import pair_flops, vision_forward
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training import phase, preflight, settings
+from babyvlm_jax.training.optim import matches, split_params
+from babyvlm_jax.training.step_flops import pair_flops, vision_forward
 from configs.v1 import contrastive
 from tests import tiny, tiny_pairs
 

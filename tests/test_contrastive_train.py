@@ -9,12 +9,14 @@ import jax
 import numpy as np
 import pytest
 
-from babyvlm_jax import checkpoint, evaluate, metrics, train
+from babyvlm_jax import evaluate, train
 from babyvlm_jax.data.images import preprocess
 from babyvlm_jax.data.schema import write_dataset
 from babyvlm_jax.embedding import load_pair_model
-from babyvlm_jax.errors import UserError, run_main
 from babyvlm_jax.evals.config import EvalConfig
+from babyvlm_jax.runtime import metrics
+from babyvlm_jax.runtime.errors import UserError, run_main
+from babyvlm_jax.training import checkpoint
 from configs.eval import devcv
 from tests import test_train, tiny_pairs, tiny_run
 from tests.evals.samples import ITEMS

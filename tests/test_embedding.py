@@ -6,11 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from babyvlm_jax import checkpoint
 from babyvlm_jax.data.tokenizer import train
 from babyvlm_jax.embedding import load_pair_model
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.models.contrastive import make_pair_model
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training import checkpoint
 from tests import tiny, tiny_pairs
 
 TEXTS = ["red ball", "ball red", "look at the red ball now", "look", ""]

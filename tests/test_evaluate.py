@@ -4,11 +4,11 @@ import jax
 import pytest
 
 from babyvlm_jax import evaluate
-from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.schema import write_dataset
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.predictors import CheckpointPredictor
+from babyvlm_jax.runtime.command import run_config_command
+from babyvlm_jax.runtime.errors import UserError
 from configs.eval import devcv
 from tests.evals.fakes import MODEL, WordTokenizer
 from tests.evals.samples import SAME, THREE, memory, record

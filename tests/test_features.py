@@ -6,12 +6,13 @@ import jax
 import numpy as np
 import pytest
 
-from babyvlm_jax import checkpoint, features, train
+from babyvlm_jax import features, train
 from babyvlm_jax.data.features import FeatureStore
-from babyvlm_jax.errors import UserError
-from babyvlm_jax.fields import from_dict
 from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.models.vlm import make_model
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.fields import from_dict
+from babyvlm_jax.training import checkpoint
 from tests import tiny, tiny_run
 
 STEPS = 3

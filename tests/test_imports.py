@@ -16,6 +16,8 @@ ENTRY_POINTS = (
     "features",
 )
 
+SHELVES = ("runtime", "training")  # whose modules have layers of their own
+
 # A module may import its own layer and those further right (below).
 LAYERS = (
     ENTRY_POINTS,
@@ -40,7 +42,7 @@ LAYERS = (
         *("models", "flops", "step_flops"),
     ),
     ("sharding", "command", "lock", "ties", "processes", "watchdog", "json_fields"),
-    ("errors", "fields"),
+    ("errors", "fields", "files"),
 )
 LAYER_OF = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
 DATA_PREP_MAY_USE = (
@@ -51,12 +53,12 @@ DATA_PREP_MAY_USE = (
     "babyvlm_jax.data.tokenizer",
     "babyvlm_jax.data.images",
     "babyvlm_jax.convert",
-    "babyvlm_jax.command",
-    "babyvlm_jax.lock",
-    "babyvlm_jax.json_fields",
+    "babyvlm_jax.runtime.command",
+    "babyvlm_jax.runtime.lock",
+    "babyvlm_jax.runtime.json_fields",
     "babyvlm_jax.ties",
-    "babyvlm_jax.errors",
-    "babyvlm_jax.fields",
+    "babyvlm_jax.runtime.errors",
+    "babyvlm_jax.runtime.fields",
 )
 # shows what training will see: the same tokens, the same packing
 INSPECT_MAY_USE = (
@@ -75,9 +77,14 @@ def imports():
 
 
 def _room(name: str) -> str | None:
-    """First part below the package: `babyvlm_jax.data.images` -> `data`."""
-    package, _, rest = name.partition(".")
-    return rest.partition(".")[0] if package == PACKAGE and rest else None
+    """First part below the package, or below a `SHELVES`: what has a layer.
+
+    `babyvlm_jax.data.images` -> `data`, `babyvlm_jax.runtime.lock` -> `lock`.
+    """
+    package, *parts = name.split(".")
+    if parts and parts[0] in SHELVES:
+        parts = parts[1:]
+    return parts[0] if package == PACKAGE and parts else None
 
 
 def _listed(broken: list[Import]) -> str:
@@ -85,7 +92,9 @@ def _listed(broken: list[Import]) -> str:
 
 
 def test_every_room_of_the_package_has_a_layer():
-    rooms = {path.stem for path in (ROOT / PACKAGE).glob("[!_]*") if path.stem}
+    folders = [ROOT / PACKAGE, *(ROOT / PACKAGE / name for name in SHELVES)]
+    paths = [path for folder in folders for path in folder.glob("[!_]*")]
+    rooms = {path.stem for path in paths if path.stem} - set(SHELVES)
     assert rooms <= set(LAYER_OF), f"no layer for {rooms - set(LAYER_OF)}"
 
 
@@ -157,7 +166,7 @@ def test_the_package_does_not_import_data_prep_or_configs(imports):
 
 
 def test_configs_import_no_jax_and_no_library_code(imports):
-    allowed = ("ml_collections", "configs", "babyvlm_jax.errors")
+    allowed = ("ml_collections", "configs", "babyvlm_jax.runtime.errors")
     foreign = ("jax", "flax", "optax", "orbax", PACKAGE, "data_prep", "numpy")
     broken = [
         found

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from babyvlm_jax import settings, sharding
+from babyvlm_jax import sharding
 from babyvlm_jax.evals.tasks import TASKS
+from babyvlm_jax.training import settings
 from configs import v1, v2
 from tests import tiny
 

@@ -8,13 +8,14 @@ import stat
 import numpy as np
 import pytest
 
-from babyvlm_jax import checkpoint, lock
 from babyvlm_jax.data.features import FeatureStore
-from babyvlm_jax.data.files import write_atomically
 from babyvlm_jax.data.schema import Record, write_dataset
 from babyvlm_jax.data.shards import write_shard
-from babyvlm_jax.errors import printable, run_main
 from babyvlm_jax.interchange.importing import appearing
+from babyvlm_jax.runtime import lock
+from babyvlm_jax.runtime.errors import printable, run_main
+from babyvlm_jax.runtime.files import write_atomically
+from babyvlm_jax.training import checkpoint
 from tests.data.test_features import FACTS
 
 ROOT = pathlib.Path(__file__).parents[1]

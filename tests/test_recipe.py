@@ -7,8 +7,9 @@ import jax
 import ml_collections
 import pytest
 
-from babyvlm_jax import recipe, settings
-from babyvlm_jax.errors import UserError
+from babyvlm_jax import recipe
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training import settings
 from tests import tiny_run
 
 ORDER = ("first", "second", "third")

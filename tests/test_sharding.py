@@ -9,10 +9,10 @@ from flax.traverse_util import flatten_dict
 from jax.sharding import PartitionSpec as P
 
 from babyvlm_jax import sharding
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.models import dino
 from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.models.vlm import make_model
+from babyvlm_jax.runtime.errors import UserError
 from tests import tiny
 
 

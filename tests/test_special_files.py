@@ -9,8 +9,6 @@ import signal
 
 import pytest
 
-from babyvlm_jax import command, json_fields, settings
-from babyvlm_jax.checkpoint import whole
 from babyvlm_jax.data.images import read_image
 from babyvlm_jax.data.record_files import hashes_path
 from babyvlm_jax.data.schema import (
@@ -21,12 +19,15 @@ from babyvlm_jax.data.schema import (
     write_dataset,
 )
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import store
 from babyvlm_jax.evals.config import EvalConfig
-from babyvlm_jax.fields import from_dict
 from babyvlm_jax.interchange.weights import open_weights
 from babyvlm_jax.report import collect
+from babyvlm_jax.runtime import command, json_fields
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.fields import from_dict
+from babyvlm_jax.training import settings
+from babyvlm_jax.training.checkpoint import whole
 from configs import resolved
 from configs.eval import devcv
 from data_prep import jobs, video

@@ -13,11 +13,13 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from babyvlm_jax import checkpoint, lock, metrics, settings, train
-from babyvlm_jax.command import run_config_command
+from babyvlm_jax import train
 from babyvlm_jax.data import packing, tokenizer
-from babyvlm_jax.errors import UserError, run_main
-from babyvlm_jax.pace import RATES
+from babyvlm_jax.runtime import lock, metrics
+from babyvlm_jax.runtime.command import run_config_command
+from babyvlm_jax.runtime.errors import UserError, run_main
+from babyvlm_jax.runtime.pace import RATES
+from babyvlm_jax.training import checkpoint, settings
 from tests import tiny_run
 
 pytestmark = pytest.mark.usefixtures("own_signals", "steps_compile_once")
@@ -140,7 +142,8 @@ def test_sigterm_saves_and_the_resumed_run_is_the_same(
 KILL_AT_STEP = """
 import json, os, signal, sys
 import ml_collections
-from babyvlm_jax import metrics, train
+from babyvlm_jax import train
+from babyvlm_jax.runtime import metrics
 ticks, tick = [], metrics.Writer.tick
 def counted(writer):
     tick(writer)

@@ -9,10 +9,10 @@ from babyvlm_jax import evaluate
 from babyvlm_jax.data.schema import write_dataset
 from babyvlm_jax.data.words import train_words
 from babyvlm_jax.evals.config import EvalConfig
-from babyvlm_jax.fields import from_dict
 from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.report.__main__ import report
+from babyvlm_jax.runtime.fields import from_dict
 from configs import models
 from configs.eval import v1
 from tests import tiny

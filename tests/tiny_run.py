@@ -8,10 +8,10 @@ import jax
 import ml_collections
 import numpy as np
 
-from babyvlm_jax import settings
 from babyvlm_jax.data import tokenizer
 from babyvlm_jax.data.images import encode_png
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record, write_dataset
+from babyvlm_jax.training import settings
 
 WORDS = ("look", "at", "the", "red", "ball")
 

@@ -19,8 +19,8 @@ import tqdm
 
 from babyvlm_jax.aot import printing
 from babyvlm_jax.aot.check import read_json
-from babyvlm_jax.command import run_config_command
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.command import run_config_command
+from babyvlm_jax.runtime.errors import UserError
 
 
 def main(config, workdir: str) -> None:

@@ -12,9 +12,9 @@ from babyvlm_jax.aot.programs import NEW_TOKENS
 from babyvlm_jax.aot.refusal import Buffer, read_refusal
 from babyvlm_jax.aot.roofline import Roofline, Work, roofline
 from babyvlm_jax.models.config import DecoderConfig
-from babyvlm_jax.phase import remat_of, step_flops
-from babyvlm_jax.settings import TrainSettings
-from babyvlm_jax.step_flops import StepFlops, decode_flops, row_forward
+from babyvlm_jax.training.phase import remat_of, step_flops
+from babyvlm_jax.training.settings import TrainSettings
+from babyvlm_jax.training.step_flops import StepFlops, decode_flops, row_forward
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ No figure here was measured: rooflines drawn from them are bounds, not promises.
 import dataclasses
 import math
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 GB = 10**9
 GIB = 2**30

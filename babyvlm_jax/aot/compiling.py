@@ -15,8 +15,8 @@ from jax.sharding import Mesh
 
 from babyvlm_jax.aot.chips import Slice
 from babyvlm_jax.aot.programs import make_program
-from babyvlm_jax.errors import UserError
-from babyvlm_jax.settings import TrainSettings
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training.settings import TrainSettings
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,20 +11,20 @@ import numpy as np
 from jax.sharding import Mesh
 
 from babyvlm_jax import sharding
-from babyvlm_jax.checkpoint import abstract_params
 from babyvlm_jax.data.rows import collate
 from babyvlm_jax.data.synthetic import synthetic_pairs
 from babyvlm_jax.data.tokenizer import EOS_ID
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.choice import ANSWERS_STEP, make_scores
 from babyvlm_jax.evals.decode import make_greedy
 from babyvlm_jax.evals.reader import Piece
 from babyvlm_jax.evals.reader import collate as collate_pieces
 from babyvlm_jax.models.vlm import make_model
-from babyvlm_jax.phase import Phase, make_phase, make_step
-from babyvlm_jax.preflight import check_run
-from babyvlm_jax.settings import TrainSettings
-from babyvlm_jax.state import abstract_state
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training.checkpoint import abstract_params
+from babyvlm_jax.training.phase import Phase, make_phase, make_step
+from babyvlm_jax.training.preflight import check_run
+from babyvlm_jax.training.settings import TrainSettings
+from babyvlm_jax.training.state import abstract_state
 
 WHATS = ("train", "eval", "decode", "dino")
 OFFERED = {

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from babyvlm_jax.aot.check import Check, key_heads
 from babyvlm_jax.aot.chips import Slice
-from babyvlm_jax.settings import TrainSettings
+from babyvlm_jax.training.settings import TrainSettings
 
 ROWS_A_CHIP = (1, 2, 4)
 POLICIES = ("full", "attention", "dots")  # from the least memory to the most

@@ -8,8 +8,8 @@ import numpy as np
 
 from babyvlm_jax.data.rows import RowShape
 from babyvlm_jax.data.templates import TEMPLATES
-from babyvlm_jax.errors import UserError
-from babyvlm_jax.fields import SEED, FieldError, Settings, field, from_dict
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.fields import SEED, FieldError, Settings, field, from_dict
 
 Batch = dict[str, np.ndarray]
 

@@ -12,7 +12,7 @@ import numpy as np
 from babyvlm_jax.data.schema import ASSISTANT, IMAGE_MARK, Record
 from babyvlm_jax.data.templates import TEMPLATES, Span, check_template
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 
 class DoesNotFit(UserError):

@@ -21,9 +21,9 @@ import ml_dtypes
 import numpy as np
 from etils import epath
 
-from babyvlm_jax.data.files import write_atomically
 from babyvlm_jax.data.record_files import RecordFiles, hashes_path, write_file
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.files import write_atomically
 
 FACTS = "features.json"
 _REASONS = {

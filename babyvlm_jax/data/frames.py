@@ -9,7 +9,7 @@ from babyvlm_jax.data.mixture import Mixture, Walk, share
 from babyvlm_jax.data.rows import decode
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.sources import ByteBudget
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 
 class Frames:

@@ -16,7 +16,7 @@ from sentencepiece import sentencepiece_model_pb2
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from babyvlm_jax.data.schema import IMAGE_MARK
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 # The names that a special token goes by, the published models' first, CLIP's last.
 NAMES = {

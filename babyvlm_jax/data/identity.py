@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 _REASONS = {
     "datasets": "the datasets have other records than those it was trained on",

@@ -12,7 +12,7 @@ import numpy as np
 import simplejpeg
 from PIL import ExifTags, Image, ImageOps
 
-from babyvlm_jax.errors import (
+from babyvlm_jax.runtime.errors import (
     UserError,
     check_file,
     explain_system_fault,

@@ -12,11 +12,11 @@ from etils import epath
 from tqdm import tqdm
 
 from babyvlm_jax.data.conversation import Encoded, Stop, encode
-from babyvlm_jax.data.files import write_atomically
 from babyvlm_jax.data.packing import Capacity, fits
 from babyvlm_jax.data.record_files import HASH_BYTES, hash_record
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.tokenizer import Tokenizer
+from babyvlm_jax.runtime.files import write_atomically
 
 
 class Lengths(NamedTuple):

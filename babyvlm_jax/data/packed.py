@@ -17,7 +17,7 @@ from babyvlm_jax.data.rows import collate
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.sources import ExampleSource
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 # ours: an epoch that packs into too many rows is packed again, ever more tightly
 WIDER = (1, 4, 16, 64)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from babyvlm_jax.data.seeds import generator
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 # ours: fill within 1 % of sorting all records together, at bounded work per record
 WINDOW = 1024  # records packed together

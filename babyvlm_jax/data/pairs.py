@@ -15,7 +15,7 @@ from babyvlm_jax.data.mixture import Mixture, Walk, share
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.sources import ExampleSource
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 TEMPLATE = "plain"  # the utterance alone, between <sos> and <eos>
 

@@ -27,8 +27,8 @@ from array_record.python import array_record_module
 from etils import epath
 from tqdm import tqdm
 
-from babyvlm_jax.data.files import write_atomically
-from babyvlm_jax.errors import UserError, check_file, raise_system_fault
+from babyvlm_jax.runtime.errors import UserError, check_file, raise_system_fault
+from babyvlm_jax.runtime.files import write_atomically
 
 HASH_BYTES = 8  # of a record
 SUFFIX = ".array_record"

@@ -11,7 +11,7 @@ import numpy as np
 
 from babyvlm_jax.data.conversation import Encoded
 from babyvlm_jax.data.images import preprocess
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 
 class RowShape(NamedTuple):

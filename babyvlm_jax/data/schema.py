@@ -23,7 +23,7 @@ from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
 from babyvlm_jax.data.record_files import SUFFIX, RecordFiles, write_file
-from babyvlm_jax.errors import UserError, check_file, raise_system_fault
+from babyvlm_jax.runtime.errors import UserError, check_file, raise_system_fault
 
 HUMAN = "human"
 ASSISTANT = "assistant"

@@ -14,7 +14,6 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 from etils import epath
 
-from babyvlm_jax import lock
 from babyvlm_jax.data.record_files import (
     AT_ONCE,
     RecordFiles,
@@ -34,6 +33,7 @@ from babyvlm_jax.data.schema import (
     serialize,
     shard_name,
 )
+from babyvlm_jax.runtime import lock
 
 LOCK = ".lock"  # beside a dataset's version, for as long as a split joins it
 WAIT_S = 60  # ours: joining takes a second

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 Turns = tuple[tuple[str, str], ...]
 

@@ -20,7 +20,6 @@ from collections.abc import Iterable, Sequence
 import sentencepiece as spm
 from etils import epath
 
-from babyvlm_jax.data.files import write_atomically
 from babyvlm_jax.data.hf_tokenizer import HfTokenizer
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.words import (
@@ -30,7 +29,7 @@ from babyvlm_jax.data.words import (
     WordTokenizer,
     train_words,
 )
-from babyvlm_jax.errors import (
+from babyvlm_jax.runtime.errors import (
     CommandParser,
     UserError,
     add_command_flags,
@@ -38,6 +37,7 @@ from babyvlm_jax.errors import (
     raise_system_fault,
     run_main,
 )
+from babyvlm_jax.runtime.files import write_atomically
 
 PAD_ID, UNK_ID, SOS_ID, EOS_ID = range(4)  # BabyVLM-V2 tokenizer, spec §2.1
 # A word after an opening quotation mark is the same piece as anywhere else: the

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 SPECIALS = ("<pad>", "<unk>", "<sos>", "<eos>")  # ids 0 to 3, BabyVLM V1 spec §1.1
 MAGIC = b"# words "

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import controls
 from babyvlm_jax.evals.choice import shares
 from babyvlm_jax.evals.items import offered
@@ -14,6 +13,7 @@ from babyvlm_jax.evals.matching import match
 from babyvlm_jax.evals.orders import num_orders, rotate, rotate_back
 from babyvlm_jax.evals.predictors import Predictor
 from babyvlm_jax.evals.tasks import CHOICE, GENERATE, MATCH, Task
+from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.ties import best_places
 
 

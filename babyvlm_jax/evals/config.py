@@ -5,14 +5,14 @@ from collections.abc import Mapping
 
 from etils import epath
 
-from babyvlm_jax.data.files import split_list
-from babyvlm_jax.errors import UserError, check_file
 from babyvlm_jax.evals.asking import How
 from babyvlm_jax.evals.controls import VARIANTS
 from babyvlm_jax.evals.matching import TIES
 from babyvlm_jax.evals.sets import parse_sources
 from babyvlm_jax.evals.tasks import CHOICE, MATCH, PROTOCOLS, Task, select_tasks
-from babyvlm_jax.fields import SEED, Settings, field
+from babyvlm_jax.runtime.errors import UserError, check_file
+from babyvlm_jax.runtime.fields import SEED, Settings, field
+from babyvlm_jax.runtime.files import split_list
 
 KINDS = ("checkpoint", "transformers", "predictions")
 # What needs no mention in the folder's name: (protocols, normalize, score_eos)

@@ -16,7 +16,6 @@ from babyvlm_jax.data.questions import (
     recording_of,
 )
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.dialogue import gold_texts, option_labels
 from babyvlm_jax.evals.scoring import memory_metrics, read_strictly
 from babyvlm_jax.evals.tasks import (
@@ -27,6 +26,7 @@ from babyvlm_jax.evals.tasks import (
     WORD,
     Task,
 )
+from babyvlm_jax.runtime.errors import UserError
 
 # of an item and of its augmented copy; #2 is ours, of an id that comes again
 _COPY = re.compile(r"_(?:original|augmented|aug)(?:#\d+)?$")

@@ -10,10 +10,10 @@ import numpy as np
 
 from babyvlm_jax.data.rows import decode
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.dialogue import num_rounds
 from babyvlm_jax.evals.lockstep import Choices
 from babyvlm_jax.evals.predictors import Likelihoods, Predictor, Replies
+from babyvlm_jax.runtime.errors import UserError
 
 BATCH = 256  # ours: pictures or texts that a model is given together
 

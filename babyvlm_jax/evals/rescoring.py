@@ -10,11 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from babyvlm_jax import json_fields
-from babyvlm_jax.data.files import is_there
 from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import SystemFault, UserError
 from babyvlm_jax.evals import captions, store
 from babyvlm_jax.evals.items import offered
 from babyvlm_jax.evals.lines import Said, make_line
@@ -28,6 +25,9 @@ from babyvlm_jax.evals.sets import (
 )
 from babyvlm_jax.evals.tables import CONTROLS
 from babyvlm_jax.evals.tasks import CAPTION, CHOICE, MATCH, PROTOCOLS, TASKS, Task
+from babyvlm_jax.runtime import json_fields
+from babyvlm_jax.runtime.errors import SystemFault, UserError
+from babyvlm_jax.runtime.files import is_there
 
 RESULTS, PREDICTIONS = "results.json", "predictions.jsonl"
 KEPT = {

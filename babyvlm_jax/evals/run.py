@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import SystemFault, UserError, printable
 from babyvlm_jax.evals import captions, controls
 from babyvlm_jax.evals.asking import ask, ask_no_model
 from babyvlm_jax.evals.config import EvalConfig
@@ -16,6 +15,7 @@ from babyvlm_jax.evals.results import summarize
 from babyvlm_jax.evals.sets import ItemSet, Problem, read_items
 from babyvlm_jax.evals.store import Folder
 from babyvlm_jax.evals.tasks import CAPTION, MATCH, Task
+from babyvlm_jax.runtime.errors import SystemFault, UserError, printable
 
 Lines = list[dict[str, Any]]
 Done = tuple[dict[str, dict], Lines, list[Problem]]

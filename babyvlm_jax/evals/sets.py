@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from babyvlm_jax.data.files import is_there, split_list
 from babyvlm_jax.data.questions import add_rounds
 from babyvlm_jax.data.schema import Record, RecordSource, dataset_dir
 from babyvlm_jax.data.shards import splits_of
-from babyvlm_jax.errors import SystemFault, UserError
 from babyvlm_jax.evals.items import find_problem
 from babyvlm_jax.evals.tasks import DEVCV, TASKS, Task
+from babyvlm_jax.runtime.errors import SystemFault, UserError
+from babyvlm_jax.runtime.files import is_there, split_list
 
 ALL = "all"
 PRIOR_ITEMS = 1000  # ours: enough to know what training makes likeliest

@@ -14,15 +14,15 @@ from typing import Any
 import jax
 from etils import epath
 
-from babyvlm_jax import settings
-from babyvlm_jax.data.files import write_atomically
-from babyvlm_jax.errors import UserError, check_file, raise_system_fault
 from babyvlm_jax.evals import tables
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.overall import corrected, leaderboard, overall
 from babyvlm_jax.evals.sets import ItemSet
 from babyvlm_jax.evals.targets import run_of
-from babyvlm_jax.json_fields import parse_json
+from babyvlm_jax.runtime.errors import UserError, check_file, raise_system_fault
+from babyvlm_jax.runtime.files import write_atomically
+from babyvlm_jax.runtime.json_fields import parse_json
+from babyvlm_jax.training import settings
 
 STATISTICS = 2  # edition of intervals and p-values; older results are made again
 LIST = "files.json"  # of a checkpoint; see `checkpoint.whole`

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.features import Features
 from babyvlm_jax.evals.reader import Reader, fetch
+from babyvlm_jax.runtime.errors import UserError
 
 IMAGES = (1, 4, 16)  # ours: most dialogues show few pictures
 TEXT = 128  # ours: tokens beside those of the pictures

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.config import EvalConfig, expand
+from babyvlm_jax.runtime.errors import UserError
 
 _CHECKPOINTS = "checkpoints"
 

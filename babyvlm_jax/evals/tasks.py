@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from babyvlm_jax.data.questions import DIRECTION, LETTER, NUMBER
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 # Kinds of answers are LETTER, NUMBER, DIRECTION, and
 CAPTION = "caption"

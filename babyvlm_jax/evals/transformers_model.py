@@ -11,7 +11,6 @@ import numpy as np
 
 from babyvlm_jax.data.images import read_image
 from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.dialogue import num_rounds, round_record
 from babyvlm_jax.evals.lockstep import Choices
 from babyvlm_jax.evals.predictors import (
@@ -20,6 +19,7 @@ from babyvlm_jax.evals.predictors import (
     Predictor,
     Replies,
 )
+from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.ties import best_places
 
 

@@ -5,9 +5,9 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from babyvlm_jax import settings
 from babyvlm_jax.evals import store, tables
 from babyvlm_jax.interchange import hf_config
+from babyvlm_jax.training import settings
 
 _SYNTHETIC = (
     "The corpus is the *nursery*: drawn scenes and templated speech, made by a "

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.interchange.foreign import Section
 from babyvlm_jax.models.config import DecoderConfig, GPT2Config
+from babyvlm_jax.runtime.errors import UserError
 
 # transformers leaves out of config.json what is as in LlamaConfig's defaults
 LLAMA_DEFAULTS = {

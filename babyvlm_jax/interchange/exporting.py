@@ -10,10 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from babyvlm_jax import checkpoint
 from babyvlm_jax.data.hf_tokenizer import from_sentencepiece, with_image_token
 from babyvlm_jax.data.words import MAGIC
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.interchange import card, hf_config
 from babyvlm_jax.interchange.importing import appearing
 from babyvlm_jax.interchange.shards import write_weights
@@ -21,7 +19,9 @@ from babyvlm_jax.interchange.sources import OURS
 from babyvlm_jax.models.config import ViTConfig, VLMConfig
 from babyvlm_jax.models.interop import llava
 from babyvlm_jax.models.interop.table import Table, prefixed, their_shapes, to_theirs
+from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.sharding import make_mesh
+from babyvlm_jax.training import checkpoint
 
 FORMATS = ("hf", "llava", "safetensors", "lmms-eval")
 _CODE = pathlib.Path(__file__).parent / "remote_code"

@@ -12,12 +12,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.interchange.foreign import LARGEST
 from babyvlm_jax.interchange.weights import FLOATS, Leaf
 from babyvlm_jax.models.contrastive import PairModel
 from babyvlm_jax.models.interop.table import Rule, Table, their_shapes
 from babyvlm_jax.models.vlm import Model
+from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.sharding import make_mesh
 
 Shapes = Mapping[str, tuple[int, ...]]

@@ -4,9 +4,9 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from babyvlm_jax import json_fields
-from babyvlm_jax.errors import UserError
-from babyvlm_jax.json_fields import BadField, shown
+from babyvlm_jax.runtime import json_fields
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.json_fields import BadField, shown
 
 LARGEST = 2**24  # ours: of a size, a length or a number of anything in a model
 _REQUIRED: Any = object()

@@ -10,15 +10,15 @@ import uuid
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from babyvlm_jax import checkpoint
 from babyvlm_jax.data.conversation import check_template
 from babyvlm_jax.data.hf_tokenizer import HfTokenizer, without_image_token
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.interchange.fill import check, check_sizes, fill, our_shapes
 from babyvlm_jax.interchange.sources import Source, find
 from babyvlm_jax.models.contrastive import make_pair_model
 from babyvlm_jax.models.vlm import PARTS, make_model
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training import checkpoint
 
 TOKENIZERS = ("tokenizer.model", "tokenizer.json")
 STEP = 0  # of the checkpoint: no step of ours made it

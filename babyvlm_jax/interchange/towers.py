@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.interchange.weights import Leaf
 from babyvlm_jax.models.config import ResNeXtConfig, ViTConfig
 from babyvlm_jax.models.interop.vit import NAMES, Names
+from babyvlm_jax.runtime.errors import UserError
 
 HEAD_WIDTH = 64  # of every published ViT, which do not store their number of heads
 LAYER_SCALE = 1e-5  # BabyVLM-V2 §2; only an initial value

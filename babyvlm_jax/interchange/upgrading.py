@@ -11,9 +11,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from babyvlm_jax import checkpoint, lock
-from babyvlm_jax.checkpoint import whole
-from babyvlm_jax.data.files import write_atomically
 from babyvlm_jax.data.questions import add_rounds
 from babyvlm_jax.data.record_files import hashes_path
 from babyvlm_jax.data.schema import (
@@ -25,8 +22,12 @@ from babyvlm_jax.data.schema import (
     shard_name,
 )
 from babyvlm_jax.data.shards import LOCK, WAIT_S, splits_of, write_shard
-from babyvlm_jax.errors import SystemFault, UserError
 from babyvlm_jax.evals import rescoring
+from babyvlm_jax.runtime import lock
+from babyvlm_jax.runtime.errors import SystemFault, UserError
+from babyvlm_jax.runtime.files import write_atomically
+from babyvlm_jax.training import checkpoint
+from babyvlm_jax.training.checkpoint import whole
 
 BENCHMARKS = ("devcv_", "v1_")  # what names of their datasets begin with
 _SCRATCH = ".upgrade"

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 import safetensors
 
-from babyvlm_jax.errors import UserError, check_file, raise_system_fault
 from babyvlm_jax.interchange.foreign import read_section
-from babyvlm_jax.json_fields import shown
+from babyvlm_jax.runtime.errors import UserError, check_file, raise_system_fault
+from babyvlm_jax.runtime.json_fields import shown
 
 PICKLES = (".bin", ".pth", ".pt")
 FLOATS = ("F64", "F32", "F16", "BF16")

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax.experimental.pallas.ops.tpu import splash_attention as splash
 
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.models.layers import SAVED_NAME
+from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.sharding import platform_of_mesh, spec
 
 LANES = 128  # tiles of a TPU; rows must be whole tiles

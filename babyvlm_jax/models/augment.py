@@ -9,7 +9,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from babyvlm_jax.fields import SHARE, Settings, field
+from babyvlm_jax.runtime.fields import SHARE, Settings, field
 
 LUMA = (0.299, 0.587, 0.114)
 

@@ -7,7 +7,7 @@ A part that comes in several families (vision: `vit`, `resnext`; decoder: `llama
 import dataclasses
 import math
 
-from babyvlm_jax.fields import DTYPES, Settings, field
+from babyvlm_jax.runtime.fields import DTYPES, Settings, field
 
 REMAT = ("none", "full", "dots", "attention")
 ATTENTION = ("auto", "xla", "splash", "cudnn")

@@ -14,12 +14,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from babyvlm_jax.fields import Settings, field
 from babyvlm_jax.losses import distillation
 from babyvlm_jax.models.augment import AugmentConfig, multi_crop
 from babyvlm_jax.models.config import ViTConfig
 from babyvlm_jax.models.layers import Linear
 from babyvlm_jax.models.vit import ViT
+from babyvlm_jax.runtime.fields import Settings, field
 from babyvlm_jax.sharding import axis_names, constrain, partitioned
 
 

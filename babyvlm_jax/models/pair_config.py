@@ -6,9 +6,9 @@ The image tower is one of `config.ViTConfig` and `ResNeXtConfig`, from the secti
 
 import dataclasses
 
-from babyvlm_jax.fields import FieldError, Settings, field
 from babyvlm_jax.models.augment import AugmentConfig
 from babyvlm_jax.models.config import DecoderConfig, GPT2Config, padded_vocab_size
+from babyvlm_jax.runtime.fields import FieldError, Settings, field
 
 PAIR_PARTS = ("vision", "text", "head")
 LOSSES = ("infonce", "siglip")

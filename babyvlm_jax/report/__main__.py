@@ -16,15 +16,15 @@ can be passed on, unless `--with-images` is given.
 import argparse
 import pathlib
 
-from babyvlm_jax.errors import (
+from babyvlm_jax.evals import tables
+from babyvlm_jax.report.collect import read_results
+from babyvlm_jax.runtime.errors import (
     CommandParser,
     UserError,
     add_command_flags,
     printable,
     run_main,
 )
-from babyvlm_jax.evals import tables
-from babyvlm_jax.report.collect import read_results
 
 
 def _parse() -> argparse.Namespace:

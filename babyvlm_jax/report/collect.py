@@ -12,8 +12,8 @@ import string
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from babyvlm_jax.errors import UserError, check_file
 from babyvlm_jax.evals import tables
+from babyvlm_jax.runtime.errors import UserError, check_file
 
 PHASES = ("language", "vision", "connector", "joint", "instruct")
 LOSS = "train/loss"

@@ -15,7 +15,7 @@ from typing import Any
 
 from babyvlm_jax.data.images import open_image, read_image
 from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, INFO, Record, RecordSource
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 ITEMS_PER_TASK = 4
 DIALOGUES_PER_TASK = 2

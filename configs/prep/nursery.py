@@ -8,7 +8,7 @@ The demo corpus (75 minutes of video) takes under 40 s on 2 cores.
 
 import ml_collections as mlc
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from configs.prep import saycam
 
 

@@ -9,7 +9,7 @@ Hundreds of hours: about an hour on 32 cores.
 
 import ml_collections as mlc
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 
 def get_config(arg: str = "") -> mlc.ConfigDict:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from babyvlm_jax.errors import add_command_flags
+from babyvlm_jax.runtime.errors import add_command_flags
 from data_prep import raw
 from data_prep.devcv import (
     build,

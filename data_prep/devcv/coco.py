@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from babyvlm_jax import json_fields as fields
 from babyvlm_jax.data.images import MAX_PIXELS, read_image
-from babyvlm_jax.errors import SystemFault, UserError
-from babyvlm_jax.json_fields import BadField
+from babyvlm_jax.runtime import json_fields as fields
+from babyvlm_jax.runtime.errors import SystemFault, UserError
+from babyvlm_jax.runtime.json_fields import BadField
 from data_prep import raw
 from data_prep.devcv import tracks
 from data_prep.devcv.ingest import Job, thin

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from babyvlm_jax.data.schema import HUMAN, Record, RecordSource
 from babyvlm_jax.data.shards import splits_of
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.devcv.names import dataset_name
 from data_prep.jobs import write_whole
 

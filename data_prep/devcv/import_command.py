@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from babyvlm_jax.errors import UserError, add_command_flags, printable
+from babyvlm_jax.runtime.errors import UserError, add_command_flags, printable
 from data_prep import raw
 from data_prep.devcv import imports, names, sizes
 from data_prep.importing.flags import add_command, check_out, positive

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from babyvlm_jax.errors import SystemFault, UserError
+from babyvlm_jax.runtime.errors import SystemFault, UserError
 from data_prep import raw
 from data_prep.devcv import names
 from data_prep.devcv.names import dataset_name

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from babyvlm_jax.errors import SystemFault, UserError
+from babyvlm_jax.runtime.errors import SystemFault, UserError
 from data_prep import raw, video
 from data_prep.devcv import tracks
 from data_prep.devcv.bank import Bank, Frame, Thing

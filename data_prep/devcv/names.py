@@ -2,7 +2,7 @@
 
 import re
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep import raw
 from data_prep.devcv.sizes import TASKS
 

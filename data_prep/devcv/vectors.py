@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.devcv.wordlist import normal, read_lines
 
 WINDOW = 4  # words to each side

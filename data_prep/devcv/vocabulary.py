@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.devcv import vectors
 from data_prep.devcv.wordlist import normal, read_lines
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from babyvlm_jax.errors import UserError, check_file, raise_system_fault
+from babyvlm_jax.runtime.errors import UserError, check_file, raise_system_fault
 
 WORD_COLUMNS = ("word", "item_definition", "definition", "uni_lemma", "item")
 CATEGORY_COLUMNS = ("category", "lexical_category", "section")

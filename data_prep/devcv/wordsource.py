@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep import raw
 from data_prep.devcv import vectors
 from data_prep.devcv.vocabulary import Vocabulary, read_sounds

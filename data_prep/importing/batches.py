@@ -16,7 +16,7 @@ import pyarrow
 import pyarrow.parquet as pq
 
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import UserError, check_file, raise_system_fault
+from babyvlm_jax.runtime.errors import UserError, check_file, raise_system_fault
 from data_prep.importing.reading import open_text, parse, read_values
 from data_prep.importing.refusal import Refusal
 

@@ -16,7 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 from babyvlm_jax.data.shards import publish_split, splits_of
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.importing.batches import BATCH, Batch, Converter, Input, batches
 from data_prep.importing.convert import (
     REPEATED,

@@ -7,7 +7,12 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from babyvlm_jax.errors import CommandParser, UserError, add_command_flags, run_main
+from babyvlm_jax.runtime.errors import (
+    CommandParser,
+    UserError,
+    add_command_flags,
+    run_main,
+)
 
 
 def run_commands(

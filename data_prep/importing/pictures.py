@@ -14,7 +14,7 @@ from babyvlm_jax.data.images import (
     open_image,
     read_image,
 )
-from babyvlm_jax.errors import UserError, raise_system_fault
+from babyvlm_jax.runtime.errors import UserError, raise_system_fault
 from data_prep.importing.refusal import Refusal
 
 MAX_BYTES = 2**26  # of a file

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from babyvlm_jax.errors import UserError, check_file, raise_system_fault
+from babyvlm_jax.runtime.errors import UserError, check_file, raise_system_fault
 
 BLOCK = 2**20  # characters read at a time
 LONGEST = 2**26  # characters of one record, far more than a dialogue has

@@ -1,6 +1,6 @@
 """Why a record is left out of an import: a name to count by, and a sentence."""
 
-from babyvlm_jax.errors import without_addresses
+from babyvlm_jax.runtime.errors import without_addresses
 
 REASONS = {
     "bad_json": "not JSON, or lists in lists without end",

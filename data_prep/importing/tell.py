@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from babyvlm_jax.errors import printable
+from babyvlm_jax.runtime.errors import printable
 from data_prep.importing.refusal import REASONS
 
 COUNTS = ("records", "images", "turns", "words")

@@ -24,7 +24,7 @@ from pathlib import Path
 from babyvlm_jax.data.conversation import check_template
 from babyvlm_jax.data.lengths import Stops, join, record_stops
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError, add_command_flags, printable, run_main
+from babyvlm_jax.runtime.errors import UserError, add_command_flags, printable, run_main
 from data_prep.importing.flags import command_parser
 from data_prep.inspect import fill, page, terminal
 from data_prep.inspect.sheet import contact_sheet

@@ -7,7 +7,7 @@ import numpy as np
 
 from babyvlm_jax.data.lengths import Stops
 from babyvlm_jax.data.packing import Capacity, fits, plan
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 SIZES = (1024, 2048, 4096, 8192)
 # ours: image slots as multiples of what the mean record needs

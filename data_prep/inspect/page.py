@@ -11,7 +11,7 @@ import jinja2
 from babyvlm_jax.data.lengths import stops
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.inspect.fill import Fill
 from data_prep.inspect.pieces import Piece, pieces, tally
 from data_prep.inspect.sheet import thumbnail

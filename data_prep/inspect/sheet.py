@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from babyvlm_jax.data.images import read_image
 from babyvlm_jax.data.schema import ASSISTANT, Record
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 CELL, GAP, TEXT, MARGIN = 160, 16, 44, 32  # pixels
 PAPER, INK, SOFT, FRAME = "#fbfaf7", "#1f1e1b", "#67635b", "#eae6de"

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from babyvlm_jax.data.schema import VERSION, Record, RecordSource
 from babyvlm_jax.data.shards import splits_of
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.inspect.statistics import Statistics, evenly, gather
 
 

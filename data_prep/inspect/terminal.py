@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import printable
+from babyvlm_jax.runtime.errors import printable
 from data_prep.inspect.splits import Split
 from data_prep.inspect.statistics import histogram, spread
 

@@ -8,7 +8,12 @@ with other settings it writes the corpus again.
 import argparse
 from pathlib import Path
 
-from babyvlm_jax.errors import CommandParser, UserError, add_command_flags, run_main
+from babyvlm_jax.runtime.errors import (
+    CommandParser,
+    UserError,
+    add_command_flags,
+    run_main,
+)
 from data_prep import jobs
 from data_prep.importing.flags import positive
 from data_prep.nursery import settings as settings_lib

@@ -12,7 +12,7 @@ import itertools
 import numpy as np
 from PIL import Image
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.nursery import marks, shapes
 
 SPLITS = ("train", "val", "test")

@@ -10,7 +10,7 @@ import json
 import random
 from pathlib import Path
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep import jobs
 
 FPS = 5  # every frame is annotated

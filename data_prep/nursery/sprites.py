@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from babyvlm_jax.data.images import read_image
-from babyvlm_jax.errors import SystemFault, UserError
+from babyvlm_jax.runtime.errors import SystemFault, UserError
 from data_prep.nursery.catalogue import SIZES, Thing
 from data_prep.nursery.vocabulary import with_article
 

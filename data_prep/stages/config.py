@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from babyvlm_jax.fields import SEED, Settings, field
+from babyvlm_jax.runtime.fields import SEED, Settings, field
 from data_prep.stages.scoring import SCORERS, is_scorer
 
 PLACES = ("raw", "out", "num_processes")  # fields that do not change what is built

@@ -18,7 +18,7 @@ import numpy as np
 from absl import logging
 
 from babyvlm_jax.data.images import preprocess
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 # name -> "module:attribute"; imported only when it is asked for
 EMBEDDERS = {

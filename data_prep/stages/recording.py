@@ -4,7 +4,7 @@ import collections
 import dataclasses
 
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import SystemFault, UserError
+from babyvlm_jax.runtime.errors import SystemFault, UserError
 from data_prep.raw import Corpus, Recording, read_transcript
 from data_prep.stages import pairing
 from data_prep.stages.config import BuildConfig

@@ -19,7 +19,7 @@ from babyvlm_jax.data.shards import (
     splits_of,
     write_shard,
 )
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep import jobs
 
 SHARD = "part.array_record"

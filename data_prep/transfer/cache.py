@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.transfer.answers import Answer
 from data_prep.transfer.prompts import FINGERPRINT
 

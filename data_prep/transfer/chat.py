@@ -17,7 +17,7 @@ from typing import Any
 
 import urllib3
 
-from babyvlm_jax.errors import Preempted, UserError
+from babyvlm_jax.runtime.errors import Preempted, UserError
 from data_prep.transfer import prompts
 from data_prep.transfer.pace import Pace
 

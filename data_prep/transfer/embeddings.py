@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.jobs import write_whole
 from data_prep.stages.embedding import Batches
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError
-from babyvlm_jax.json_fields import read_json
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.json_fields import read_json
 from data_prep import jobs
 from data_prep.stages.embedding import Batches
 from data_prep.transfer import rewrite, table

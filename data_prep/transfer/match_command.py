@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError, add_command_flags
+from babyvlm_jax.runtime.errors import UserError, add_command_flags
 from data_prep.importing.flags import add_command, add_embedding_flags, positive
 from data_prep.stages.embedding import Batches, embedder_facts, make_embedder
 from data_prep.transfer import assignment

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError, printable
+from babyvlm_jax.runtime.errors import UserError, printable
 from data_prep import jobs
 from data_prep.transfer import asking, cost, prompts, rules, table
 from data_prep.transfer.answers import Answer

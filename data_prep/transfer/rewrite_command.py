@@ -26,7 +26,7 @@ import urllib.parse
 from pathlib import Path
 
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError, add_command_flags
+from babyvlm_jax.runtime.errors import UserError, add_command_flags
 from data_prep.importing.flags import add_command, check_out, positive
 from data_prep.transfer import cost, rules
 from data_prep.transfer.captions import caption_of, read_captions

@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet as pq
 
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError, raise_system_fault
+from babyvlm_jax.runtime.errors import UserError, raise_system_fault
 
 
 def write_table(path: Path, columns: Mapping[str, Sequence]) -> None:

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record, RecordSource
-from babyvlm_jax.errors import UserError
-from babyvlm_jax.json_fields import read_json
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.json_fields import read_json
 from data_prep.jobs import write_whole
 from data_prep.stages.staging import SplitJob, make_split
 from data_prep.transfer import match, rewrite, table

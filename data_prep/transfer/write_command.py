@@ -15,7 +15,7 @@ input.
 import argparse
 from pathlib import Path
 
-from babyvlm_jax.errors import UserError, add_command_flags
+from babyvlm_jax.runtime.errors import UserError, add_command_flags
 from data_prep.importing.flags import add_command, check_out
 from data_prep.transfer.write import CAPTIONS, write_corpus
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from babyvlm_jax.data.schema import Record, RecordSource
 from babyvlm_jax.data.shards import splits_of
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep import jobs
 from data_prep.devcv import ingest, item_job
 from data_prep.devcv.bank import Bank

@@ -2,7 +2,7 @@
 
 import argparse
 
-from babyvlm_jax.errors import UserError, add_command_flags
+from babyvlm_jax.runtime.errors import UserError, add_command_flags
 from data_prep.devcv import item_job
 from data_prep.devcv.source import add_source_flags, find_source, image_side
 from data_prep.importing.flags import add_command, check_out, positive

@@ -14,10 +14,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from babyvlm_jax import lock
 from babyvlm_jax.data.schema import IMAGE_MARK, Record, dataset_dir, write_dataset
-from babyvlm_jax.errors import UserError
-from babyvlm_jax.json_fields import read_json
+from babyvlm_jax.runtime import lock
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.json_fields import read_json
 from data_prep.importing.pictures import checked_picture, read_picture
 from data_prep.importing.refusal import REASONS, Refusal
 from data_prep.jobs import FOLDER, make_folder, write_json

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from launch.jobs import Job
 
 HERE = pathlib.Path(__file__).parent

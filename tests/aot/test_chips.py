@@ -3,7 +3,7 @@
 import pytest
 
 from babyvlm_jax.aot.chips import CHIPS, parse_slice
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 
 @pytest.mark.parametrize(

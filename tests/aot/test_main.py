@@ -10,7 +10,7 @@ import pytest
 from babyvlm_jax.aot import __main__ as table
 from babyvlm_jax.aot import printing
 from babyvlm_jax.aot.check import read_json, write_json
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from configs import tpu
 from tests.aot.checks import FITS, TOO_LARGE
 

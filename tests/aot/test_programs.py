@@ -9,12 +9,12 @@ import jax
 import numpy as np
 import pytest
 
-from babyvlm_jax import settings
 from babyvlm_jax.aot import programs
 from babyvlm_jax.aot.check import advice, check
 from babyvlm_jax.aot.chips import CHIPS, Slice
 from babyvlm_jax.aot.compiling import compile_for
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training import settings
 from tests import tiny, tiny_run
 from tests.aot.checks import TOO_LARGE
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from babyvlm_jax import settings
 from babyvlm_jax.aot import sweeping
 from babyvlm_jax.aot.chips import parse_slice
+from babyvlm_jax.training import settings
 from configs.v2 import joint
 from tests.aot.checks import FITS, TOO_LARGE
 

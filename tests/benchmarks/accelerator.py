@@ -43,8 +43,8 @@ ONE_DEVICE = {"data": 1, "fsdp": 1, "tensor": 1}
 
 def kernels(args: argparse.Namespace) -> list[dict[str, Any]]:
     """A row per kernel and shape."""
-    from babyvlm_jax.errors import UserError
     from babyvlm_jax.models.config import ATTENTION
+    from babyvlm_jax.runtime.errors import UserError
     from tests.benchmarks import attention
 
     shapes = [attention.Shape(rows=2, length=2048), attention.Shape()]
@@ -69,10 +69,11 @@ def joint(args: argparse.Namespace) -> list[dict[str, Any]]:
     import jax
     import numpy as np
 
-    from babyvlm_jax import settings, sharding
+    from babyvlm_jax import sharding
     from babyvlm_jax.data.synthetic import synthetic_rows
-    from babyvlm_jax.phase import step_flops
     from babyvlm_jax.train import make_state_and_step
+    from babyvlm_jax.training import settings
+    from babyvlm_jax.training.phase import step_flops
     from configs.v2 import joint as config
 
     c = config.get_config("smoke" if args.smoke else "").unlock()

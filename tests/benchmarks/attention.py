@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from babyvlm_jax.errors import UserError, run_main
 from babyvlm_jax.models.attention import attend
 from babyvlm_jax.models.config import ATTENTION
+from babyvlm_jax.runtime.errors import UserError, run_main
 from babyvlm_jax.sharding import make_mesh
 
 REPEATS = 5

@@ -35,7 +35,6 @@ import jax
 import numpy as np
 from PIL import Image
 
-from babyvlm_jax import checkpoint, settings
 from babyvlm_jax.data import tokenizer as tokenizer_lib
 from babyvlm_jax.data.images import encode_jpeg
 from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record, RecordSource
@@ -45,6 +44,7 @@ from babyvlm_jax.evals.tasks import DEVCV, select_tasks
 from babyvlm_jax.interchange.exporting import ExportConfig, export
 from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.sharding import make_mesh
+from babyvlm_jax.training import checkpoint, settings
 from configs.eval.devcv import BUCKETS
 from configs.models import MODELS, ROWS
 from tests.evals.samples import ITEMS, memory

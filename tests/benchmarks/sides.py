@@ -12,9 +12,9 @@ import resource
 import time
 from typing import Any, NamedTuple
 
-from babyvlm_jax import settings
 from babyvlm_jax.data.config import Batch
 from babyvlm_jax.data.synthetic import synthetic_rows
+from babyvlm_jax.training import settings
 from configs.v2 import joint
 
 RANKS = 8  # V2 3: 2 microbatches on each of 4 GPUs

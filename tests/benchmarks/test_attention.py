@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.models import attention_kernels
 from babyvlm_jax.models.attention import masked_attention
+from babyvlm_jax.runtime.errors import UserError
 from tests import tiny
 from tests.benchmarks import attention
 

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import torch
 
-from babyvlm_jax import optim
+from babyvlm_jax.training import optim
 from tests.benchmarks import peer_orders, torch_llava, torch_loader
 from tests.benchmarks.sides import (
     RANKS,

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from babyvlm_jax.data.config import DataConfig
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 GOOD = DataConfig(shards="s", tokenizer="t.model", mixture={"pairs": 1.0})
 

@@ -5,7 +5,7 @@ import pytest
 
 from babyvlm_jax.data.conversation import encode
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 SOS, EOS, USER, ASSISTANT = 2, 3, 4, 5
 WORDS = ("user:", "assistant:", "look", "a", "ball", "which", "(a)", "(b)", "new")

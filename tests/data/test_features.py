@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.data.features import FeatureStore, check, key_of
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 FACTS = {
     "encoder": "abc",

@@ -2,8 +2,8 @@
 
 import os
 
-from babyvlm_jax.data import files
-from babyvlm_jax.data.files import write_atomically
+from babyvlm_jax.runtime import files
+from babyvlm_jax.runtime.files import write_atomically
 
 
 def test_write_replaces_and_leaves_nothing_beside(tmp_path):

@@ -20,7 +20,7 @@ from babyvlm_jax.data.conversation import encode
 from babyvlm_jax.data.hf_tokenizer import HfTokenizer
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 SPECIALS = ["<pad>", "<unk>", "<sos>", "<eos>"]
 WORDS = ["user", ":", "assistant", "look", "at", "the", "ball", "dog", "says", "woof",

@@ -8,7 +8,7 @@ import pytest
 from babyvlm_jax.data.frames import PictureSource
 from babyvlm_jax.data.pipeline import frame_batches
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 
 def test_frames(config, same):

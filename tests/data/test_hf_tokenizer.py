@@ -11,7 +11,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 from babyvlm_jax.data import hf_tokenizer, tokenizer
 from babyvlm_jax.data.hf_tokenizer import HfTokenizer
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 TEXTS = ["look at the red ball", "where is the ball", "a dog; don't!"] * 20
 WIDE = "\uff21\uff11\uff76\u2026\u2605\u72ac\U0001f476"

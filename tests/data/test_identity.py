@@ -7,7 +7,7 @@ import pytest
 
 from babyvlm_jax.data.identity import Facts, check_facts, digest, plan_facts
 from babyvlm_jax.data.schema import Record, RecordSource, write_dataset
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 FACTS = {"datasets": "pairs 12ab", "tokenizer": "34cd", "order": "56ef"}
 

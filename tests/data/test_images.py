@@ -20,7 +20,7 @@ from babyvlm_jax.data.images import (
     preprocess,
     read_image,
 )
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 
 def test_square_png_is_exact():

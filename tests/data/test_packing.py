@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from babyvlm_jax.data import packing
 from babyvlm_jax.data.orders import length_grouped, single
 from babyvlm_jax.data.packing import Capacity, plan, spread, squeeze
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from tests.benchmarks import v2_mixture
 
 RNG = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import pytest
 from babyvlm_jax.data.pairs import HeldOutPairs, Pairs, encode_texts, lay_texts
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record, write_dataset
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from tests.data.conftest import pair_record, picture, say
 
 

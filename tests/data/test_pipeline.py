@@ -10,7 +10,7 @@ import pytest
 from babyvlm_jax.data import sources
 from babyvlm_jax.data.pipeline import batches, make_rows
 from babyvlm_jax.data.schema import Record, write_dataset
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 
 def test_the_batch_does_not_depend_on_the_number_of_processes(config, same):

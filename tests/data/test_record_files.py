@@ -20,7 +20,7 @@ from babyvlm_jax.data.schema import (
     RecordSource,
     write_dataset,
 )
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from tests.data.test_features import FACTS, arrays
 
 COUNT = 9

@@ -6,7 +6,7 @@ import pytest
 from babyvlm_jax.data.conversation import Encoded
 from babyvlm_jax.data.images import encode_png
 from babyvlm_jax.data.rows import Example, RowShape, collate, collate_prompts
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 SHAPE = RowShape(seq_len=9, max_images=3, image_size=2, tokens_per_image=2)
 

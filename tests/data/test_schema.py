@@ -11,7 +11,7 @@ from babyvlm_jax.data.schema import (
     serialize,
     write_dataset,
 )
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 RECORD = Record(
     id="S_01/ä",

@@ -7,7 +7,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 from babyvlm_jax.data import schema
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record, RecordSource
 from babyvlm_jax.data.shards import publish_split, read_shard, splits_of, write_shard
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 TURNS = ((HUMAN, "<image>"), (ASSISTANT, "a bäll"))
 RECORDS = [

@@ -6,7 +6,7 @@ import pytest
 from babyvlm_jax.data.schema import Record, RecordSource, write_dataset
 from babyvlm_jax.data.sources import ByteBudget, ExampleSource
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 
 def examples(world, source, blank_images=False, cache_images_bytes=10**6):

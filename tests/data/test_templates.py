@@ -7,7 +7,7 @@ import pytest
 
 from babyvlm_jax.data.conversation import DoesNotFit, encode
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 SOS, EOS = 2, 3
 # what a byte-level tokenizer with a prefix space makes of our texts; _ is a blank

@@ -5,7 +5,7 @@ from sentencepiece import sentencepiece_model_pb2
 
 from babyvlm_jax.data import tokenizer
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 TEXTS = ["look at the red ball", "where is the ball", "a dog"] * 20
 

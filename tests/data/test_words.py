@@ -4,7 +4,7 @@ import pytest
 
 from babyvlm_jax.data.tokenizer import Tokenizer, main
 from babyvlm_jax.data.words import WordSettings, WordTokenizer, train_words
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 
 # "ball" 4, "the" and "do" 3, "n't" 3, "kite" 2
 TEXTS = ["the ball do n't", "the ball do n't kite", "the ball do n't kite", "ball"]

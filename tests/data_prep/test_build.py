@@ -3,11 +3,11 @@ import shutil
 
 import pytest
 
-from babyvlm_jax.command import run_config_command
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.data.shards import splits_of
-from babyvlm_jax.errors import UserError
-from babyvlm_jax.fields import from_dict
+from babyvlm_jax.runtime.command import run_config_command
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.fields import from_dict
 from configs.prep import nursery
 from data_prep import build as command
 from data_prep.stages.config import BuildConfig

@@ -3,8 +3,8 @@ import math
 
 import pytest
 
-from babyvlm_jax import json_fields as fields
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime import json_fields as fields
+from babyvlm_jax.runtime.errors import UserError
 from tests.data_prep import hostile
 
 READERS = {

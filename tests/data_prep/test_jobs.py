@@ -3,8 +3,8 @@ import os
 
 import pytest
 
-from babyvlm_jax import lock
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime import lock
+from babyvlm_jax.runtime.errors import UserError
 from data_prep import jobs
 
 

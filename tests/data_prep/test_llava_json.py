@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep import llava_json
 from tests.data_prep.importing.test_llava import jpeg, talk
 

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.raw import Box, Utterance, read_annotations, read_corpus, read_transcript
 from tests.data_prep import hostile
 from tests.data_prep.raw_fixture import (

@@ -12,13 +12,13 @@ from PIL import Image
 from babyvlm_jax.data.images import read_image
 from babyvlm_jax.data.schema import Record, write_dataset
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import SystemFault, UserError
 from babyvlm_jax.evals.rescoring import PREDICTIONS
 from babyvlm_jax.evals.sets import ItemSet, read_items
 from babyvlm_jax.evals.store import read_lines
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.interchange.weights import open_weights
-from babyvlm_jax.json_fields import read_json
+from babyvlm_jax.runtime.errors import SystemFault, UserError
+from babyvlm_jax.runtime.json_fields import read_json
 from data_prep import video
 from data_prep.devcv.coco import FolderReader
 from data_prep.importing.batches import _opened

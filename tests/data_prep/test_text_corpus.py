@@ -5,7 +5,7 @@ import json
 import pytest
 
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep import text_corpus
 
 

@@ -5,7 +5,7 @@ import av
 import numpy as np
 import pytest
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.video import VideoInfo, read_frames, video_info
 from tests.data_prep.raw_fixture import damage_frame, grey, write_video
 

@@ -5,12 +5,12 @@ import hashlib
 import numpy as np
 import pytest
 
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import controls
 from babyvlm_jax.evals.asking import How, ask, ask_no_model
 from babyvlm_jax.evals.dialogue import num_rounds, round_images
 from babyvlm_jax.evals.predictors import Predictor
 from babyvlm_jax.evals.tasks import TASKS
+from babyvlm_jax.runtime.errors import UserError
 from tests.evals.fakes import picture
 from tests.evals.samples import ITEMS, SAME, THREE, memory, record
 

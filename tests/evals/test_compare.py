@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.compare import compare, find_evaluation
 from babyvlm_jax.evals.lines import Said, make_line
 from babyvlm_jax.evals.tasks import TASKS
+from babyvlm_jax.runtime.errors import UserError
 from tests.evals.contents import content, entry
 from tests.evals.samples import record
 

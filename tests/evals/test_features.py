@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.data.conversation import Encoded
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.features import Features
+from babyvlm_jax.runtime.errors import UserError
 from tests.evals.fakes import make_model, make_reader, picture
 
 

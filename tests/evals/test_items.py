@@ -2,7 +2,6 @@ import pytest
 
 from babyvlm_jax.data.questions import add_rounds
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.items import (
     chance_metrics,
     cluster,
@@ -13,6 +12,7 @@ from babyvlm_jax.evals.items import (
     option_images,
 )
 from babyvlm_jax.evals.tasks import TASKS
+from babyvlm_jax.runtime.errors import UserError
 from tests.evals.fakes import picture
 from tests.evals.samples import ITEMS, memory, record
 

@@ -10,12 +10,12 @@ from jax.sharding import NamedSharding, PartitionSpec
 from babyvlm_jax.data.rows import collate_prompts
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.decode import detokenize
 from babyvlm_jax.evals.dialogue import num_rounds, round_record
 from babyvlm_jax.evals.lockstep import check_prefix, score_last
 from babyvlm_jax.evals.predictors import CheckpointPredictor
 from babyvlm_jax.evals.reader import Reader
+from babyvlm_jax.runtime.errors import UserError
 from tests import tiny
 from tests.evals.fakes import picture
 from tests.interchange.workdirs import make_tokenizer

@@ -6,9 +6,9 @@ import pytest
 
 from babyvlm_jax import evaluate
 from babyvlm_jax.data.schema import RecordSource, write_dataset
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.items import cluster
+from babyvlm_jax.runtime.errors import UserError
 from configs.eval import devcv
 from data_prep.devcv.__main__ import main
 from tests.data_prep.devcv.released_fixture import Writer, memory_item, turn

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import pairs
 from babyvlm_jax.evals.matching import match
 from babyvlm_jax.evals.pairs import SimilarityPredictor
 from babyvlm_jax.evals.tasks import TASKS
+from babyvlm_jax.runtime.errors import UserError
 from tests.evals import v1_samples
 from tests.evals.fakes import picture
 from tests.evals.samples import ITEMS

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.predictions_file import PredictionsFile
+from babyvlm_jax.runtime.errors import UserError
 from tests.evals.samples import ITEMS, memory
 
 COUNT, LOCALIZE = ITEMS["count"], ITEMS["localize"]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import lockstep
 from babyvlm_jax.evals.decode import make_greedy
 from babyvlm_jax.evals.dialogue import num_rounds
+from babyvlm_jax.runtime.errors import UserError
 from tests.evals.fakes import MODEL, make_model, make_predictor, picture
 
 RIGHT, WRONG = 0.04172, 8.04172  # -log softmax of 8 * one_hot over 128 words

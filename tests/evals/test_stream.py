@@ -9,11 +9,11 @@ import pytest
 from babyvlm_jax.data.images import encode_png
 from babyvlm_jax.data.schema import HUMAN, Record
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.decode import detokenize
 from babyvlm_jax.evals.predictors import CheckpointPredictor
 from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.evals.stream import make_buckets, make_steps, stream
+from babyvlm_jax.runtime.errors import UserError
 from tests import tiny
 from tests.interchange.workdirs import make_tokenizer
 

@@ -1,7 +1,7 @@
 import pytest
 
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.tasks import DEVCV, TASKS, V1, select_tasks
+from babyvlm_jax.runtime.errors import UserError
 
 OURS = {name: task for name, task in TASKS.items() if task.benchmark == DEVCV}
 

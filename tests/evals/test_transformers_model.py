@@ -4,14 +4,14 @@ import jax
 import numpy as np
 import pytest
 
-from babyvlm_jax import checkpoint
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.predictors import CheckpointPredictor
 from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.evals.transformers_model import TransformersPredictor
 from babyvlm_jax.interchange.exporting import ExportConfig, export
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training import checkpoint
 from tests import tiny
 from tests.evals.fakes import picture
 from tests.interchange.workdirs import make_workdir

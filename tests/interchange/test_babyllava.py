@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from babyvlm_jax import checkpoint
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.evals.stream import stream
 from babyvlm_jax.interchange.importing import ImportConfig, import_source
+from babyvlm_jax.training import checkpoint
 from tests import tiny
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]

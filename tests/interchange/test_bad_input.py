@@ -13,13 +13,13 @@ from safetensors.numpy import load_file, save_file
 
 from babyvlm_jax.convert import main
 from babyvlm_jax.data.words import train_words
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.interchange import sources
 from babyvlm_jax.interchange.exporting import ExportConfig, export
 from babyvlm_jax.interchange.fill import check, check_sizes, our_shapes
 from babyvlm_jax.interchange.sources import find
 from babyvlm_jax.interchange.weights import open_weights
 from babyvlm_jax.models.vlm import PARTS, make_model
+from babyvlm_jax.runtime.errors import UserError
 from tests.data_prep.hostile import mutations
 from tests.interchange.workdirs import MODELS, make_workdir
 

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from babyvlm_jax import checkpoint
 from babyvlm_jax.embedding import load_pair_model
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.interchange import hf_config
 from babyvlm_jax.interchange.clip import clip_configs
 from babyvlm_jax.interchange.fill import our_shapes
@@ -19,6 +17,8 @@ from babyvlm_jax.models.contrastive import make_pair_model
 from babyvlm_jax.models.interop.clip import clip
 from babyvlm_jax.models.interop.table import their_shapes, to_ours, to_theirs
 from babyvlm_jax.models.pair_config import PAIR_PARTS
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training import checkpoint
 from tests import tiny
 from tests.models.parity import clip_cases
 from tests.models.parity.clip_cases import TINY, tokenizer_json

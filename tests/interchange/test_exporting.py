@@ -8,11 +8,11 @@ import pytest
 from babyvlm_jax.convert import main
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.data.words import train_words
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.interchange import card
 from babyvlm_jax.interchange.exporting import ExportConfig, export
 from babyvlm_jax.interchange.importing import ImportConfig, import_source
 from babyvlm_jax.interchange.weights import open_weights
+from babyvlm_jax.runtime.errors import UserError
 from tests.interchange.workdirs import (
     MODELS,
     make_params,

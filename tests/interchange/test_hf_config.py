@@ -8,8 +8,8 @@ from tokenizers import models, normalizers, pre_tokenizers
 from babyvlm_jax.data.conversation import encode
 from babyvlm_jax.data.hf_tokenizer import HfTokenizer, with_image_token
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.interchange.hf_config import CHAT_TEMPLATES, form_of
+from babyvlm_jax.runtime.errors import UserError
 
 TURNS = (
     (HUMAN, "<image> How many?"),

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from babyvlm_jax import settings
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.interchange.decoders import decoder_config
 from babyvlm_jax.interchange.exporting import ExportConfig, export
 from babyvlm_jax.interchange.fill import check, fill, our_shapes
@@ -17,6 +15,8 @@ from babyvlm_jax.models.interop import llava
 from babyvlm_jax.models.interop.table import to_theirs
 from babyvlm_jax.models.interop.vit import NAMES
 from babyvlm_jax.models.vlm import make_model
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training import settings
 from tests.interchange.workdirs import (
     MODELS,
     flatten,

@@ -10,7 +10,6 @@ import pytest
 import tokenizers
 from PIL import Image
 
-from babyvlm_jax import checkpoint, settings
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.evals.decode import detokenize
@@ -18,6 +17,7 @@ from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.evals.stream import stream
 from babyvlm_jax.interchange.exporting import ExportConfig, export
 from babyvlm_jax.interchange.importing import ImportConfig, import_source
+from babyvlm_jax.training import checkpoint, settings
 from tests import tiny
 from tests.interchange.workdirs import MODELS, flatten, make_workdir, read_params
 

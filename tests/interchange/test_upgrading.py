@@ -11,12 +11,12 @@ from babyvlm_jax.data.schema import (
     dataset_dir,
     write_dataset,
 )
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals.lines import Said, make_line
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.interchange import upgrading
 from babyvlm_jax.interchange.upgrading import upgrade
 from babyvlm_jax.report.collect import read_results
+from babyvlm_jax.runtime.errors import UserError
 from tests.evals.samples import QUADRANTS, memory, record
 
 

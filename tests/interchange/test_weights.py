@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.interchange.weights import open_weights
+from babyvlm_jax.runtime.errors import UserError
 
 
 def test_floats_become_f32_and_the_rest_stays(tmp_path):

@@ -8,7 +8,6 @@ import zlib
 import jax
 import numpy as np
 
-from babyvlm_jax import checkpoint, settings
 from babyvlm_jax.data import tokenizer
 from babyvlm_jax.interchange.fill import nested, our_shapes
 from babyvlm_jax.models.config import (
@@ -18,6 +17,7 @@ from babyvlm_jax.models.config import (
     VLMConfig,
 )
 from babyvlm_jax.models.vlm import PARTS, make_model
+from babyvlm_jax.training import checkpoint, settings
 from tests import tiny
 
 TEXTS = ("look at the red ball", "where is the dog", "a dog! (a) or (b)?") * 5

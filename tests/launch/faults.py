@@ -85,7 +85,7 @@ class Bench:
 
     def __init__(self, folder: pathlib.Path):
         from babyvlm_jax import train
-        from babyvlm_jax.errors import run_main
+        from babyvlm_jax.runtime.errors import run_main
         from tests import tiny_run
 
         self.folder = folder
@@ -155,7 +155,7 @@ def is_logged(workdir: pathlib.Path) -> bool:
 
 def newest(workdir: pathlib.Path) -> int:
     """The step that the next start goes on from."""
-    from babyvlm_jax.checkpoint.reading import whole_steps
+    from babyvlm_jax.training.checkpoint.reading import whole_steps
 
     return max(whole_steps(workdir / "checkpoints")[0], default=0)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from babyvlm_jax.aot.chips import parse_slice
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from launch.checking import check
 from launch.jobs import Job, Run
 

@@ -13,8 +13,8 @@ import sys
 import pytest
 
 from babyvlm_jax import compile_check
-from babyvlm_jax.command import make_flags, parse
-from babyvlm_jax.settings import TrainSettings
+from babyvlm_jax.runtime.command import make_flags, parse
+from babyvlm_jax.training.settings import TrainSettings
 from launch import checking, clusters, eval_jobs, tpu
 from tests.launch import test_docker, test_jobs
 

@@ -10,14 +10,14 @@ import jax
 import pytest
 
 from babyvlm_jax import evaluate
-from babyvlm_jax.checkpoint import whole
-from babyvlm_jax.command import make_flags, parse
 from babyvlm_jax.data.schema import write_dataset
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.evals import store
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.predictors import CheckpointPredictor
 from babyvlm_jax.report.collect import read_growth
+from babyvlm_jax.runtime.command import make_flags, parse
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training.checkpoint import whole
 from launch import eval_jobs
 from launch.jobs import Job
 from tests.evals.fakes import MODEL, WordTokenizer
@@ -198,7 +198,7 @@ def test_a_dry_run_prints_the_jobs_of_each_back_end(trained, here, tmp_path, cap
 
     lines = printed()
     assert len(lines) == len(STEPS) * 2
-    locked = ["-m", "babyvlm_jax.lock", f"{tmp_path}/pieces/2/leftright"]
+    locked = ["-m", "babyvlm_jax.runtime.lock", f"{tmp_path}/pieces/2/leftright"]
     assert lines[0][1:4] == locked
     assert "--config.limit=3" in printed("--config.limit=3")[0]
     slurm = printed("--backend=slurm", "--with=--gpus=1 --time=2:00")[0]

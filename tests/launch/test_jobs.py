@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from babyvlm_jax.aot.chips import parse_slice
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from launch import jobs
 from launch.jobs import Job, Run, Zone, read_run
 

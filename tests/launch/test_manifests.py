@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from babyvlm_jax.aot.chips import CHIPS, parse_slice
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from launch.gke import manifest
 from launch.gke.manifest import Cluster
 from launch.jobs import Job

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from launch import clusters, tpu
 
 LAUNCH = pathlib.Path(__file__).parents[2] / "launch"

@@ -47,8 +47,9 @@ def changed(config, key, value, folder):
 
 def train_as(folder, workdir, name):
     """What each process does; process 1 is the other one."""
-    from babyvlm_jax import processes, train
-    from babyvlm_jax.errors import run_main
+    from babyvlm_jax import train
+    from babyvlm_jax.runtime import processes
+    from babyvlm_jax.runtime.errors import run_main
     from tests import tiny_run
 
     world = tiny_run.World(folder / "shards", folder / "tokenizer.model")

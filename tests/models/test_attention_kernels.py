@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.models import attention_kernels
 from babyvlm_jax.models.attention import attend
 from babyvlm_jax.models.attention_kernels import choose_kernel
+from babyvlm_jax.runtime.errors import UserError
 from tests import tiny
 
 ROWS, LENGTH, HEADS, KV_HEADS, HEAD_DIM = 4, 256, 4, 2, 16

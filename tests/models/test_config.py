@@ -5,8 +5,6 @@ import dataclasses
 import jax
 import pytest
 
-from babyvlm_jax.errors import UserError
-from babyvlm_jax.fields import from_dict
 from babyvlm_jax.models.config import (
     ConnectorConfig,
     DecoderConfig,
@@ -16,6 +14,8 @@ from babyvlm_jax.models.config import (
     VLMConfig,
 )
 from babyvlm_jax.models.vlm import make_model
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.fields import from_dict
 from tests import tiny
 
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from babyvlm_jax.fields import from_dict
 from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.models.vlm import make_model
+from babyvlm_jax.runtime.fields import from_dict
 from configs.models import MODELS
 from tests import tiny
 

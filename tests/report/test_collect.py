@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.report.collect import (
     Score,
     read_growth,
@@ -12,6 +11,7 @@ from babyvlm_jax.report.collect import (
     read_predictions,
     read_results,
 )
+from babyvlm_jax.runtime.errors import UserError
 from tests.report import fake_run
 
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from babyvlm_jax.data.schema import Record, write_dataset
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.report.items import MAX_SIDE, Picture, choose, load_items, make_item
+from babyvlm_jax.runtime.errors import UserError
 
 DRAWN = "a procedural (synthetic) world"
 

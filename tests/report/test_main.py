@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.report.__main__ import report
+from babyvlm_jax.runtime.errors import UserError
 from tests.report import fake_run
 
 SHOWN = ("picture_vocabulary", "memory", "compare_synthetic")

@@ -1,6 +1,5 @@
 """Whole models in the naming of transformers' LLaVA."""
 
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.models.config import (
     ConnectorConfig,
     DecoderConfig,
@@ -14,6 +13,7 @@ from babyvlm_jax.models.interop.llama import llama
 from babyvlm_jax.models.interop.resnext import resnext
 from babyvlm_jax.models.interop.table import Table, linear, prefixed
 from babyvlm_jax.models.interop.vit import vit
+from babyvlm_jax.runtime.errors import UserError
 
 
 def connector(cfg: ConnectorConfig, first: str, second: str) -> Table:

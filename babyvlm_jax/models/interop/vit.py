@@ -9,7 +9,6 @@ test_names.py` holds the names against lists of theirs.
 
 from typing import NamedTuple
 
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.models.config import ViTConfig
 from babyvlm_jax.models.interop.table import (
     TRANSPOSE,
@@ -20,6 +19,7 @@ from babyvlm_jax.models.interop.table import (
     linear,
     norm,
 )
+from babyvlm_jax.runtime.errors import UserError
 
 
 class Names(NamedTuple):

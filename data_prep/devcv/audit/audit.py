@@ -8,7 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from babyvlm_jax.data.shards import splits_of
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep import raw
 from data_prep.devcv.audit import answers, blind, leaks, numbers, pictures
 from data_prep.devcv.audit.facts import Facts, read_chunk

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from babyvlm_jax.errors import UserError, add_command_flags
+from babyvlm_jax.runtime.errors import UserError, add_command_flags
 from data_prep.devcv import names
 from data_prep.devcv.audit import tables
 from data_prep.devcv.audit.audit import audit, datasets

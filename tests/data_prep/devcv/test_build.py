@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.devcv import build, coco, sizes
 from data_prep.devcv.items import Style
 from tests.data_prep.devcv.coco_fixture import SEED, write_world

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.devcv.coco import (
     BoxRules,
     files_of,

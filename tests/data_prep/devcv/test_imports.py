@@ -5,7 +5,7 @@ import json
 import pytest
 
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.devcv import imports, released
 from data_prep.devcv.__main__ import main
 from tests.data_prep.devcv.released_fixture import (

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep import raw
 from data_prep.devcv import ingest
 from tests.data_prep.raw_fixture import TEST, TRAIN, VAL, grey, write_corpus

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.devcv.vocabulary import Vocabulary, edits, read_sounds
 from data_prep.devcv.words import picture_vocabulary
 from data_prep.devcv.wordsource import vocabulary

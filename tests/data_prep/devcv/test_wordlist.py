@@ -2,7 +2,7 @@
 
 import pytest
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.devcv.wordlist import normal, read_words
 
 

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from babyvlm_jax import lock
 from babyvlm_jax.data import shards
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime import lock
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.importing import engine
 from data_prep.importing.batches import Input
 from data_prep.importing.engine import Import, run_import

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.importing.batches import Input
 from data_prep.importing.engine import Import, run_import
 from data_prep.importing.llava import Llava

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.importing import reading
 
 VALUES = [

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.data.lengths import Stops, join
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.inspect import fill
 from data_prep.inspect.fill import Fill, choose, slots, tabulate
 

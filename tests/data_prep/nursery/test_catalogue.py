@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.nursery.catalogue import SPLITS, DrawnWorld, Thing
 
 

@@ -5,7 +5,7 @@ import dataclasses
 
 import pytest
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.nursery import settings as lib
 
 ROOMS = {"train": ["kitchen", "bedroom"], "val": ["bathroom"], "test": ["garden"]}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.nursery import sprites
 from data_prep.nursery.catalogue import SPLITS
 from data_prep.nursery.settings import sprite_files

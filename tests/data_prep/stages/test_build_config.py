@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from babyvlm_jax.errors import UserError
-from babyvlm_jax.fields import from_dict
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.fields import from_dict
 from configs.prep import nursery, saycam
 from data_prep.stages.config import BuildConfig
 

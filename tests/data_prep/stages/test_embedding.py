@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.stages import embedding
 from data_prep.stages.embedding import Batches, embedder_facts, make_embedder
 from tests.data_prep import embedder

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.data.images import preprocess
-from babyvlm_jax.fields import from_dict
+from babyvlm_jax.runtime.fields import from_dict
 from configs.prep import nursery
 from data_prep.raw import read_corpus
 from data_prep.stages import recording as stage

@@ -3,8 +3,8 @@
 import pytest
 
 from babyvlm_jax.data.schema import RecordSource, write_dataset
-from babyvlm_jax.errors import UserError
-from babyvlm_jax.lock import held
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.lock import held
 from data_prep.jobs import Job
 from data_prep.stages import staging
 from data_prep.stages.staging import SplitJob, make_split

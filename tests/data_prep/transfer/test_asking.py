@@ -2,7 +2,7 @@
 
 import pytest
 
-from babyvlm_jax.errors import Preempted, UserError
+from babyvlm_jax.runtime.errors import Preempted, UserError
 from data_prep.transfer.answers import Answer
 from data_prep.transfer.asking import TRIES, ask_all, known_answers
 from data_prep.transfer.cache import Cache

@@ -1,6 +1,6 @@
 import pytest
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.transfer import cache as module
 from data_prep.transfer.answers import Answer
 from data_prep.transfer.cache import Cache, key_of

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from babyvlm_jax.errors import Preempted, UserError
+from babyvlm_jax.runtime.errors import Preempted, UserError
 from data_prep.transfer import pace as pacing
 from data_prep.transfer import prompts
 from data_prep.transfer.chat import Chat, Endpoint, retry_after_s

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.transfer import prompts
 from data_prep.transfer.cost import ANSWER_TOKENS, Prices, Purse, estimate
 

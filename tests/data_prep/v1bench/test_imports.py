@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from babyvlm_jax import lock
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.errors import UserError
+from babyvlm_jax.runtime import lock
+from babyvlm_jax.runtime.errors import UserError
 from data_prep.v1bench import csvs, imports
 from data_prep.v1bench.__main__ import main
 from data_prep.v1bench.imports import import_csv, summary_path

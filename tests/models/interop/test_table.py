@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from babyvlm_jax.errors import UserError
 from babyvlm_jax.models.config import (
     ConnectorConfig,
     DecoderConfig,
@@ -25,6 +24,7 @@ from babyvlm_jax.models.interop.table import (
     vocabulary,
 )
 from babyvlm_jax.models.interop.vit import NAMES, vit
+from babyvlm_jax.runtime.errors import UserError
 
 
 def test_a_kernel_becomes_a_matrix_of_rows_columns_channels():

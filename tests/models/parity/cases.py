@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from babyvlm_jax.fields import from_dict
 from babyvlm_jax.losses import token_nll
 from babyvlm_jax.models.config import (
     ConnectorConfig,
@@ -26,6 +25,7 @@ from babyvlm_jax.models.config import (
 from babyvlm_jax.models.interop import llava
 from babyvlm_jax.models.interop.table import Table, prefixed, to_ours
 from babyvlm_jax.models.vlm import ENCODERS, make_model
+from babyvlm_jax.runtime.fields import from_dict
 from configs.models import MODELS
 
 EXACT = {"dtype": "float32", "remat": "none"}

@@ -1,0 +1,1 @@
+"""Training: settings, objectives, the step, the optimizer and checkpoints."""

@@ -1,0 +1,178 @@
+"""Checks of a run before any device has work; each names a field and a remedy.
+
+Nothing here computes: shapes come from `jax.eval_shape`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+from flax.traverse_util import flatten_dict
+from jax.sharding import AbstractMesh, Mesh
+
+from babyvlm_jax import sharding
+from babyvlm_jax.models.attention_kernels import choose_kernel
+from babyvlm_jax.models.config import VLMConfig
+from babyvlm_jax.models.contrastive import make_pair_model
+from babyvlm_jax.models.pair_config import ContrastiveConfig
+from babyvlm_jax.models.vlm import PARTS, make_model
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.fields import from_dict
+from babyvlm_jax.training import checkpoint, settings
+from babyvlm_jax.training.optim import OptimConfig, check_patterns
+from babyvlm_jax.training.phase import make_phase
+from babyvlm_jax.training.settings import TrainSettings
+
+
+def check_run(run: TrainSettings, mesh: Mesh | AbstractMesh) -> None:
+    """Whether this run can go on this mesh, which need not be here.
+
+    Raises:
+        UserError: the batch, heads or parameters do not divide over the mesh; the
+            attention cannot do these rows here; a pattern matches no parameter, or two
+            match the same.
+    """
+    sharding.check_batch(run.data.batch_size // run.accumulate, mesh)
+    check_heads(run.model, run.parts, mesh)
+    if run.loss == "contrastive":
+        check_text_heads(run.contrastive, mesh)
+    with sharding.within(mesh):
+        if run.loss == "tokens":
+            decoder = run.model.decoder
+            shape = run.data.seq_len, decoder.head_dim, decoder.dtype
+            choose_kernel(decoder.attention, *shape)
+        shapes, names = abstract_params(run)
+    check_layout(shapes, names, mesh)
+    check_patterns("config.optim.trains", run.optim.trains, shapes)
+    if run.optim.decays != OptimConfig.decays:
+        check_patterns("config.optim.decays", run.optim.decays, shapes)
+
+
+def check_checkpoint(workdir, mesh: Mesh | AbstractMesh) -> None:
+    """Whether a trained model can lie on this mesh; only its config.json is read.
+
+    Raises:
+        UserError: there is no config.json, or heads or parameters do not divide.
+    """
+    config = settings.read_config(workdir)
+    model = settings.model_of(config)
+    try:
+        if checkpoint.is_contrastive(workdir):
+            towers = from_dict(
+                ContrastiveConfig, config["contrastive"], "config.contrastive"
+            )
+            check_heads(model, ("vision",), mesh)
+            check_text_heads(towers, mesh)
+            functions = make_pair_model(model.vision, towers)
+        else:
+            check_heads(model, PARTS, mesh)
+            functions = make_model(model)
+        with sharding.within(mesh):
+            shapes = jax.eval_shape(functions.init, jax.random.key(0))
+            names = functions.param_specs()
+        check_layout(flatten_dict(shapes, sep="/"), flatten_dict(names, sep="/"), mesh)
+    except UserError as error:
+        raise UserError(f"{workdir}: {error}") from None
+
+
+def check_warm_start(run: TrainSettings, tokenizer: str) -> None:
+    """Whether the checkpoints that the run starts from fit; the mesh must be set.
+
+    Args:
+        tokenizer: fingerprint of the run's; empty if it reads no words.
+
+    Raises:
+        UserError: a source has no checkpoint, one of another architecture, or one that
+            was trained with another tokenizer; or the run does not have the part.
+    """
+    if not run.warm_start:
+        return
+    phase = make_phase(run)
+    shapes, _ = jax.eval_shape(lambda: phase.init(jax.random.key(0)))
+    for part, source in run.warm_start.items():
+        if part not in shapes:
+            raise UserError(
+                f"config.warm_start names {part!r}, but config.parts is {run.parts}; "
+                "add it there or leave it out here"
+            )
+        try:
+            checkpoint.check_source(part, source, shapes[part])
+            checkpoint.check_tokenizer(part, source, tokenizer)
+        except UserError as error:
+            raise UserError(f"config.warm_start.{part}: {error}") from None
+
+
+def abstract_params(run: TrainSettings) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Flat shapes, and flat logical names, of the parameters that the run has."""
+    phase = make_phase(run)
+    params, _ = jax.eval_shape(lambda: phase.init(jax.random.key(0)))
+    specs = dict(phase.specs)
+    if "teacher" in params:  # DINO's, which lies as the student does
+        specs["teacher"] = phase.specs
+    return flatten_dict(params, sep="/"), flatten_dict(specs, sep="/")
+
+
+def abstract_shapes(run: TrainSettings) -> dict[str, tuple[int, ...]]:
+    """Path -> shape of every parameter that the run has; no device is asked."""
+    mesh = sharding.make_abstract_mesh({"data": 1, "fsdp": 1, "tensor": 1}, 1, "cpu")
+    with sharding.within(mesh):
+        shapes, _ = abstract_params(run)
+    return {path: tuple(leaf.shape) for path, leaf in shapes.items()}
+
+
+def check_heads(model: VLMConfig, parts: Sequence[str], mesh: Mesh) -> None:
+    """Raises UserError unless every attention has whole heads on each device.
+
+    Args:
+        parts: those of the model that are used.
+    """
+    ways, counts = mesh.shape["tensor"], {}
+    if "decoder" in parts:
+        counts["decoder.num_heads"] = model.decoder.num_heads
+        if model.decoder.family == "llama":
+            counts["decoder.num_kv_heads"] = model.decoder.num_kv_heads
+    if "vision" in parts and model.vision.family == "vit":
+        counts["vision.num_heads"] = model.vision.num_heads
+    for field, count in counts.items():
+        if count % ways:
+            fits = math.gcd(*counts.values())
+            raise UserError(
+                f"config.mesh.tensor {ways} does not divide config.model.{field} "
+                f"{count}; set it to a divisor of {fits} and config.mesh.fsdp to more"
+            )
+
+
+def check_text_heads(cfg: ContrastiveConfig, mesh: Mesh) -> None:
+    """`check_heads` for the text tower of a contrastive model; words have none."""
+    fields = {"words": (), "gpt2": ("num_heads",)}.get(
+        cfg.text.family, ("num_heads", "num_kv_heads")
+    )
+    for field in fields:
+        count = getattr(cfg.text, field)
+        if count % mesh.shape["tensor"]:
+            raise UserError(
+                f"config.mesh.tensor {mesh.shape['tensor']} does not divide "
+                f"config.contrastive.text.{field} {count}; set it to a divisor"
+            )
+
+
+def check_layout(
+    shapes: Mapping[str, Any], names: Mapping[str, tuple], mesh: Mesh
+) -> None:
+    """Raises UserError unless every parameter divides over its mesh axes.
+
+    Args:
+        shapes: path -> leaf with a shape.
+        names: path -> logical names of its dimensions.
+    """
+    for path, leaf in shapes.items():
+        for size, axes in zip(leaf.shape, sharding.spec(*names[path]), strict=True):
+            axes = (axes,) if isinstance(axes, str) else axes or ()
+            ways = math.prod(mesh.shape[axis] for axis in axes)
+            if size % ways:
+                raise UserError(
+                    f"config.mesh: {path} has a dimension of {size}, which is not "
+                    f"divisible by {' x '.join(axes)} = {ways}; make "
+                    f"config.mesh.{axes[0]} smaller and config.mesh.data larger"
+                )

@@ -1,0 +1,151 @@
+"""Training steps: pure factories, jitted by the caller with the state donated."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from babyvlm_jax.losses import by_source, masked_sum
+from babyvlm_jax.models.vlm import Model
+from babyvlm_jax.training.optim import join_params, split_params
+from babyvlm_jax.training.state import TrainState
+
+# (params, extra, batch, key) -> (total f32[], (sums, new extra)); sums are f32[]:
+# "count", by which total is divided; "z", what of total is z-loss; and for datasets
+# "nll/NAME" and "count/NAME"
+LossFn = Callable[..., tuple[jax.Array, tuple[dict[str, jax.Array], Any]]]
+
+
+def make_token_loss(
+    model: Model, sources: tuple[str, ...] = (), z_loss: float = 0.0
+) -> LossFn:
+    """Sum of the supervised tokens' negative log-likelihood over a row batch.
+
+    Args:
+        sources: names of the datasets whose sums are kept apart too.
+        z_loss: weight of the squared log normaliser, which keeps logits from drifting.
+
+    Source: z-loss as in PaLM (arXiv 2204.02311), section 5.
+    """
+
+    def loss(params, extra, batch, key):
+        del key
+        nll, log_z = model.token_losses(params, batch)
+        mask = batch["loss_mask"]
+        total, count = masked_sum(nll, mask)
+        sums = {"count": count}
+        if z_loss:
+            sums["z"] = z_loss * masked_sum(log_z**2, mask)[0]
+            total += sums["z"]
+        if sources:
+            known = jax.lax.stop_gradient(nll)
+            parts = by_source(known, mask, batch["sources"], sources)
+            for name, (part, tokens) in parts.items():
+                sums |= {f"nll/{name}": part, f"count/{name}": tokens}
+        return total, (sums, extra)
+
+    return loss
+
+
+def _sums_and_grads(computed):
+    """What a microbatch adds: (total, sums, gradients)."""
+    (total, (sums, _)), grads = computed
+    return total, sums, grads
+
+
+def make_train_step(
+    loss_fn: LossFn,
+    tx: optax.GradientTransformation,
+    trains: tuple[str, ...],
+    key: jax.Array,
+    accumulate: int = 1,
+    after_update: Callable[[Any], Any] | None = None,
+    rate_scale: Callable[[Any], jax.Array] | None = None,
+):
+    """Returns step(state, batch) -> (state, metrics); metrics are f32[] scalars.
+
+    They are loss, count, grad_norm; z_loss, where there is one, which loss includes;
+    and for each dataset that the loss keeps apart, loss/NAME: nan in a batch that has
+    nothing of it; and rate_scale, where there is one.
+
+    Gradients and counts are summed over `accumulate` microbatches and divided once,
+    so unequal numbers of supervised tokens weigh every token the same.
+
+    Args:
+        loss_fn: see `LossFn`.
+        trains: patterns of the parameters that get gradients.
+        key: folded with the step, so step s draws the same whenever it runs.
+        accumulate: microbatches; divides the batch's first dimension.
+        after_update: params -> params, applied last (DINO: the teacher follows).
+        rate_scale: extra -> f32[], a factor of the learning rate.
+    """
+
+    def grads_of(trainable, frozen, extra, batch, step_key):
+        def total_loss(trainable):
+            return loss_fn(join_params(trainable, frozen), extra, batch, step_key)
+
+        return jax.value_and_grad(total_loss, has_aux=True)(trainable)
+
+    def accumulated(trainable, frozen, extra, batch, step_key):
+        micro = jax.tree.map(lambda x: x.reshape(accumulate, -1, *x.shape[1:]), batch)
+
+        def body(carry, inputs):
+            so_far, extra = carry
+            index, one = inputs
+            micro_key = jax.random.fold_in(step_key, index)
+            (loss, (sums, extra)), g = grads_of(
+                trainable, frozen, extra, one, micro_key
+            )
+            return (jax.tree.map(jnp.add, so_far, (loss, sums, g)), extra), None
+
+        zero = jax.tree.map(
+            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
+            jax.eval_shape(
+                lambda one: _sums_and_grads(
+                    grads_of(trainable, frozen, extra, one, step_key)
+                ),
+                jax.tree.map(lambda x: x[0], micro),
+            ),
+        )
+        ((total, sums, grads), extra), _ = jax.lax.scan(
+            body, (zero, extra), (jnp.arange(accumulate), micro)
+        )
+        return (total, (sums, extra)), grads
+
+    def step(state: TrainState, batch):
+        step_key = jax.random.fold_in(key, state.step)
+        trainable, frozen = split_params(state.params, trains)
+        compute = grads_of if accumulate == 1 else accumulated
+        (total, (sums, extra)), grads = compute(
+            trainable, frozen, state.extra, batch, step_key
+        )
+        divisor = jnp.maximum(sums["count"], 1)
+        grads = jax.tree.map(lambda g: g / divisor, grads)
+        updates, opt_state = tx.update(grads, state.opt_state, trainable)
+        if rate_scale:
+            scale = rate_scale(state.extra)
+            updates = jax.tree.map(lambda update: scale * update, updates)
+        trainable = optax.apply_updates(trainable, updates)
+        params = join_params(trainable, frozen)
+        if after_update:
+            params = after_update(params)
+        state = state.replace(
+            step=state.step + 1, params=params, opt_state=opt_state, extra=extra
+        )
+        metrics = {
+            "loss": total / divisor,
+            "count": sums["count"],
+            "grad_norm": optax.tree.norm(grads),
+        }
+        if "z" in sums:
+            metrics["z_loss"] = sums["z"] / divisor
+        if rate_scale:
+            metrics["rate_scale"] = scale
+        sources = [k.removeprefix("nll/") for k in sums if k.startswith("nll/")]
+        for name in sources:
+            metrics[f"loss/{name}"] = sums[f"nll/{name}"] / sums[f"count/{name}"]
+        return state, metrics
+
+    return step

@@ -1,0 +1,107 @@
+"""The validations of a contrastive phase: all held-out pairs, and what follows.
+
+`plateau` decides; this file owns the data and the jitted functions.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from babyvlm_jax import sharding
+from babyvlm_jax.data.pairs import HeldOutPairs
+from babyvlm_jax.training import plateau
+from babyvlm_jax.training.optim import join_params, split_params
+from babyvlm_jax.training.phase import make_phase
+from babyvlm_jax.training.settings import TrainSettings
+from babyvlm_jax.training.state import TrainState
+
+
+class Validator:
+    """Measures the loss on the validation set and keeps account of it in the state.
+
+    Attributes:
+        records: of the validation set, as `data.identity` names them.
+    """
+
+    def __init__(self, run: TrainSettings, mesh: Mesh, state: TrainState):
+        """
+        Args:
+            run: its `validation.every` is not 0.
+            mesh: set by the caller.
+            state: of the run; only how it lies on the mesh is kept.
+
+        Raises:
+            UserError: the split is missing, or holds no pairs.
+        """
+        self._run, self._mesh = run, mesh
+        cfg = run.validation
+        self._pairs = HeldOutPairs(run.data, cfg.split, cfg.datasets)
+        self.records = self._pairs.records
+        loss, trains = make_phase(run).held_out, run.optim.trains
+
+        def measure(params, batch):
+            total, (sums, _) = loss(params, {}, batch, None)
+            return jnp.stack([total, sums["count"]])
+
+        def account(extra, params, loss, step):
+            trainable, _ = split_params(params, trains)
+            return plateau.after(run.validation, extra, loss, step, trainable)
+
+        def best(params, extra):
+            _, frozen = split_params(params, trains)
+            return join_params(extra["best"], frozen)
+
+        places = jax.tree.map(lambda leaf: leaf.sharding, (state.params, state.extra))
+        everywhere = NamedSharding(mesh, PartitionSpec())  # every process reads it
+        self._measure = jax.jit(measure, out_shardings=everywhere)
+        self._account = jax.jit(account, out_shardings=places[1], donate_argnums=0)
+        self._best = jax.jit(best, out_shardings=places[0])
+
+    def is_due(self, done: int) -> bool:
+        """Whether the set is to be seen after so many steps; always after the last."""
+        return done % self._run.validation.every == 0 or done == self._run.num_steps
+
+    def is_over(self, state: TrainState) -> bool:
+        """Whether the run shall stop early."""
+        return plateau.is_over(self._run.validation, state.extra)
+
+    def __call__(
+        self, state: TrainState, tick: Callable[[], Any] = lambda: None
+    ) -> tuple[TrainState, float]:
+        """Sees the whole set.
+
+        Args:
+            tick: called after each batch.
+
+        Returns:
+            The state with the account brought up to date, and the loss.
+        """
+        place = jax.process_index(), jax.process_count()
+        found = []
+        for number in range(self._pairs.num_batches):
+            batch = self._pairs.batch_at(number, *place)
+            placed = sharding.put_batch(self._mesh, batch)
+            found.append(self._measure(state.params, placed))
+            tick()
+        total, count = np.sum(jax.device_get(found), axis=0, dtype=np.float64)
+        loss = float(total / count)
+        step = np.int32(int(state.step))
+        extra = self._account(state.extra, state.params, np.float32(loss), step)
+        return state.replace(extra=extra), loss
+
+    def with_best(self, state: TrainState) -> TrainState:
+        """The state with the parameters of its best validation."""
+        return state.replace(params=self._best(state.params, state.extra))
+
+    def facts(self, state: TrainState) -> dict[str, Any]:
+        """The best validation, for done.json."""
+        extra = state.extra
+        return {
+            "best_step": int(np.asarray(extra["step"])),
+            "best_loss": float(np.asarray(extra["loss"])),
+            "stopped_early": self.is_over(state),
+        }
