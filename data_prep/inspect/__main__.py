@@ -23,14 +23,94 @@ from pathlib import Path
 
 from babyvlm_jax.data.conversation import check_template
 from babyvlm_jax.data.lengths import Stops, join, record_stops
+from babyvlm_jax.data.schema import Record
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.runtime.errors import UserError, add_command_flags, printable, run_main
 from data_prep.importing.flags import command_parser
-from data_prep.inspect import fill, page, terminal
-from data_prep.inspect.sheet import contact_sheet
-from data_prep.inspect.splits import Split, open_splits, verify_splits
-from data_prep.inspect.statistics import evenly
+from data_prep.inspect.page import View, contact_sheet, render
+from data_prep.inspect.splits import (
+    Split,
+    evenly,
+    fill_lines,
+    histogram,
+    open_splits,
+    spread,
+    tabulate,
+    verify_splits,
+)
 from data_prep.jobs import write_whole
+
+COUNTS = ("records", "images", "turns", "words")
+BAR = 40  # characters of the longest bar
+TOP_WORDS = 24
+LONGEST = 100  # characters shown of a turn
+
+
+def describe(split: Split, first: Sequence[Record]) -> list[str]:
+    """Lines on one split: counts by source, lengths, words, some records."""
+    stats = split.statistics
+    found = [split.title, "=" * len(split.title), "", *_counts(split), ""]
+    if stats.totals["words"]:
+        found += [f"words in a record: {spread(stats.lengths)}", ""]
+        found += [*_bars(histogram(stats.lengths)), "", *_words(stats.answer_words), ""]
+    for record in first:
+        found += [*_record(record), ""]
+    return [printable(line) for line in found]
+
+
+def _counts(split) -> list[str]:
+    stats = split.statistics
+    width = max(len("source"), *map(len, stats.sources))
+    lines = [f"{'source':{width}}" + "".join(f"{what:>12}" for what in COUNTS)]
+    for name, counts in stats.sources.items():
+        cells = "".join(f"{counts[what]:12,}" for what in COUNTS)
+        lines.append(f"{name:{width}}{cells}")
+    if len(stats.sources) > 1:
+        cells = "".join(f"{stats.totals[what]:12,}" for what in COUNTS)
+        lines.append(f"{'all':{width}}{cells}")
+    if split.num_looked_at < len(split.source):
+        lines.append(
+            f"(in {split.num_looked_at:,} of {len(split.source):,} records, evenly "
+            "spaced; --limit looks at more)"
+        )
+    return lines
+
+
+def _bars(bins) -> list[str]:
+    most = max(count for _, count in bins)
+    width = max(len(label) for label, _ in bins)
+    total = sum(count for _, count in bins)
+    return [
+        f"  {label:>{width}}  {'█' * round(BAR * count / most):{BAR}}  "
+        f"{count:,} ({count / total:.1%})"
+        for label, count in bins
+    ]
+
+
+def _words(counted) -> list[str]:
+    top = ", ".join(
+        f"{word} {count:,}" for word, count in counted.most_common(TOP_WORDS)
+    )
+    once = sum(count == 1 for count in counted.values())
+    return [
+        f"answers have {counted.total():,} words, {len(counted):,} different, "
+        f"{once:,} of them once",
+        f"  {top}",
+    ]
+
+
+def _record(record: Record) -> list[str]:
+    sizes = ", ".join(f"{len(image) / 1000:.1f} kB" for image in record.images)
+    lines = [f"{record.id} ({record.source})", f"  images     {sizes or 'none'}"]
+    for role, text in record.turns:
+        lines.append(f"  {role:9}  {_shortened(' '.join(text.split()))}")
+    if record.meta:
+        lines.append(f"  meta       {_shortened(str(dict(record.meta)))}")
+    return lines
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,20 +153,20 @@ def inspect(args: argparse.Namespace) -> None:
         return
     splits = open_splits(args.shards, args.name, args.split, args.limit)
     for split in splits:
-        print("\n".join(terminal.describe(split, split.some(args.first))))
+        print("\n".join(describe(split, split.some(args.first))))
     if args.sheet:
         _write(args.sheet, contact_sheet(_with_pictures(splits, args.pictures)))
     if not args.tokenizer:
         return
     tokenizer = Tokenizer.load(args.tokenizer)
-    view = page.View(tokenizer, args.template, args.tokens_per_image)
+    view = View(tokenizer, args.template, args.tokens_per_image)
     table = []
     if args.fill:
-        table = fill.tabulate(_stops(splits, view, args.limit))
-        print("\n".join(fill.lines(table)))
+        table = tabulate(_stops(splits, view, args.limit))
+        print("\n".join(fill_lines(table)))
     if args.html:
         title = "/".join(Path(args.shards).resolve().parts[-2:])
-        html = page.render(title, splits, view, args.records, table)
+        html = render(title, splits, view, args.records, table)
         _write(args.html, html.encode())
 
 
@@ -96,7 +176,7 @@ def _with_pictures(splits: Sequence[Split], count: int):
     return [r for split in splits for r in split.some(share) if r.images][:count]
 
 
-def _stops(splits: Sequence[Split], view: page.View, limit: int) -> Stops:
+def _stops(splits: Sequence[Split], view: View, limit: int) -> Stops:
     """Of the conversations in the splits, all in their proportions."""
     found = [
         record_stops(
