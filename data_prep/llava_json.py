@@ -25,16 +25,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from babyvlm_jax.runtime.errors import UserError, run_main
-from data_prep.importing.batches import Input
-from data_prep.importing.engine import Import, run_import
+from data_prep.importing.engine import Import, run_import, tell_summary
 from data_prep.importing.flags import (
     add_common_flags,
     check_name,
     check_out,
     command_parser,
 )
-from data_prep.importing.llava import Llava, is_source
-from data_prep.importing.tell import tell_summary
+from data_prep.importing.reading import Input
+from data_prep.importing.records import Llava, is_source
 
 # file names that say nothing; the folder's name is taken
 _VAGUE = ("data", "train", "val", "test", "annotations")

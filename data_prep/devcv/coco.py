@@ -26,7 +26,7 @@ from data_prep import raw
 from data_prep.devcv import tracks
 from data_prep.devcv.ingest import Job, thin
 from data_prep.importing.pictures import find_picture, read_picture
-from data_prep.importing.refusal import REASONS, Refusal
+from data_prep.importing.reading import REASONS, Refusal
 
 _STEM = re.compile(r"^(?P<recording>.*?)[_.-]?(?P<index>\d+)$")
 SHARES = (3, 1, 1)  # BabyVLM-V2 section 1.3: about 3:1:1

@@ -6,8 +6,8 @@ import os
 from babyvlm_jax.runtime.errors import UserError, add_command_flags, printable
 from data_prep import raw
 from data_prep.devcv import imports, names, sizes
+from data_prep.importing.engine import tell_summary
 from data_prep.importing.flags import add_command, check_out, positive
-from data_prep.importing.tell import tell_summary
 
 EXAMPLES = """examples:
   # TASK/data.json + TASK/images/ for each task -> SHARDS/devcv_ego4d_TASK, split test

@@ -17,8 +17,8 @@ from data_prep import raw
 from data_prep.devcv import names
 from data_prep.devcv.names import dataset_name
 from data_prep.devcv.released import Released
-from data_prep.importing.batches import Input
 from data_prep.importing.engine import Import, run_import
+from data_prep.importing.reading import Input
 
 
 @dataclasses.dataclass(frozen=True)

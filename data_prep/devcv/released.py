@@ -21,8 +21,8 @@ from babyvlm_jax.data.questions import (
 )
 from babyvlm_jax.data.schema import IMAGE_MARK, Record
 from babyvlm_jax.evals.tasks import TASKS
-from data_prep.importing.llava import Llava
-from data_prep.importing.refusal import Refusal
+from data_prep.importing.reading import Refusal
+from data_prep.importing.records import Llava
 
 NUMBERED = ("count", "subitize")
 WORDED = ("picture_vocabulary", "picture_vocabulary_three", "lwl")

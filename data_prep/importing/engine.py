@@ -1,6 +1,6 @@
 """Runs an import: batches -> shards in worker processes, then one published split.
 
-Each batch is a stage of a job (see `jobs`), so that a killed import goes on. When two
+Each batch is a stage of a job (see `jobs`), so that a killed import resumes. When two
 imports of a split start at once, the second is refused; imports of two splits of one
 dataset join it one after the other. `OUT/imports/NAME-SPLIT.json`, written last, says
 what went in and what did not, and marks a finished import.
@@ -9,22 +9,24 @@ what went in and what did not, and marks a finished import.
 import collections
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from babyvlm_jax.data.shards import publish_split, splits_of
-from babyvlm_jax.runtime.errors import UserError
-from data_prep.importing.batches import BATCH, Batch, Converter, Input, batches
-from data_prep.importing.convert import (
-    REPEATED,
-    SHARD,
-    convert_batch,
-    convert_repeated,
+from babyvlm_jax.data.schema import IMAGE_MARK, Record
+from babyvlm_jax.data.shards import publish_split, splits_of, write_shard
+from babyvlm_jax.runtime.errors import UserError, printable
+from data_prep.importing.reading import (
+    BATCH,
+    REASONS,
+    Batch,
+    Converter,
+    Input,
+    Refusal,
+    batches,
 )
-from data_prep.importing.refusal import REASONS
 from data_prep.jobs import (
     Job,
     digest,
@@ -35,6 +37,169 @@ from data_prep.jobs import (
     stage_report,
 )
 from data_prep.stages.workers import workers
+
+SHARD = "records.array_record"
+REPEATED = "duplicate_id"
+
+
+def convert_batch(folder: Path, batch: Batch, converter: Converter) -> dict[str, Any]:
+    """Writes the shard of a batch.
+
+    Args:
+        folder: for the shard.
+        batch: the records.
+        converter: makes them.
+
+    Returns:
+        The report: kept, size_bytes, sources (source -> counts), unused (field -> in
+        how many records it holds what no meta can), skipped (file, number, id, reason
+        and detail of each).
+    """
+    report = _Report(converter)
+
+    def records() -> Iterator[Record]:
+        for number, raw in batch.raws():
+            try:
+                record = _convert(batch, number, raw, converter)
+            except Refusal as refusal:
+                report.skip(batch, number, raw, refusal)
+                continue
+            report.keep(record, raw)
+            yield record
+
+    return report.of(*write_shard(folder / SHARD, records()))
+
+
+def convert_repeated(
+    folder: Path, found: Iterable[Batch], converter: Converter, free: Iterable[str]
+) -> dict[str, Any]:
+    """Writes a shard of records whose id only records have that were left out.
+
+    Args:
+        folder: for the shard.
+        found: all batches, in order.
+        converter: makes the records.
+        free: ids that come again and that no record has.
+
+    Returns:
+        The report of `convert_batch`. `skipped` has an entry for each repeated record
+        of an id in `free`, in order; None for the one that was taken.
+    """
+    report, wanted, still = _Report(converter), set(free), set(free)
+
+    def records() -> Iterator[Record]:
+        for batch in found:
+            for number, raw in batch.raws() if batch.repeated else ():
+                if number not in batch.repeated:
+                    continue
+                record_id = batch.input.prefix + converter.id(raw, number)
+                if record_id not in wanted:
+                    continue
+                try:
+                    if record_id not in still:
+                        raise Refusal(REPEATED, record_id)
+                    record = converter.record(raw, record_id)
+                except Refusal as refusal:
+                    report.skip(batch, number, raw, refusal)
+                    continue
+                still.discard(record_id)
+                report.skipped.append(None)
+                report.keep(record, raw)
+                yield record
+
+    return report.of(*write_shard(folder / SHARD, records()))
+
+
+class _Report:
+    """Counts what is kept, and lists what is left out."""
+
+    def __init__(self, converter: Converter):
+        self._converter = converter
+        self._sources: dict[str, collections.Counter] = {}
+        self._unused: collections.Counter = collections.Counter()
+        self.skipped: list[dict[str, Any] | None] = []
+
+    def keep(self, record: Record, raw: Any) -> None:
+        self._sources.setdefault(record.source, collections.Counter()).update(
+            records=1,
+            images=len(record.images),
+            turns=len(record.turns),
+            words=sum(
+                len(text.replace(IMAGE_MARK, " ").split()) for _, text in record.turns
+            ),
+        )
+        self._unused.update(self._converter.unused(raw))
+
+    def skip(self, batch: Batch, number: int, raw: Any, refusal: Refusal) -> None:
+        try:
+            record_id = batch.input.prefix + self._converter.id(raw, number)
+        except Refusal:
+            record_id = None
+        self.skipped.append(
+            {
+                "file": batch.input.path.name,
+                "number": number,
+                "id": record_id,
+                "reason": refusal.reason,
+                "detail": refusal.detail,
+            }
+        )
+
+    def of(self, kept: int, size_bytes: int) -> dict[str, Any]:
+        return {
+            "kept": kept,
+            "size_bytes": size_bytes,
+            "sources": self._sources,
+            "unused": self._unused,
+            "skipped": self.skipped,
+        }
+
+
+def _convert(batch, number, raw, converter) -> Record:
+    if isinstance(raw, Refusal):
+        raise raw
+    record_id = batch.input.prefix + converter.id(raw, number)
+    new_id = batch.repeated.get(number, record_id)
+    if new_id is None:
+        raise Refusal(REPEATED, record_id)
+    return converter.record(raw, new_id)
+
+
+COUNTS = ("records", "images", "turns", "words")
+
+
+def tell_summary(summary: Mapping[str, Any], path: Path) -> None:
+    """Prints the counts of an import by source, and of what was left out by reason."""
+    print(printable("\n".join(lines(summary, path))))
+
+
+def lines(summary: Mapping[str, Any], path: Path) -> list[str]:
+    """The lines that `tell_summary` prints.
+
+    Args:
+        summary: as `run_import` returns it.
+        path: where it is kept.
+    """
+    sources = summary["sources"]
+    total = sum(counts["records"] for counts in sources.values())
+    found = [f"{summary['dataset']}/{summary['split']}: {total:,} records"]
+    width = max(map(len, sources))
+    for source, counts in sources.items():
+        told = ", ".join(f"{counts[what]:,} {what}" for what in COUNTS)
+        found.append(f"  {source:{width}}  {told}")
+    if summary["skipped"]:
+        found.append(f"  left out {len(summary['skipped']):,}, listed in {path}")
+        width = max(map(len, summary["reasons"]))
+        for reason, says in REASONS.items():
+            if count := summary["reasons"].get(reason):
+                found.append(f"    {reason:{width}}  {count:,}  {says}")
+    for field, count in summary.get("unused", {}).items():
+        found.append(
+            f"  the field {field!r} of {count:,} records is not kept: it holds neither "
+            "text nor numbers"
+        )
+    return found
+
 
 FORMAT = 1  # of batches and records; another number makes all anew
 _NAMED = 3  # files that a message names
@@ -81,14 +246,14 @@ class Import:
 
 
 def run_import(job: Import) -> dict[str, Any]:
-    """Imports a split, or goes on importing it; does nothing if it is there already.
+    """Imports a split, or resumes its import; does nothing if it is already there.
 
     A split that was imported from files of the same names is made again if what they
     hold, or a setting, has changed.
 
     Returns:
         The summary: identity, sources (records, images, turns, words of each), reasons
-        (how often), unused (field -> records whose value no meta can hold), skipped
+        (how often), unused (field -> records whose value no meta can contain), skipped
         (file, number, id, reason and detail of each record).
 
     Raises:
@@ -232,14 +397,13 @@ def _outcome(one, free, outcomes):
 
 def _summarise(job, reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     sources: dict[str, collections.Counter] = {}
-    skipped = [one for report in reports for one in report["skipped"]]
-    for report in reports:
-        for source, counts in report["sources"].items():
-            sources.setdefault(source, collections.Counter()).update(counts)
-    reasons = collections.Counter(one["reason"] for one in skipped)
     unused: collections.Counter = collections.Counter()
     for report in reports:
         unused.update(report["unused"])
+        for source, counts in report["sources"].items():
+            sources.setdefault(source, collections.Counter()).update(counts)
+    skipped = [one for report in reports for one in report["skipped"]]
+    reasons = collections.Counter(one["reason"] for one in skipped)
     if not sources:
         told = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
         first = f"; the first: {skipped[0]['detail']}" if skipped else ""

@@ -15,7 +15,7 @@ from babyvlm_jax.data.images import (
     read_image,
 )
 from babyvlm_jax.runtime.errors import UserError, raise_system_fault
-from data_prep.importing.refusal import Refusal
+from data_prep.importing.reading import Refusal
 
 MAX_BYTES = 2**26  # of a file
 JPEG_QUALITY = 92

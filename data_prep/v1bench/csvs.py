@@ -12,8 +12,7 @@ from pathlib import Path
 
 from babyvlm_jax.data.schema import IMAGE_MARK
 from babyvlm_jax.runtime.errors import UserError
-from data_prep.importing.reading import LONGEST, is_utf8, open_text
-from data_prep.importing.refusal import Refusal
+from data_prep.importing.reading import LONGEST, Refusal, is_utf8, open_text
 from data_prep.v1bench.records import (
     CAPTION,
     LABELED_S,

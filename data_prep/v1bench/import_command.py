@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from babyvlm_jax.runtime.errors import UserError, add_command_flags, printable
+from data_prep.importing.engine import tell_summary
 from data_prep.importing.flags import add_command, check_out
-from data_prep.importing.tell import tell_summary
 from data_prep.v1bench import imports
 
 EXAMPLES = """examples:

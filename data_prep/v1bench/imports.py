@@ -19,7 +19,7 @@ from babyvlm_jax.runtime import lock
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.runtime.json_fields import read_json
 from data_prep.importing.pictures import checked_picture, read_picture
-from data_prep.importing.refusal import REASONS, Refusal
+from data_prep.importing.reading import REASONS, Refusal
 from data_prep.jobs import FOLDER, make_folder, write_json
 from data_prep.v1bench import csvs, records
 from data_prep.v1bench.csvs import Item

@@ -8,7 +8,7 @@ import pytest
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.runtime.errors import UserError
 from data_prep import llava_json
-from tests.data_prep.importing.test_llava import jpeg, talk
+from tests.data_prep.importing.test_records import jpeg, talk
 
 
 def _plan(*argv):

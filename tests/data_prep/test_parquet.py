@@ -15,7 +15,7 @@ from babyvlm_jax.data.schema import (
     write_dataset,
 )
 from data_prep import llava_json, parquet
-from tests.data_prep.importing.test_llava import jpeg
+from tests.data_prep.importing.test_records import jpeg
 
 PAIR = ((HUMAN, "<image> and <image>"), (ASSISTANT, "gr\u00fcn"))
 RECORDS = [

@@ -21,8 +21,8 @@ from babyvlm_jax.runtime.errors import SystemFault, UserError
 from babyvlm_jax.runtime.json_fields import read_json
 from data_prep import video
 from data_prep.devcv.coco import FolderReader
-from data_prep.importing.batches import _opened
 from data_prep.importing.pictures import read_picture
+from data_prep.importing.reading import _opened
 from data_prep.nursery.sprites import _fault
 from data_prep.raw import Recording
 from data_prep.stages import recording

@@ -14,12 +14,10 @@ from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.runtime import lock
 from babyvlm_jax.runtime.errors import UserError
 from data_prep.importing import engine
-from data_prep.importing.batches import Input
-from data_prep.importing.engine import Import, run_import
-from data_prep.importing.llava import Llava
-from data_prep.importing.tell import lines
-from data_prep.importing.utterances import Utterances
-from tests.data_prep.importing.test_llava import jpeg, talk
+from data_prep.importing.engine import Import, lines, run_import
+from data_prep.importing.reading import Input
+from data_prep.importing.records import Llava, Utterances
+from tests.data_prep.importing.test_records import jpeg, talk
 
 WORDS = ("look", "at", "the", "red", "ball", "over", "there")
 

@@ -16,13 +16,11 @@ from PIL import Image
 
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.runtime.errors import UserError
-from data_prep.importing.batches import Input
 from data_prep.importing.engine import Import, run_import
-from data_prep.importing.llava import Llava
 from data_prep.importing.pictures import checked_picture
-from data_prep.importing.refusal import REASONS, Refusal
-from data_prep.importing.utterances import Utterances
-from tests.data_prep.importing.test_llava import jpeg, talk
+from data_prep.importing.reading import REASONS, Input, Refusal
+from data_prep.importing.records import Llava, Utterances
+from tests.data_prep.importing.test_records import jpeg, talk
 
 NUM_PICTURES = 12
 DEEP = {"deep": "DEEP"}  # and DIGITS: put into the text by `_text`

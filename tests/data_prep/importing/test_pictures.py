@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from data_prep.importing import pictures
-from data_prep.importing.refusal import REASONS, Refusal
+from data_prep.importing.reading import REASONS, Refusal
 
 
 def encoded(kind="JPEG", size=(40, 30), mode="RGB", colour=128) -> bytes:

@@ -7,9 +7,8 @@ import io
 import pytest
 from PIL import Image
 
-from data_prep.importing.batches import Unreadable
-from data_prep.importing.llava import Llava, source_of
-from data_prep.importing.refusal import REASONS, Refusal
+from data_prep.importing.reading import REASONS, Refusal, Unreadable
+from data_prep.importing.records import Llava, Utterances, source_of
 
 HUMAN, ASSISTANT = "human", "assistant"
 
@@ -224,3 +223,42 @@ def test_a_source_is_told_from_the_form():
     pair = ((HUMAN, "<image>\n"), (ASSISTANT, "a"))
     assert source_of(pair, ["f"], "t") == "image_utterance"
     assert source_of(((HUMAN, "<image> what?"), pair[1]), ["f"], "t") == "instruction/t"
+
+
+def test_a_string_is_squeezed_into_one_turn():
+    record = Utterances().record("  look \n at\tthis ", "x")
+    assert (record.id, record.source, record.images) == ("x", "text", ())
+    assert record.turns == (("assistant", "look at this"),) and record.meta == {}
+
+
+def test_a_transcript_line_keeps_its_times():
+    line = {"start_s": 1.5, "end_s": 2, "text": "hi", "confidence": 0.5,
+            "speaker": None, "other": 1}  # fmt: skip
+    record = Utterances().record(line, "x")
+    assert record.turns == (("assistant", "hi"),)
+    assert record.meta == {"start_s": 1.5, "end_s": 2, "confidence": 0.5}
+
+
+def test_ids_of_utterances_are_numbers():
+    assert Utterances().id("any", 12) == "000000012"
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ("", "empty_answer"),
+        (" \n", "empty_answer"),
+        ({"text": ""}, "empty_answer"),
+        (5, "not_text"),
+        (None, "not_text"),
+        (["a"], "not_text"),
+        ({"words": "a"}, "not_text"),
+        ({"text": 1}, "not_text"),
+        ("a\udcff", "non_utf8"),
+        ("see <image> this", "image_marks"),
+    ],
+)
+def test_utterances_that_are_refused(raw, reason):
+    with pytest.raises(Refusal) as refusal:
+        Utterances().record(raw, "x")
+    assert refusal.value.reason == reason

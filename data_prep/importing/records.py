@@ -1,25 +1,136 @@
-"""A LLaVA conversation -> `Record`, or the reason why not.
+"""Raw values -> `Record`, or the reason why not.
 
-Fields: `id`, `image` or `images` (a path, a list of paths, or files as Hugging Face
-stores them: {"bytes", "path"}), `conversations` ({"from": "human" or "gpt", "value"}).
-A record about a video or a sound alone is left out. Every other field becomes part of
-the record's meta.
+`Llava` converts conversations. Fields: `id`, `image` or `images` (a path, a list of
+paths, or files as Hugging Face stores them: {"bytes", "path"}), `conversations`
+({"from": "human" or "gpt", "value"}). A record about a video or a sound alone is left
+out. `Utterances` converts plain text: strings, or lines of a transcript with a `text`.
+Every other field becomes part of the record's meta if JSON can hold it.
 """
 
 import contextlib
 import dataclasses
+import datetime
 import decimal
 import math
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
-from data_prep.importing.meta import plain_fields
 from data_prep.importing.pictures import checked_picture, read_picture
-from data_prep.importing.reading import is_utf8, parse
-from data_prep.importing.refusal import Refusal
+from data_prep.importing.reading import Refusal, is_utf8, parse
+
+DEEPEST = 50  # levels of lists and objects
+# Parquet has these, JSON has not; their text says all that they say.
+_AS_TEXT = (
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    decimal.Decimal,
+    uuid.UUID,
+)
+
+
+class _NoJson(Exception):
+    """A value that has no place in JSON: bytes, an infinite number."""
+
+
+def plain_fields(
+    fields: Mapping[str, Any],
+) -> tuple[dict[str, Any], list[str]]:
+    """Fields as JSON has them.
+
+    {"age": 3.0, "day": date(2013, 9, 1), "gap": nan, "mask": b"..."} gives
+
+        {"age": 3.0, "day": "2013-09-01", "gap": None}, ["mask"]
+
+    Returns:
+        The fields, and the names of those that no JSON can hold, wholly or in part.
+
+    Raises:
+        Refusal: bad_json, too deep; non_utf8.
+    """
+    kept, unused = {}, []
+    for name, value in fields.items():
+        try:
+            kept[_text(name)] = _plain(value, DEEPEST - 1)
+        except _NoJson:
+            unused.append(name)
+    return kept, unused
+
+
+def _plain(value: Any, levels: int) -> Any:
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, float):
+        if math.isinf(value):
+            raise _NoJson
+        return None if math.isnan(value) else value  # pandas' way to say null
+    if isinstance(value, _AS_TEXT):
+        return str(value)
+    if isinstance(value, Mapping | list | tuple):
+        if not levels:
+            raise Refusal("bad_json", f"more than {DEEPEST} levels deep")
+        if isinstance(value, Mapping):
+            return {_text(k): _plain(v, levels - 1) for k, v in value.items()}
+        return [_plain(one, levels - 1) for one in value]
+    raise _NoJson
+
+
+def _text(value: Any) -> str:
+    text = str(value)
+    if not is_utf8(text):
+        raise Refusal("non_utf8", text)
+    return text
+
+
+_PLAIN = str | int | float
+
+
+@dataclasses.dataclass(frozen=True)
+class Utterances:
+    """How to make records of plain text; their ids are never the same."""
+
+    rename_repeated: bool = False
+
+    def id(self, raw: Any, number: int) -> str:
+        """The number of the utterance in its file."""
+        return f"{number:09d}"
+
+    def unused(self, raw: Any) -> Sequence[str]:
+        """None: the fields that are kept are known."""
+        return ()
+
+    def record(self, raw: Any, record_id: str) -> Record:
+        """One assistant turn without an image; runs of blanks become one.
+
+        Args:
+            raw: a string, or an object whose `text` is one; the times, confidence and
+                speaker of a transcript line become the record's meta.
+            record_id: unique within the split.
+
+        Raises:
+            Refusal: not_text, non_utf8, empty_answer or image_marks.
+        """
+        text = raw.get("text") if isinstance(raw, Mapping) else raw
+        if not isinstance(text, str):
+            raise Refusal("not_text", f"a {type(raw).__name__}")
+        text = " ".join(_text(text).split())
+        if not text:
+            raise Refusal("empty_answer", "no words")
+        if IMAGE_MARK in text:
+            raise Refusal("image_marks", f"{IMAGE_MARK} in plain text")
+        keep = ("start_s", "end_s", "confidence", "speaker")
+        meta = {}
+        if isinstance(raw, Mapping):
+            given = {key: raw[key] for key in keep if isinstance(raw.get(key), _PLAIN)}
+            meta, _ = plain_fields(given)
+        return Record(record_id, "text", (), ((ASSISTANT, text),), meta)
+
 
 ROLES = {"human": HUMAN, "user": HUMAN, "gpt": ASSISTANT, "assistant": ASSISTANT}
 LONGEST_ID = 1000  # characters
@@ -43,9 +154,9 @@ class Llava:
         images: the image folder, absolute and without symbolic links; None if the
             records bring no paths.
         max_side: see `pictures.checked_picture`.
-        source: of every record; None tells it from the record.
+        source: of every record; None infers it from the record.
         task: what a conversation with questions is called, `instruction/TASK`.
-        rename_repeated: see `batches.Converter`.
+        rename_repeated: see `reading.Converter`.
     """
 
     images: Path | None
@@ -69,8 +180,7 @@ class Llava:
             raise Refusal("bad_id", f"a {type(given).__name__}")
         if not 0 < len(str(given)) <= LONGEST_ID:
             raise Refusal("bad_id", f"{len(str(given))} characters")
-        _expect_utf8(str(given))
-        return str(given)
+        return _text(given)
 
     def unused(self, raw: Any) -> Sequence[str]:
         """Names of the record's fields that its meta cannot hold."""
@@ -105,7 +215,7 @@ class Llava:
     def _picture(self, file):
         if isinstance(file, bytes):
             return checked_picture(file, self.max_side, "bytes in the record")
-        _expect_utf8(file)
+        _text(file)
         if self.images is None:
             raise Refusal("missing_image", f"{file} (no image folder was given)")
         return checked_picture(read_picture(self.images, file), self.max_side, file)
@@ -146,14 +256,13 @@ def _turns(conversations) -> tuple[tuple[str, str], ...]:
             raise Refusal("roles_out_of_order", f"turn from {role!r}")
         if not isinstance(text, str):
             raise Refusal("not_a_record", f"a turn says a {type(text).__name__}")
-        _expect_utf8(text)
-        turns.append((ROLES[role], text))
+        turns.append((ROLES[role], _text(text)))
     return tuple(turns)
 
 
 def _expect_turns(turns, source):
     if not turns:
-        if source == "frames":  # pictures alone, for the vision phase
+        if source == "frames":  # images alone, for the vision phase
             return
         raise Refusal("no_turns", "an empty list of conversations")
     roles = tuple(role for role, _ in turns)
@@ -217,8 +326,3 @@ def _meta(raw, source) -> tuple[dict[str, Any], list[str]]:
     elif own is not None:
         meta["meta"] = own
     return plain_fields(meta)
-
-
-def _expect_utf8(text):
-    if not is_utf8(text):
-        raise Refusal("non_utf8", text)
