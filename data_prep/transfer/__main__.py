@@ -15,14 +15,12 @@ Each command tells its flags and examples with --help.
 from collections.abc import Sequence
 
 from data_prep.importing.flags import run_commands
-from data_prep.transfer import match_command, rewrite_command, write_command
-
-COMMANDS = (rewrite_command, match_command, write_command)
+from data_prep.transfer import match, rewrite, write
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs one command."""
-    run_commands("data_prep.transfer", __doc__, COMMANDS, argv)
+    run_commands("data_prep.transfer", __doc__, (rewrite, match, write), argv)
 
 
 if __name__ == "__main__":

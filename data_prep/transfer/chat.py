@@ -1,25 +1,89 @@
-"""A chat endpoint as OpenAI's API has it, asked patiently.
+"""A language model behind OpenAI's chat API, asked about captions.
 
-Any server that knows `POST URL/chat/completions` will do, one on this machine included.
+Any server that implements `POST URL/chat/completions` will do, a local one included.
 The key comes from an environment variable, goes into the header and nowhere else:
-redirections are not followed, and what a server answers is cut and cleaned of it
-before a person sees it.
+redirections are not followed, and a server's response is cut and the key removed before
+a person sees it.
+
+Several captions share a request, and several requests run at a time. Answers are
+checked one by one: a good one goes into the cache at once, a bad one is requested again
+by itself, a few times.
 """
 
+import collections
+import concurrent.futures
+import contextlib
 import dataclasses
 import email.utils
 import json
 import os
 import random
+import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import urllib3
+from tqdm import tqdm
 
-from babyvlm_jax.runtime.errors import Preempted, UserError
+from babyvlm_jax.runtime.errors import Preempted, UserError, printable
 from data_prep.transfer import prompts
-from data_prep.transfer.pace import Pace
+from data_prep.transfer.prompts import (
+    Answer,
+    Cache,
+    Estimate,
+    Prices,
+    Purse,
+    estimate,
+    key_of,
+    read_answers,
+)
+
+
+class Stopped(Exception):
+    """The work that this thread belongs to has ended."""
+
+
+class Pace:
+    """Spreads requests evenly, and holds all of them back when the server asks for it.
+
+    Attributes:
+        stopped: set once no further request is to be made; who waits wakes up.
+    """
+
+    def __init__(self, per_minute: float):
+        """
+        Args:
+            per_minute: requests; 0 for as many as there are.
+        """
+        self._gap_s = 60 / per_minute if per_minute else 0.0
+        self._next_s = 0.0  # when the next request may go out, on the monotonic clock
+        self._lock = threading.Lock()
+        self.stopped = threading.Event()
+
+    def wait(self) -> None:
+        """Returns when this thread may make a request.
+
+        Raises:
+            Stopped: there is to be none.
+        """
+        with self._lock:
+            mine_s = max(self._next_s, time.monotonic())
+            self._next_s = mine_s + self._gap_s
+        self.sleep(mine_s - time.monotonic())
+        if self.stopped.is_set():
+            raise Stopped
+
+    def hold(self, seconds: float) -> None:
+        """No request for so long, by no thread."""
+        with self._lock:
+            self._next_s = max(self._next_s, time.monotonic() + seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """Waits, unless all is stopped meanwhile."""
+        self.stopped.wait(max(seconds, 0.0))
+
 
 LONGEST_WAIT_S = 120.0  # ours: more than that is asked for by mistake
 _AGAIN = (408, 409, 425, 429)  # and all of 500 and above
@@ -74,7 +138,7 @@ def request_body(endpoint: Endpoint, captions: Sequence[str]) -> dict[str, Any]:
 
 
 class Chat:
-    """Asks an endpoint, from any number of threads."""
+    """Chat an endpoint, from any number of threads."""
 
     def __init__(self, endpoint: Endpoint, pace: Pace, connections: int):
         """
@@ -193,3 +257,190 @@ def _reply(data: bytes) -> Reply | None:
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return None
     return Reply(content if isinstance(content, str) else None, *tokens)
+
+
+TRIES = 3  # of a caption whose answers make no sense
+
+
+class _Question(NamedTuple):
+    captions: tuple[str, ...]
+    tries: int
+
+
+def known_answers(
+    cache: Cache, model: str, captions: Iterable[str]
+) -> dict[str, Answer]:
+    """Caption -> answer of those that were asked about before."""
+    keys = {key_of(model, caption): caption for caption in captions}
+    return {keys[key]: answer for key, answer in cache.find(keys).items()}
+
+
+def ask_all(
+    chat: Chat,
+    pace: Pace,
+    cache: Cache,
+    model: str,
+    captions: Sequence[str],
+    per_request: int,
+    concurrency: int,
+    purse: Purse,
+) -> tuple[dict[str, Answer], dict[str, str]]:
+    """Chat about captions that are not in the cache yet.
+
+    Args:
+        chat: asks.
+        pace: of `chat`; is stopped when something ends the asking.
+        cache: receives each good answer as it comes.
+        model: what the cache knows it by.
+        captions: each once.
+        per_request: captions of a request.
+        concurrency: requests at a time.
+        purse: pays.
+
+    Returns:
+        Caption -> answer, and caption -> why it has none.
+
+    Raises:
+        UserError, Preempted: see `Chat.ask` and `Purse.pay`.
+    """
+    waiting = collections.deque(
+        _Question(tuple(captions[first : first + per_request]), 0)
+        for first in range(0, len(captions), per_request)
+    )
+    answers: dict[str, Answer] = {}
+    failed: dict[str, str] = {}
+    bar = tqdm(total=len(captions), desc="captions", unit="caption")
+    with bar, _threads(concurrency, pace) as pool:
+        for question, reply in _replies(pool, chat, waiting, concurrency):
+            good, bad = _read(question, reply)
+            cache.put({key_of(model, text): one for text, one in good.items()})
+            answers.update(good)
+            purse.pay(reply.tokens_in, reply.tokens_out)
+            tries = question.tries + 1
+            for text, why in bad.items():
+                if tries < TRIES:
+                    waiting.append(_Question((text,), tries))
+                else:
+                    failed[text] = why
+            bar.update(len(good) + (len(bad) if tries >= TRIES else 0))
+    return answers, failed
+
+
+def _read(question, reply) -> tuple[Mapping[str, Answer], Mapping[str, str]]:
+    if reply.content is None:
+        return {}, dict.fromkeys(question.captions, "the model refused to answer")
+    good, bad = read_answers(reply.content, len(question.captions))
+    names = question.captions
+    return (
+        {names[number]: one for number, one in good.items()},
+        {names[number]: why for number, why in bad.items()},
+    )
+
+
+@contextlib.contextmanager
+def _threads(concurrency: int, pace: Pace):
+    """A pool whose threads stop waiting as soon as the block fails."""
+    pool = concurrent.futures.ThreadPoolExecutor(concurrency)
+    try:
+        yield pool
+    finally:
+        pace.stopped.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def _replies(
+    pool: concurrent.futures.Executor,
+    chat: Chat,
+    waiting: collections.deque[_Question],
+    concurrency: int,
+) -> Iterator[tuple[_Question, Reply]]:
+    """Replies as they come; questions may be added meanwhile."""
+    running: dict[concurrent.futures.Future, _Question] = {}
+    while waiting or running:
+        while waiting and len(running) < concurrency:
+            question = waiting.popleft()
+            running[pool.submit(chat.ask, question.captions)] = question
+        done, _ = concurrent.futures.wait(
+            running, return_when=concurrent.futures.FIRST_COMPLETED
+        )
+        for future in done:
+            yield running.pop(future), future.result()
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A language model behind an endpoint.
+
+    Attributes:
+        endpoint: where.
+        cache: file of the answers so far.
+        per_request: captions of a request.
+        concurrency: requests at a time.
+        per_minute: requests a minute; 0 for as many as there are.
+        prices: of tokens.
+        max_cost: dollars; 0 for no limit.
+    """
+
+    endpoint: Endpoint
+    cache: Path
+    per_request: int
+    concurrency: int
+    per_minute: float
+    prices: Prices
+    max_cost: float
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "kind": "chat",
+            "endpoint": self.endpoint.url,
+            "model": self.endpoint.model,
+            "prompt": prompts.FINGERPRINT,
+        }
+
+    def tell(self, captions: Sequence[str]) -> None:
+        """Prints what it would cost, and the first request; sends nothing."""
+        known = {}
+        if self.cache.exists():
+            cache = Cache(self.cache)
+            known = known_answers(cache, self.endpoint.model, captions)
+            cache.close()
+        wanted = [text for text in captions if text not in known]
+        self._print_estimate(len(known), wanted)
+        if wanted:
+            body = request_body(self.endpoint, wanted[: self.per_request])
+            print(f"the first request, to {self.endpoint.url}/chat/completions:")
+            for message in body["messages"]:
+                print(printable(f"--- {message['role']}\n{message['content']}"))
+
+    def _print_estimate(self, known, wanted) -> Estimate:
+        expected = estimate(wanted, self.per_request)
+        if known:
+            print(f"{known:,} captions are answered already in {self.cache}")
+        print(expected.line(self.prices), flush=True)
+        return expected
+
+    def rewrite(self, captions):
+        cache = Cache(self.cache)
+        answers = known_answers(cache, self.endpoint.model, captions)
+        wanted = [text for text in captions if text not in answers]
+        purse = Purse(self.prices, self.max_cost)
+        purse.expect(self._print_estimate(len(answers), wanted))
+        pace = Pace(self.per_minute)
+        found, failed = ask_all(
+            Chat(self.endpoint, pace, self.concurrency),
+            pace,
+            cache,
+            self.endpoint.model,
+            wanted,
+            self.per_request,
+            self.concurrency,
+            purse,
+        )
+        cache.close()
+        spent = {
+            "asked": len(wanted),
+            "tokens_in": purse.tokens_in,
+            "tokens_out": purse.tokens_out,
+            "dollars": round(self.prices.dollars(purse.tokens_in, purse.tokens_out), 4),
+        }
+        return {**answers, **found}, failed, spent

@@ -13,6 +13,7 @@ Source: BabyVLM V1, variants of training sets; whether the captions of the rando
 were rewritten too is not known, so both are offered.
 """
 
+import argparse
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,12 +22,59 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record, RecordSource
-from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.errors import UserError, add_command_flags
 from babyvlm_jax.runtime.json_fields import read_json
+from data_prep.importing.flags import add_command, check_out
 from data_prep.jobs import write_whole
 from data_prep.stages.staging import SplitJob, make_split
-from data_prep.transfer import match, rewrite, table
-from data_prep.transfer.card import card
+from data_prep.transfer import match, rewrite
+
+
+def card(name: str, summary: Mapping[str, Any], matched: Mapping[str, Any]) -> str:
+    """Markdown: where the pairs come from and what chose them.
+
+    Args:
+        name: of the dataset.
+        summary: of its only split.
+        matched: the summary of the matching.
+    """
+    identity = matched["identity"]
+    rewriter, embedder = identity["rewrite"]["rewriter"], identity["embedder"]
+    target = identity["target"]
+    lines = [
+        f"# `{name}`: {summary['records']:,} pairs of `{identity['rewrite']['name']}`",
+        "",
+        "General-purpose pictures with utterances for a small child, made by",
+        "`python -m data_prep.transfer`. No child was filmed for them.",
+        "",
+        "- rewriter: " + ", ".join(f"{k} `{v}`" for k, v in rewriter.items()),
+    ]
+    if "captions" in summary["identity"]:
+        of = summary["identity"]["captions"]
+        seed = summary["identity"]["seed"]
+        return "\n".join(
+            [*lines, f"- pictures drawn at random, seed {seed}, captions {of}", ""]
+        )
+    some = matched["subsample"]
+    return "\n".join(
+        [
+            *lines,
+            f"- one picture for each of {matched['targets']:,} pairs of "
+            f"`{target['name']}/{target['split']}`, of {matched['candidates']:,} kept "
+            f"ones, no picture twice; method {matched['method']}",
+            f"- embedder `{embedder['embedder']}`, checkpoint "
+            f"`{embedder['checkpoint'] or 'none'}`, files sha256 "
+            f"{embedder['weights'] or '-'}",
+            "",
+            "| cosine distance, mean | all | subsample |",
+            "|---|---:|---:|",
+            f"| matched | {matched['distance']:.4f} | {some['sparse']:.4f} |",
+            f"| optimum | at least {matched['bound']:.4f} | {some['optimum']:.4f} |",
+            f"| random | {matched['random']:.4f} | {some['random']:.4f} |",
+            "",
+        ]
+    )
+
 
 CHUNK = 4096  # records of a shard
 TRANSFERRED = "transferred"
@@ -69,7 +117,7 @@ def write_corpus(
     )
     if matched["identity"]["rewrite"] != rewritten["identity"]:
         raise UserError(f"{folder} was rewritten after it was matched; match it again")
-    corpus = table.open_corpus(rewritten["corpus"], general)
+    corpus = rewrite.open_corpus(rewritten["corpus"], general)
     identity = {"match": matched["identity"]}
     drawn = {**identity, "captions": captions, "seed": seed}
     write = functools.partial(_write, out, corpus)
@@ -82,7 +130,7 @@ def write_corpus(
 
 
 def _transferred(folder: Path) -> list[_Item]:
-    rows = table.read_table(
+    rows = rewrite.read_table(
         folder / rewrite.TABLE, ("number", "caption", "keep", "utterance")
     )
     said = {
@@ -90,7 +138,9 @@ def _transferred(folder: Path) -> list[_Item]:
         for number, caption, keep, utterance in zip(*rows.values(), strict=True)
         if keep
     }
-    pairs = table.read_table(folder / match.TABLE, ("number", "target_id", "distance"))
+    pairs = rewrite.read_table(
+        folder / match.TABLE, ("number", "target_id", "distance")
+    )
     items = []
     for number, target_id, distance in zip(*pairs.values(), strict=True):
         caption, utterance = said[number]
@@ -100,7 +150,7 @@ def _transferred(folder: Path) -> list[_Item]:
 
 
 def _random(folder: Path, size: int, captions: str, seed: int) -> list[_Item]:
-    rows = table.read_table(
+    rows = rewrite.read_table(
         folder / rewrite.TABLE, ("number", "caption", "keep", "utterance")
     )
     pool = [
@@ -151,3 +201,55 @@ def _records(corpus: RecordSource, items: Sequence[_Item], name) -> Iterator[Rec
             turns=((HUMAN, IMAGE_MARK), (ASSISTANT, item.text)),
             meta={"corpus": corpus.name, "record": record.id, **item.meta},
         )
+
+
+HELP = """\
+Matched pictures -> datasets to train on; step 3 of a transfer.
+
+  python -m data_prep.transfer write runs/transfer --out=shards
+
+  # the control with the captions as they were
+  python -m data_prep.transfer write runs/transfer --out=shards --random-captions=raw
+
+Writes `transferred` and, as many pictures drawn at random, `general_random`. With the
+filtered pairs in the same folder they make V1's training sets, which a config names:
+--config=configs/v1/joint.py:pairs=filtered-aug (filtered, aug-only, filtered-random).
+If killed, run the same command again to resume. Exit codes: 0 finished, 78 bad
+input."""
+
+
+def add_parser(commands) -> None:
+    """Adds the command and its flags."""
+    head, _, examples = HELP.partition("\n\n")
+    top = add_command(commands, "write", run, head, head, examples)
+    add = top.add_argument
+    add("folder", metavar="DIR", help="of the transfer, rewritten and matched")
+    add("--out", required=True, metavar="SHARDS", help="folder of the datasets")
+    add("--general", metavar="SHARDS", help="where the general-purpose dataset is now")
+    add(
+        "--random-captions",
+        choices=CAPTIONS,
+        default=CAPTIONS[0],
+        help="of the random pictures (default rewritten)",
+    )
+    add("--seed", type=int, default=0, help="of the random pictures")
+    add_command_flags(top)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Writes the datasets.
+
+    Raises:
+        UserError: a bad flag or input.
+    """
+    if args.seed < 0:
+        raise UserError(f"--seed={args.seed}; give 0 or more")
+    made = write_corpus(
+        Path(args.folder),
+        check_out(args.out),
+        args.general,
+        args.random_captions,
+        args.seed,
+    )
+    for name, summary in made.items():
+        print(f"{name}/train: {summary['records']:,} records in {args.out}")

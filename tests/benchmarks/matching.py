@@ -16,7 +16,7 @@ import time
 import numpy as np
 
 from data_prep.transfer.assignment import PASSES, WIDEST, K, Limits, exact, sparse
-from data_prep.transfer.quality import compare
+from data_prep.transfer.match import compare
 
 SHARES = (0.5, 0.3, 0.2)  # of the squared norm: common direction, group, the picture's
 SCENE = 30  # frames of a scene on average

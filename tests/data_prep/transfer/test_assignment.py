@@ -8,8 +8,13 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 from data_prep.transfer import assignment
-from data_prep.transfer.assignment import Limits, distances_of, exact, sparse
-from data_prep.transfer.neighbours import Neighbours
+from data_prep.transfer.assignment import (
+    Limits,
+    Neighbours,
+    distances_of,
+    exact,
+    sparse,
+)
 
 
 def _unit(rng, count, width=8, centres=None, spread=1.0):

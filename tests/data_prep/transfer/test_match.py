@@ -97,7 +97,7 @@ def test_pictures_are_embedded_once_even_if_it_is_killed(
 ):
     shards, _ = transfer
     assert rewrite(shards, tmp_path) == 0
-    monkeypatch.setattr("data_prep.transfer.embeddings.PART", 8)
+    monkeypatch.setattr("data_prep.transfer.match.PART", 8)
     made = []
 
     class Dies(embedder.Colours):

@@ -3,8 +3,7 @@
 import pytest
 
 from data_prep.transfer import rules
-from data_prep.transfer.answers import Answer
-from data_prep.transfer.prompts import LONGEST
+from data_prep.transfer.prompts import LONGEST, Answer
 
 EVERYDAY = {"car", "dog", "dogs", "ball", "balls", "water", "bed", "building", "cat"}
 
