@@ -1,4 +1,4 @@
-"""LLaVA-style records -> shards: JSON lists, JSON Lines or Parquet, with pictures.
+"""LLaVA-style records -> shards: JSON lists, JSON Lines or Parquet, with images.
 
   # the three pretraining files of BabyVLM-V2, a dataset each
   python -m data_prep.llava_json --json=single_image.json --json=multi_image.json \\
@@ -8,17 +8,16 @@
   python -m data_prep.llava_json --json=count/data.json --images=count --out=shards \\
       --split=test --source=eval/count --strict
 
-  # a dataset from the Hugging Face hub, pictures inside
+  # a dataset from the Hugging Face hub, images included
   python -m data_prep.llava_json --parquet='data/train-*.parquet' --name=captions \\
       --out=shards --split=train
 
 Records that cannot be used are left out, and listed with the reason in
-OUT/imports/NAME-SPLIT.json. The same command again goes on where a killed one was. The
+OUT/imports/NAME-SPLIT.json. If killed, run the same command again to resume. The
 shards do not depend on --workers. Exit codes: 0 finished, 78 bad input.
 """
 
 import argparse
-import glob
 import os
 import re
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from data_prep.importing.flags import (
     check_name,
     check_out,
     command_parser,
+    matching,
 )
 from data_prep.importing.reading import Input
 from data_prep.importing.records import Llava, is_source
@@ -65,14 +65,14 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--source",
         help="of every record, for example instruction/count; "
-        "default: told from its form",
+        "default: inferred from its form",
     )
     top.add_argument(
         "--max-side",
         type=int,
         default=256,
         metavar="PIXELS",
-        help="larger pictures, and those that are not JPEG, become JPEGs of "
+        help="larger images, and those that are not JPEG, become JPEGs of "
         "this side (default 256); 0 keeps all as they are",
     )
     top.add_argument(
@@ -103,7 +103,9 @@ def plan(args: argparse.Namespace) -> list[Import]:
         raise UserError(f"--max-side={args.max_side}; give 0 or more pixels")
     images = _folder(args.images)
     files = [Path(name) for name in args.json]
-    tables = [path for pattern in args.parquet for path in _matching(pattern)]
+    tables = [
+        path for pattern in args.parquet for path in matching(pattern, "--parquet")
+    ]
     groups = _by_name(files)
     if args.name:
         # whole numbers come again in every file
@@ -135,13 +137,6 @@ def _folder(images: str | None) -> Path | None:
     if not folder.is_dir():
         raise UserError(f"--images={images}: no such folder")
     return folder
-
-
-def _matching(pattern: str) -> list[Path]:
-    found = sorted(glob.glob(pattern, recursive=True))
-    if not found:
-        raise UserError(f"--parquet={pattern}: no such file")
-    return [Path(name) for name in found]
 
 
 def _by_name(files: Sequence[Path]) -> dict[str, tuple[Input, ...]]:

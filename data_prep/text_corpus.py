@@ -1,26 +1,24 @@
-"""Plain text -> shards: JSON lists of utterances, one a line, or transcripts.
+"""Plain text -> shards: JSON lists of utterances, one per line, or transcripts.
 
   # the transcripts that BabyVLM-V2 trains its language model on
   python -m data_prep.text_corpus --file=corpus_train.json --out=shards --split=train
 
-  # one utterance a line, two files in one dataset
+  # one utterance per line, two files in one dataset
   python -m data_prep.text_corpus --file=books.txt --file=songs.txt --name=stories \\
       --out=shards --split=train
 
   # a folder of transcripts: lists of {"start_s", "end_s", "text", ...}
   python -m data_prep.text_corpus --file='transcripts/*.json' --out=shards --split=val
 
-A `.txt` file has an utterance a line, any other is JSON: a list (or JSON Lines) of
+A `.txt` file has one utterance per line, any other is JSON: a list (or JSON Lines) of
 strings, or of objects with a "text". Each becomes a record with one assistant turn.
 What cannot be used is listed in OUT/imports/NAME-SPLIT.json. Exit codes: 0 finished,
 78 bad input.
 """
 
 import argparse
-import glob
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from babyvlm_jax.runtime.errors import UserError, run_main
 from data_prep.importing.engine import Import, run_import, tell_summary
@@ -29,6 +27,7 @@ from data_prep.importing.flags import (
     check_name,
     check_out,
     command_parser,
+    matching,
 )
 from data_prep.importing.reading import Input
 from data_prep.importing.records import Utterances
@@ -55,7 +54,7 @@ def plan(args: argparse.Namespace) -> Import:
     Raises:
         UserError: no such file, two files of one name, or a bad value.
     """
-    files = [Path(name) for pattern in args.file for name in _matching(pattern)]
+    files = [path for pattern in args.file for path in matching(pattern, "--file")]
     stems = Counter(file.stem for file in files)
     if len(stems) < len(files):
         again = max(stems, key=stems.get)
@@ -80,13 +79,6 @@ def plan(args: argparse.Namespace) -> Import:
         strict=args.strict,
         num_processes=args.workers,
     )
-
-
-def _matching(pattern: str) -> list[str]:
-    found = sorted(glob.glob(pattern, recursive=True))
-    if not found:
-        raise UserError(f"--file={pattern}: no such file")
-    return found
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -8,6 +8,7 @@ what went in and what did not, and marks a finished import.
 
 import collections
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -184,21 +185,24 @@ def lines(summary: Mapping[str, Any], path: Path) -> list[str]:
     total = sum(counts["records"] for counts in sources.values())
     found = [f"{summary['dataset']}/{summary['split']}: {total:,} records"]
     width = max(map(len, sources))
-    for source, counts in sources.items():
-        told = ", ".join(f"{counts[what]:,} {what}" for what in COUNTS)
-        found.append(f"  {source:{width}}  {told}")
+    found += [
+        f"  {source:{width}}  "
+        + ", ".join(f"{counts[what]:,} {what}" for what in COUNTS)
+        for source, counts in sources.items()
+    ]
     if summary["skipped"]:
         found.append(f"  left out {len(summary['skipped']):,}, listed in {path}")
         width = max(map(len, summary["reasons"]))
-        for reason, says in REASONS.items():
-            if count := summary["reasons"].get(reason):
-                found.append(f"    {reason:{width}}  {count:,}  {says}")
-    for field, count in summary.get("unused", {}).items():
-        found.append(
-            f"  the field {field!r} of {count:,} records is not kept: it holds neither "
-            "text nor numbers"
-        )
-    return found
+        found += [
+            f"    {reason:{width}}  {count:,}  {says}"
+            for reason, says in REASONS.items()
+            if (count := summary["reasons"].get(reason))
+        ]
+    return found + [
+        f"  the field {field!r} of {count:,} records is not kept: it contains neither "
+        "text nor numbers"
+        for field, count in summary.get("unused", {}).items()
+    ]
 
 
 FORMAT = 1  # of batches and records; another number makes all anew
@@ -357,9 +361,7 @@ def _jobs(job, run, stages, bar) -> Iterator[tuple[Path, Any, int, Batch, Conver
 
 
 def _make(scratch, key, index, batch, converter) -> tuple[int, Stage]:
-    def make(folder: Path) -> dict[str, Any]:
-        return convert_batch(folder, batch, converter)
-
+    make = functools.partial(convert_batch, batch=batch, converter=converter)
     return index, (key, make_stage(scratch, key, make))
 
 
@@ -382,17 +384,12 @@ def _repeated(job, run, stages) -> list[Stage]:
     stage = run.stage(key, make)
     outcomes = iter(stage["skipped"])
     for _, report in stages:
-        report["skipped"] = [
-            outcome
+        found = [
+            next(outcomes) if one["reason"] == REPEATED and one["id"] in free else one
             for one in report["skipped"]
-            if (outcome := _outcome(one, free, outcomes)) is not None
         ]
+        report["skipped"] = [one for one in found if one is not None]
     return [(key, stage | {"skipped": []})]
-
-
-def _outcome(one, free, outcomes):
-    contested = one["reason"] == REPEATED and one["id"] in free
-    return next(outcomes) if contested else one
 
 
 def _summarise(job, reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import glob
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ def run_commands(
         module: name to run it by.
         doc: first line, blank line, examples.
         commands: modules with an `add_parser` that calls `add_command`.
-        argv: the words behind the module's name; None for those of this process.
+        argv: the words after the module's name; None for those of this process.
     """
     top = command_parser(module, doc)
     parsers = top.add_subparsers(dest="command", required=True)
@@ -90,7 +91,7 @@ def add_common_flags(top: argparse.ArgumentParser) -> None:
         type=positive,
         default=os.cpu_count(),
         metavar="N",
-        help="processes (default: one a core)",
+        help="processes (default: one per core)",
     )
     add_command_flags(top)
 
@@ -103,6 +104,14 @@ def check_out(out: str) -> Path:
             "a bucket when they are done"
         )
     return Path(out)
+
+
+def matching(pattern: str, flag: str) -> list[Path]:
+    """The files that a pattern matches, sorted; raises UserError if there is none."""
+    found = sorted(glob.glob(pattern, recursive=True))
+    if not found:
+        raise UserError(f"{flag}={pattern}: no such file")
+    return [Path(name) for name in found]
 
 
 def check_name(name: str, flag: str = "--name") -> str:

@@ -61,13 +61,14 @@ def describe(split: Split, first: Sequence[Record]) -> list[str]:
 def _counts(split) -> list[str]:
     stats = split.statistics
     width = max(len("source"), *map(len, stats.sources))
+    rows = list(stats.sources.items())
+    if len(rows) > 1:
+        rows.append(("all", stats.totals))
     lines = [f"{'source':{width}}" + "".join(f"{what:>12}" for what in COUNTS)]
-    for name, counts in stats.sources.items():
-        cells = "".join(f"{counts[what]:12,}" for what in COUNTS)
-        lines.append(f"{name:{width}}{cells}")
-    if len(stats.sources) > 1:
-        cells = "".join(f"{stats.totals[what]:12,}" for what in COUNTS)
-        lines.append(f"{'all':{width}}{cells}")
+    lines += [
+        f"{name:{width}}" + "".join(f"{counts[what]:12,}" for what in COUNTS)
+        for name, counts in rows
+    ]
     if split.num_looked_at < len(split.source):
         lines.append(
             f"(in {split.num_looked_at:,} of {len(split.source):,} records, evenly "
@@ -101,12 +102,14 @@ def _words(counted) -> list[str]:
 
 def _record(record: Record) -> list[str]:
     sizes = ", ".join(f"{len(image) / 1000:.1f} kB" for image in record.images)
-    lines = [f"{record.id} ({record.source})", f"  images     {sizes or 'none'}"]
-    for role, text in record.turns:
-        lines.append(f"  {role:9}  {_shortened(' '.join(text.split()))}")
+    told = [(role, " ".join(text.split())) for role, text in record.turns]
     if record.meta:
-        lines.append(f"  meta       {_shortened(str(dict(record.meta)))}")
-    return lines
+        told.append(("meta", str(dict(record.meta))))
+    return [
+        f"{record.id} ({record.source})",
+        f"  images     {sizes or 'none'}",
+        *(f"  {name:9}  {_shortened(text)}" for name, text in told),
+    ]
 
 
 def _shortened(text: str) -> str:

@@ -4,6 +4,7 @@ The page shows records as training sees them, token by token, each with what it 
 """
 
 import base64
+import collections
 import dataclasses
 import io
 import math
@@ -291,9 +292,8 @@ def render(
 
 def shares(shown: Sequence[Shown]) -> list[tuple[str, float]]:
     """(kind, fraction of the tokens of these records); empty without tokens."""
-    totals: dict[str, int] = {}
+    totals: collections.Counter = collections.Counter()
     for one in shown:
-        for kind, count in one.counts.items():
-            totals[kind] = totals.get(kind, 0) + count
-    everything = sum(totals.values())
+        totals.update(one.counts)
+    everything = totals.total()
     return [(kind, count / everything) for kind, count in totals.items() if everything]

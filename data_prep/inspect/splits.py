@@ -23,8 +23,10 @@ from babyvlm_jax.runtime.errors import UserError
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 # ours: fine where utterances are, coarse where dialogues are; lower bounds
-_STARTS = (0, 1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 129, 257, 513, 1025, 2049)
-_STARTS += (4097, 8193, 16385)
+_STARTS = (
+    *(0, 1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 129, 257, 513, 1025, 2049),
+    *(4097, 8193, 16385),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,9 +232,10 @@ def _pack(stops, capacity, seed) -> Fill | None:
 
 def fill_lines(table: Sequence[Fill]) -> list[str]:
     """The table as text; the best M of each T has a star, the best of all two."""
-    head = f"{'T':>6} {'M':>5} {'tokens used':>12} {'slots used':>11} "
-    head += f"{'cut':>7} {'left out':>9}"
-    found = [head]
+    found = [
+        f"{'T':>6} {'M':>5} {'tokens used':>12} {'slots used':>11} "
+        f"{'cut':>7} {'left out':>9}"
+    ]
     for one in table:
         star = "**" if one.best_of_all else "*" if one.best else ""
         line = (

@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import urllib3
 from tqdm import tqdm
@@ -260,11 +260,7 @@ def _reply(data: bytes) -> Reply | None:
 
 
 TRIES = 3  # of a caption whose answers make no sense
-
-
-class _Question(NamedTuple):
-    captions: tuple[str, ...]
-    tries: int
+Question = tuple[tuple[str, ...], int]  # captions, and which try this is
 
 
 def known_answers(
@@ -285,7 +281,7 @@ def ask_all(
     concurrency: int,
     purse: Purse,
 ) -> tuple[dict[str, Answer], dict[str, str]]:
-    """Chat about captions that are not in the cache yet.
+    """Requests answers for captions that are not in the cache yet.
 
     Args:
         chat: asks.
@@ -304,33 +300,31 @@ def ask_all(
         UserError, Preempted: see `Chat.ask` and `Purse.pay`.
     """
     waiting = collections.deque(
-        _Question(tuple(captions[first : first + per_request]), 0)
+        (tuple(captions[first : first + per_request]), 1)
         for first in range(0, len(captions), per_request)
     )
     answers: dict[str, Answer] = {}
     failed: dict[str, str] = {}
     bar = tqdm(total=len(captions), desc="captions", unit="caption")
     with bar, _threads(concurrency, pace) as pool:
-        for question, reply in _replies(pool, chat, waiting, concurrency):
-            good, bad = _read(question, reply)
+        for (asked, tries), reply in _replies(pool, chat, waiting, concurrency):
+            good, bad = _read(asked, reply)
             cache.put({key_of(model, text): one for text, one in good.items()})
             answers.update(good)
             purse.pay(reply.tokens_in, reply.tokens_out)
-            tries = question.tries + 1
-            for text, why in bad.items():
-                if tries < TRIES:
-                    waiting.append(_Question((text,), tries))
-                else:
-                    failed[text] = why
-            bar.update(len(good) + (len(bad) if tries >= TRIES else 0))
+            bar.update(len(good))
+            if tries < TRIES:
+                waiting.extend(((text,), tries + 1) for text in bad)
+            else:
+                failed.update(bad)
+                bar.update(len(bad))
     return answers, failed
 
 
-def _read(question, reply) -> tuple[Mapping[str, Answer], Mapping[str, str]]:
+def _read(names, reply) -> tuple[Mapping[str, Answer], Mapping[str, str]]:
     if reply.content is None:
-        return {}, dict.fromkeys(question.captions, "the model refused to answer")
-    good, bad = read_answers(reply.content, len(question.captions))
-    names = question.captions
+        return {}, dict.fromkeys(names, "the model refused to answer")
+    good, bad = read_answers(reply.content, len(names))
     return (
         {names[number]: one for number, one in good.items()},
         {names[number]: why for number, why in bad.items()},
@@ -351,15 +345,15 @@ def _threads(concurrency: int, pace: Pace):
 def _replies(
     pool: concurrent.futures.Executor,
     chat: Chat,
-    waiting: collections.deque[_Question],
+    waiting: collections.deque[Question],
     concurrency: int,
-) -> Iterator[tuple[_Question, Reply]]:
+) -> Iterator[tuple[Question, Reply]]:
     """Replies as they come; questions may be added meanwhile."""
-    running: dict[concurrent.futures.Future, _Question] = {}
+    running: dict[concurrent.futures.Future, Question] = {}
     while waiting or running:
         while waiting and len(running) < concurrency:
             question = waiting.popleft()
-            running[pool.submit(chat.ask, question.captions)] = question
+            running[pool.submit(chat.ask, question[0])] = question
         done, _ = concurrent.futures.wait(
             running, return_when=concurrent.futures.FIRST_COMPLETED
         )

@@ -141,13 +141,11 @@ class Rewriter(Protocol):
 
     def facts(self) -> dict[str, Any]:
         """All that the utterances depend on, JSON-able."""
-        ...
 
     def rewrite(
         self, captions: Sequence[str]
     ) -> tuple[dict[str, Answer], dict[str, str], dict[str, Any]]:
-        """Caption -> answer, caption -> why none, and what to tell of it."""
-        ...
+        """Caption -> answer, caption -> why none, and figures for the summary."""
 
 
 class AsTheyAre:
@@ -197,7 +195,7 @@ def rewrite_corpus(
 
     Returns:
         The summary: captions, distinct, kept, failed, without, words (a kept
-        utterance's mean), and what the rewriter tells.
+        utterance's mean), and what the rewriter reports.
 
     Raises:
         UserError: the folder holds another rewriting; whatever the rewriter raises.
@@ -223,7 +221,8 @@ def rewrite_corpus(
         captions, without = read_captions(source, limit)
         distinct = list(dict.fromkeys(caption.text for caption in captions))
         answers, failed, told = rewriter.rewrite(distinct)
-        kept = [answers[c.text].utterance for c in captions if _is_kept(c, answers)]
+        found = [answers.get(caption.text, Answer(False, "")) for caption in captions]
+        kept = [answer.utterance for answer in found if answer.keep]
         if not kept:
             raise UserError(
                 f"no caption of {source.name}/{source.split} is kept, of "
@@ -231,7 +230,7 @@ def rewrite_corpus(
                 f"{sum(without.values()):,} records have none"
             )
         job.replace()
-        write_table(out / TABLE, _columns(captions, answers, failed))
+        write_table(out / TABLE, _columns(captions, found, failed))
         return job.finish(
             {
                 "corpus": corpus_facts(source),
@@ -247,13 +246,7 @@ def rewrite_corpus(
         )
 
 
-def _is_kept(caption: Caption, answers) -> bool:
-    return caption.text in answers and answers[caption.text].keep
-
-
-def _columns(captions: Sequence[Caption], answers, failed) -> dict[str, list]:
-    none = Answer(False, "")
-    found = [answers.get(caption.text, none) for caption in captions]
+def _columns(captions, found: Sequence[Answer], failed) -> dict[str, list]:
     return {
         "number": [caption.number for caption in captions],
         "id": [caption.id for caption in captions],
