@@ -59,7 +59,7 @@ SCHEMA = pa.schema(
 
 
 def row(record: Record) -> dict[str, Any]:
-    """A record as a row; its pictures have no path."""
+    """A record as a row; its images have no path."""
     return {
         "id": record.id,
         "source": record.source,

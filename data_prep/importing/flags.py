@@ -132,7 +132,7 @@ def positive(text: str) -> int:
 
 
 def add_embedding_flags(top: argparse.ArgumentParser) -> None:
-    """How pictures and texts are brought to an embedder."""
+    """How images and texts are brought to an embedder."""
     top.add_argument(
         "--image-size",
         type=positive,

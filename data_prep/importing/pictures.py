@@ -1,4 +1,4 @@
-"""The picture files that records name: found, checked, and made small."""
+"""The image files that records name: found, checked, and made small."""
 
 import io
 import os
@@ -22,7 +22,7 @@ JPEG_QUALITY = 92
 
 
 def find_picture(folder: Path, name: str) -> str:
-    """The path of the picture `name` of an image folder, which may be missing.
+    """The path of the image `name` of an image folder, which may be missing.
 
     Args:
         folder: the image folder, an absolute path without symbolic links.
@@ -43,7 +43,7 @@ def find_picture(folder: Path, name: str) -> str:
 
 
 def read_picture(folder: Path, name: str) -> bytes:
-    """Reads the picture `name` of an image folder; see `find_picture`.
+    """Reads the image `name` of an image folder; see `find_picture`.
 
     Returns:
         The content of the file.
@@ -65,12 +65,12 @@ def read_picture(folder: Path, name: str) -> bytes:
 
 
 def checked_picture(data: bytes, max_side: int, name: str) -> bytes:
-    """Decodes a picture to see that it is whole, and makes a large one small.
+    """Decodes an image to see that it is whole, and makes a large one small.
 
     Args:
         data: a JPEG, PNG or WebP file.
-        max_side: a picture with a longer side, or one that is not JPEG, becomes a
-            JPEG of at most this side; 0 leaves pictures as they are, but for those that
+        max_side: an image with a longer side, or one that is not JPEG, becomes a
+            JPEG of at most this side; 0 leaves images as they are, but for those that
             a viewer turns and those of 16 bits per channel.
         name: what to call it in a refusal.
 

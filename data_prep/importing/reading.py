@@ -282,7 +282,7 @@ _ROWS = 16  # rows of a Parquet file in memory at once
 
 
 class Converter(Protocol):
-    """What makes records out of raw values; travels to worker processes.
+    """Makes records of raw values; is sent to worker processes.
 
     `unused` names fields of a record that was made which it does not hold.
 

@@ -1,1 +1,1 @@
-"""Looks at shards: counts, lengths, words, pictures, tokens, and how rows fill."""
+"""Looks at shards: counts, lengths, words, images, tokens, and how rows fill."""

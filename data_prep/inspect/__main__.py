@@ -1,4 +1,4 @@
-"""Looks at shards: counts, lengths, words, first records, pictures, tokens.
+"""Looks at shards: counts, lengths, words, first records, images, tokens.
 
   # all datasets of a folder, as text
   python -m data_prep.inspect runs/demo/shards

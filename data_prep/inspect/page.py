@@ -27,14 +27,14 @@ PAPER, INK, SOFT, FRAME = "#fbfaf7", "#1f1e1b", "#67635b", "#eae6de"
 
 
 def contact_sheet(records: Sequence[Record], columns: int = 8) -> bytes:
-    """Draws the first picture of each record, and its first answer under it.
+    """Draws the first image of each record, and its first answer under it.
 
     Args:
-        records: those without a picture are passed over.
-        columns: pictures in a row of the sheet.
+        records: those without an image are passed over.
+        columns: images in a row of the sheet.
 
     Returns:
-        A PNG file. A picture that cannot be decoded is an empty frame.
+        A PNG file. An image that cannot be decoded is an empty frame.
     """
     records = [record for record in records if record.images]
     columns = min(columns, max(len(records), 1))
@@ -66,10 +66,10 @@ def contact_sheet(records: Sequence[Record], columns: int = 8) -> bytes:
 
 
 def thumbnail(data: bytes, side: int, enlarge: bool = False) -> Image.Image | None:
-    """The picture made small, or a small one large; None if it cannot be decoded.
+    """The image made small, or a small one large; None if it cannot be decoded.
 
     Args:
-        data: the encoded picture.
+        data: the encoded image.
         side: pixels of the longer side, at most.
         enlarge: exactly so many.
     """
@@ -115,15 +115,15 @@ SUPERVISED, CONTEXT, IMAGE = "supervised", "context", "image"
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
-    """One token, or all tokens of one picture.
+    """One token, or all tokens of one image.
 
     Attributes:
         kind: supervised (the model is trained to say it), context, or image.
         text: what it reads; a special token in angle brackets.
-        token: its id; of a picture, the number of its tokens.
+        token: its id; of an image, the number of its tokens.
         begins_word: there is a blank before it.
         special: one of the tokenizer's own, as <sos>.
-        picture: which of the record's distinct pictures, from 0; -1 for text.
+        picture: which of the record's distinct images, from 0; -1 for text.
     """
 
     kind: str
@@ -146,7 +146,7 @@ def pieces(
         tokens_per_image: as in `conversation.encode`.
 
     Returns:
-        The pieces in order, and what they were made of; its images are the pictures.
+        The pieces in order, and the encoding they show; it has the distinct images.
 
     Raises:
         UserError: the record cannot be tokenised under the template.

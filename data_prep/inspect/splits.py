@@ -191,9 +191,9 @@ def tabulate(stops: Stops, sizes: Sequence[int] = SIZES, seed: int = 0) -> list[
 
 
 def slots(stops: Stops, tokens: int) -> list[int]:
-    """The M to try for a T: around as many pictures as T tokens bring along.
+    """The M to try for a T: around as many images as T tokens bring along.
 
-    Records of 100 tokens with one picture each: slots(..., 1000) == [9, 10, 11, 12].
+    Records of 100 tokens with one image each: slots(..., 1000) == [9, 10, 11, 12].
     """
     capacity = Capacity(tokens, np.iinfo(np.int32).max)
     sizes = stops.in_rows(capacity).sizes

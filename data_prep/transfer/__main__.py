@@ -3,13 +3,13 @@
   # 1. captions -> what a caregiver would say, and which pairs to keep
   python -m data_prep.transfer rewrite shards --name=llava_pretrain \\
       --target=shards --out=runs/transfer
-  # 2. for each pair of your corpus the kept picture that is most like it
+  # 2. for each pair of your corpus the kept image that is most like it
   python -m data_prep.transfer match runs/transfer --target=shards \\
       --embedder=clip@runs/clip
   # 3. datasets to train on
   python -m data_prep.transfer write runs/transfer --out=shards
 
-Each command tells its flags and examples with --help.
+--help after a command prints its flags and examples.
 """
 
 from collections.abc import Sequence

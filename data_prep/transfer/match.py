@@ -1,4 +1,4 @@
-"""Step 2: for each pair of the target corpus, its own most similar kept picture.
+"""Step 2: for each pair of the target corpus, its own most similar kept image.
 
 The folder of a transfer gets `matches.parquet` (number and id of the target, number and
 id of the candidate, cosine distance) and then `match.json`: what was matched, how, and
@@ -46,11 +46,11 @@ def picture_embeddings(
     batches: Batches,
     facts: Mapping[str, Any],
 ) -> np.ndarray:
-    """Embeds the pictures of some records, or reads what was embedded before.
+    """Embeds the images of some records, or reads what was embedded before.
 
     Args:
-        folder: that keeps them; a folder in it is made for this set of pictures.
-        source: records of one picture each.
+        folder: that keeps them; a folder in it is made for this set of images.
+        source: records of one image each.
         numbers: which records.
         batches: computes.
         facts: what the embedder is, JSON-able: with other facts all is made anew.
@@ -59,7 +59,7 @@ def picture_embeddings(
         f32[N, D] of unit norm, in the order of `numbers`.
 
     Raises:
-        UserError: a record has not exactly one picture, or the embedder fails.
+        UserError: a record has not exactly one image, or the embedder fails.
     """
     numbers = np.asarray(numbers, np.int64)
     said = json.dumps([source.fingerprint, source.name, source.split, dict(facts)])
@@ -137,7 +137,7 @@ class Settings:
 def match_corpus(
     folder: Path, target: RecordSource, general: str | None, settings: Settings
 ) -> dict[str, Any]:
-    """Matches the kept pictures of a transfer to a target corpus.
+    """Matches the kept images of a transfer to a target corpus.
 
     Args:
         folder: of the transfer; its captions are rewritten.
@@ -304,7 +304,7 @@ def _subsample(targets, candidates, settings, rng) -> dict[str, float]:
 
 
 HELP = """\
-Kept pictures -> one for each pair of your corpus; step 2 of a transfer.
+Kept images -> one for each pair of your corpus; step 2 of a transfer.
 
   python -m data_prep.transfer match runs/transfer --target=shards \\
       --target-name=filtered --embedder=clip@runs/clip
@@ -313,10 +313,10 @@ Kept pictures -> one for each pair of your corpus; step 2 of a transfer.
   python -m data_prep.transfer match runs/transfer --target=shards \\
       --embedder=clip@runs/clip --num-targets=10000 --k=64
 
-Each target gets the picture that is nearest to it in the embedder's space, no picture
-twice, so that the total distance is least. Up to 20,000 pictures this is exact. Above,
+Each target gets the image that is nearest to it in the embedder's space, no image
+twice, so that the total distance is least. Up to 20,000 images this is exact. Above,
 lists of the nearest candidates are matched, and match.json says how far from the
-optimum that can be at most. Pictures are embedded once; if killed, run the
+optimum that can be at most. Images are embedded once; if killed, run the
 same command again to resume. Exit codes: 0 finished, 78 bad input."""
 
 

@@ -124,10 +124,8 @@ def read_answers(content: Any, count: int) -> tuple[dict[int, Answer], dict[int,
             good[number] = found
         else:
             bad[number] = found
-    for number in range(count):
-        if number not in good:
-            bad.setdefault(number, "no answer for this caption")
-    return good, bad
+    missing = set(range(count)) - set(good)
+    return good, dict.fromkeys(missing, "no answer for this caption") | bad
 
 
 def _answer(item: dict[str, Any]) -> Answer | str:

@@ -35,7 +35,7 @@ _AT_ONCE = 512  # records read together
 
 
 class Caption(NamedTuple):
-    """What a record says of its only picture."""
+    """What a record says of its only image."""
 
     number: int
     id: str
@@ -43,7 +43,7 @@ class Caption(NamedTuple):
 
 
 def caption_of(record: Record) -> str | None:
-    """The caption, blanks squeezed; None if the record is none of one picture."""
+    """The caption, blanks squeezed; None if the record is none of one image."""
     said = [text for role, text in record.turns if role == ASSISTANT]
     if len(record.images) != 1 or len(said) != 1:
         return None
@@ -188,7 +188,7 @@ def rewrite_corpus(
     """Rewrites the captions of a corpus; does nothing if that is done.
 
     Args:
-        source: records of one picture and one caption; others are counted.
+        source: records of one image and one caption; others are counted.
         out: folder of the transfer.
         rewriter: makes the utterances.
         limit: records to read, from the first; None for all.
@@ -287,7 +287,7 @@ def add_parser(commands) -> None:
     top = add_command(commands, "rewrite", run, head, head, examples)
     add = top.add_argument
     add("shards", metavar="SHARDS", help="folder of the general-purpose dataset")
-    add("--name", required=True, help="the dataset: a picture and a caption each")
+    add("--name", required=True, help="the dataset: an image and a caption each")
     add("--split", default="train", help="default: train")
     add("--out", required=True, metavar="DIR", help="folder of the transfer")
     add("--limit", type=positive, metavar="N", help="only the first N records")

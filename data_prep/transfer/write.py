@@ -1,8 +1,8 @@
 """Step 3: the datasets that a transfer adds to the filtered pairs.
 
-`transferred` holds the matched pictures with their utterances; `general_random` as many
-pictures of the general-purpose corpus drawn at random, the control. What V1 trains on
-is then a mixture of whole datasets, so that no picture is stored twice:
+`transferred` holds the matched images with their utterances; `general_random` as many
+images of the general-purpose corpus drawn at random, the control. What V1 trains on
+is then a mixture of whole datasets, so that no image is stored twice:
 
     filtered          {filtered}
     filtered-aug      {filtered, transferred}
@@ -121,41 +121,45 @@ def write_corpus(
     identity = {"match": matched["identity"]}
     drawn = {**identity, "captions": captions, "seed": seed}
     write = functools.partial(_write, out, corpus)
+    columns = ("number", "caption", "keep", "utterance")
+    rows = list(
+        zip(*rewrite.read_table(folder / rewrite.TABLE, columns).values(), strict=True)
+    )
     return {
-        TRANSFERRED: write(TRANSFERRED, identity, _transferred(folder), matched),
+        TRANSFERRED: write(TRANSFERRED, identity, _transferred(folder, rows), matched),
         RANDOM: write(
-            RANDOM, drawn, _random(folder, matched["targets"], captions, seed), matched
+            RANDOM, drawn, _random(rows, matched["targets"], captions, seed), matched
         ),
     }
 
 
-def _transferred(folder: Path) -> list[_Item]:
-    rows = rewrite.read_table(
-        folder / rewrite.TABLE, ("number", "caption", "keep", "utterance")
-    )
+def _transferred(folder: Path, rows: Sequence[tuple]) -> list[_Item]:
     said = {
         number: (caption, utterance)
-        for number, caption, keep, utterance in zip(*rows.values(), strict=True)
+        for number, caption, keep, utterance in rows
         if keep
     }
     pairs = rewrite.read_table(
         folder / match.TABLE, ("number", "target_id", "distance")
     )
-    items = []
-    for number, target_id, distance in zip(*pairs.values(), strict=True):
-        caption, utterance = said[number]
-        facts = {"target": target_id, "distance": round(distance, 6)}
-        items.append(_Item(number, utterance, {"caption": caption, **facts}))
-    return items
+    return [
+        _Item(
+            number,
+            said[number][1],
+            {
+                "caption": said[number][0],
+                "target": target_id,
+                "distance": round(distance, 6),
+            },
+        )
+        for number, target_id, distance in zip(*pairs.values(), strict=True)
+    ]
 
 
-def _random(folder: Path, size: int, captions: str, seed: int) -> list[_Item]:
-    rows = rewrite.read_table(
-        folder / rewrite.TABLE, ("number", "caption", "keep", "utterance")
-    )
+def _random(rows: Sequence[tuple], size: int, captions: str, seed: int) -> list[_Item]:
     pool = [
         _Item(number, utterance if captions == "rewritten" else caption, {})
-        for number, caption, keep, utterance in zip(*rows.values(), strict=True)
+        for number, caption, keep, utterance in rows
         if keep or captions == "raw"
     ]
     if len(pool) < size:
@@ -186,8 +190,8 @@ def _write(
         return _records(corpus, chunks[number], name), {}
 
     summary = make_split(job, len(chunks), make, lambda reports: {})
-    text = card(name, summary, matched)
-    write_whole(out / name / "dataset_card.md", text.encode())
+    card_text = card(name, summary, matched)
+    write_whole(out / name / "dataset_card.md", card_text.encode())
     return summary
 
 
@@ -204,14 +208,14 @@ def _records(corpus: RecordSource, items: Sequence[_Item], name) -> Iterator[Rec
 
 
 HELP = """\
-Matched pictures -> datasets to train on; step 3 of a transfer.
+Matched images -> datasets to train on; step 3 of a transfer.
 
   python -m data_prep.transfer write runs/transfer --out=shards
 
   # the control with the captions as they were
   python -m data_prep.transfer write runs/transfer --out=shards --random-captions=raw
 
-Writes `transferred` and, as many pictures drawn at random, `general_random`. With the
+Writes `transferred` and, as many images drawn at random, `general_random`. With the
 filtered pairs in the same folder they make V1's training sets, which a config names:
 --config=configs/v1/joint.py:pairs=filtered-aug (filtered, aug-only, filtered-random).
 If killed, run the same command again to resume. Exit codes: 0 finished, 78 bad
@@ -230,9 +234,9 @@ def add_parser(commands) -> None:
         "--random-captions",
         choices=CAPTIONS,
         default=CAPTIONS[0],
-        help="of the random pictures (default rewritten)",
+        help="of the random images (default rewritten)",
     )
-    add("--seed", type=int, default=0, help="of the random pictures")
+    add("--seed", type=int, default=0, help="of the random images")
     add_command_flags(top)
 
 
