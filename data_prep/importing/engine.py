@@ -56,19 +56,9 @@ def convert_batch(folder: Path, batch: Batch, converter: Converter) -> dict[str,
         how many records it holds what no meta can), skipped (file, number, id, reason
         and detail of each).
     """
-    report = _Report(converter)
-
-    def records() -> Iterator[Record]:
-        for number, raw in batch.raws():
-            try:
-                record = _convert(batch, number, raw, converter)
-            except Refusal as refusal:
-                report.skip(batch, number, raw, refusal)
-                continue
-            report.keep(record, raw)
-            yield record
-
-    return report.of(*write_shard(folder / SHARD, records()))
+    rows = ((batch, number, raw) for number, raw in batch.raws())
+    convert = functools.partial(_convert, converter=converter)
+    return _Report(converter).write(folder, rows, convert)
 
 
 def convert_repeated(
@@ -86,29 +76,28 @@ def convert_repeated(
         The report of `convert_batch`. `skipped` has an entry for each repeated record
         of an id in `free`, in order; None for the one that was taken.
     """
-    report, wanted, still = _Report(converter), set(free), set(free)
+    wanted, still = set(free), set(free)
+    report = _Report(converter)
 
-    def records() -> Iterator[Record]:
-        for batch in found:
-            for number, raw in batch.raws() if batch.repeated else ():
-                if number not in batch.repeated:
-                    continue
-                record_id = batch.input.prefix + converter.id(raw, number)
-                if record_id not in wanted:
-                    continue
-                try:
-                    if record_id not in still:
-                        raise Refusal(REPEATED, record_id)
-                    record = converter.record(raw, record_id)
-                except Refusal as refusal:
-                    report.skip(batch, number, raw, refusal)
-                    continue
-                still.discard(record_id)
-                report.skipped.append(None)
-                report.keep(record, raw)
-                yield record
+    def id_of(batch, number, raw):
+        return batch.input.prefix + converter.id(raw, number)
 
-    return report.of(*write_shard(folder / SHARD, records()))
+    def convert(batch, number, raw) -> Record:
+        record_id = id_of(batch, number, raw)
+        if record_id not in still:
+            raise Refusal(REPEATED, record_id)
+        record = converter.record(raw, record_id)
+        still.discard(record_id)
+        report.skipped.append(None)
+        return record
+
+    rows = (
+        (batch, number, raw)
+        for batch in found
+        for number, raw in (batch.raws() if batch.repeated else ())
+        if number in batch.repeated and id_of(batch, number, raw) in wanted
+    )
+    return report.write(folder, rows, convert)
 
 
 class _Report:
@@ -146,7 +135,20 @@ class _Report:
             }
         )
 
-    def of(self, kept: int, size_bytes: int) -> dict[str, Any]:
+    def write(self, folder: Path, rows, convert) -> dict[str, Any]:
+        """Writes what `convert` makes of (batch, number, raw) rows; the report."""
+
+        def records() -> Iterator[Record]:
+            for batch, number, raw in rows:
+                try:
+                    record = convert(batch, number, raw)
+                except Refusal as refusal:
+                    self.skip(batch, number, raw, refusal)
+                    continue
+                self.keep(record, raw)
+                yield record
+
+        kept, size_bytes = write_shard(folder / SHARD, records())
         return {
             "kept": kept,
             "size_bytes": size_bytes,
