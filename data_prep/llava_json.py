@@ -108,7 +108,7 @@ def plan(args: argparse.Namespace) -> list[Import]:
     ]
     groups = _by_name(files)
     if args.name:
-        # whole numbers come again in every file
+        # whole numbers are repeated in every file
         prefixes = [f"{name}/" if len(files) > 1 else "" for name in groups]
         inputs = [Input(f, "json", p) for f, p in zip(files, prefixes, strict=True)]
         inputs += [Input(table, "parquet") for table in tables]

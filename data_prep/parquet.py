@@ -84,7 +84,7 @@ def export_split(records: Iterable[Record], out: Path, split: str) -> list[Path]
         The files.
 
     Raises:
-        UserError: the folder holds files of the split.
+        UserError: the folder contains files of the split.
     """
     if there := sorted(out.glob(f"{split}-*-of-*.parquet")):
         raise UserError(

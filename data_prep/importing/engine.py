@@ -70,7 +70,7 @@ def convert_repeated(
         folder: for the shard.
         found: all batches, in order.
         converter: makes the records.
-        free: ids that come again and that no record has.
+        free: repeated ids that no record has.
 
     Returns:
         The report of `convert_batch`. `skipped` has an entry for each repeated record
@@ -368,7 +368,7 @@ def _make(scratch, key, index, batch, converter) -> tuple[int, Stage]:
 
 
 def _repeated(job, run, stages) -> list[Stage]:
-    """One more stage, if an id comes again and its first record was left out.
+    """One more stage, if an id is repeated and its first record was left out.
 
     The entries of the repeated records in the other reports are brought up to date.
     """

@@ -100,11 +100,11 @@ def read_values(
 
     Args:
         path: the file; a list begins with "[".
-        on_read: told the number of bytes whenever some were read.
+        on_read: gets the number of bytes after each read.
 
     Yields:
         The text of a value, and the value; None for a line that is not JSON, and for
-        a value that is nested too deeply or holds a number of thousands of digits.
+        a value that is nested too deeply or contains a number of thousands of digits.
 
     Raises:
         UserError: no such file, or a list that breaks off or is not JSON; names the
@@ -135,7 +135,7 @@ def open_text(path: Path, on_read: Callable[[int], None]) -> io.TextIOBase:
 
 
 class _Counted(io.RawIOBase):
-    """A file that tells how much of it was read."""
+    """A file that reports how much of it was read."""
 
     def __init__(self, raw, on_read):
         self._raw, self._on_read = raw, on_read
@@ -231,7 +231,7 @@ class _Stream:
                 value, end = None, self._end_of_value()
                 if self._ended and end is None:
                     self._fail(str(error))
-            # the digits of a number may go on in the next block
+            # the digits of a number may continue in the next block
             if end is not None and (self._ended or end <= len(self._text) - _TAIL):
                 text = self._text[self._at : end]
                 self._at = end
@@ -351,12 +351,12 @@ def batches(
     on_read: Callable[[int], None] = lambda size_bytes: None,
     batch_size: int = BATCH,
 ) -> Iterator[Batch]:
-    """Cuts the files into batches and finds ids that come again.
+    """Cuts the files into batches and finds repeated ids.
 
     Args:
         inputs: the files, in order; of records with the same id the first counts.
         converter: knows ids.
-        on_read: told the number of bytes whenever some were read.
+        on_read: gets the number of bytes after each read.
         batch_size: records of a batch.
 
     Raises:
@@ -436,7 +436,7 @@ def _rows(path, groups) -> Iterator[dict[str, Any]]:
 
 
 class Unreadable:
-    """What a cell holds that no Python value stands for: text that is not UTF-8."""
+    """The content of a cell that no Python value represents: text that is not UTF-8."""
 
 
 def _plain_rows(part: pyarrow.RecordBatch) -> list[dict[str, Any]]:

@@ -139,7 +139,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def inspect(args: argparse.Namespace) -> None:
-    """Prints and writes what the flags ask for.
+    """Prints and writes what the flags request.
 
     Raises:
         UserError: a bad flag, or no such shards.

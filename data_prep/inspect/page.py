@@ -260,7 +260,7 @@ def render(
         splits: what to show, in order.
         view: how records become tokens.
         count: records to show of each split.
-        table: fill of rows; empty = not asked for.
+        table: fill of rows; empty = not requested.
     """
     folder = resources.files(__package__)
     environment = jinja2.Environment(

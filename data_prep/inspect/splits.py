@@ -287,7 +287,7 @@ class Split:
 def find_splits(
     shards: str, names: Sequence[str], splits: Sequence[str]
 ) -> list[tuple[str, str]]:
-    """(dataset, split) of those that a folder holds, by name.
+    """(dataset, split) of those in a folder, by name.
 
     Args:
         shards: the folder.
@@ -301,7 +301,9 @@ def find_splits(
     found = {path.parent.name: {} for path in root.glob(f"*/{VERSION}")}
     found = {name: splits_of(root, name) for name in sorted(found)}
     if not found:
-        raise UserError(f"{shards}: holds no datasets; give the folder of the shards")
+        raise UserError(
+            f"{shards}: contains no datasets; give the folder of the shards"
+        )
     for name in names:
         if name not in found:
             raise UserError(f"no dataset {name!r} in {shards}; it has {list(found)}")

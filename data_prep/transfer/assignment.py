@@ -39,7 +39,7 @@ BLOCK = 256  # targets compared at a time: 200 MB with 200,000 candidates
 
 
 class Neighbours:
-    """Candidates on the devices, to be asked for those nearest to targets.
+    """Candidates on the devices; finds those nearest to targets.
 
     Attributes:
         size: M.

@@ -46,7 +46,7 @@ class Stopped(Exception):
 
 
 class Pace:
-    """Spreads requests evenly, and holds all of them back when the server asks for it.
+    """Spreads requests evenly, and delays all of them when the server requests it.
 
     Attributes:
         stopped: set once no further request is to be made; who waits wakes up.
@@ -85,7 +85,7 @@ class Pace:
         self.stopped.wait(max(seconds, 0.0))
 
 
-LONGEST_WAIT_S = 120.0  # ours: more than that is asked for by mistake
+LONGEST_WAIT_S = 120.0  # ours: a longer wait is requested by mistake
 _AGAIN = (408, 409, 425, 429)  # and all of 500 and above
 FORMATS = ("json_schema", "json_object", "text")
 
@@ -97,7 +97,7 @@ class Endpoint:
     Attributes:
         url: without `/chat/completions`.
         model: name of the model.
-        key_env: environment variable that holds the key; none is sent without it.
+        key_env: environment variable that contains the key; none is sent without it.
         timeout_s: of a request.
         answer_format: `json_schema`, or less for a server that knows less.
         attempts: of a request that fails for reasons that may pass.
@@ -156,7 +156,7 @@ class Chat:
         if not all("!" <= letter <= "~" for letter in self._key):
             # the error that a header of it would be shows the key
             raise UserError(
-                f"the environment variable {endpoint.key_env} holds blanks or other "
+                f"the environment variable {endpoint.key_env} contains blanks or other "
                 "characters that no key has; set it to the key alone"
             )
         self._http = urllib3.PoolManager(maxsize=connections, block=True)
@@ -223,7 +223,7 @@ class Chat:
         return f"{endpoint.url} says HTTP {status}: {self._clean(data)}; {remedy}"
 
     def _clean(self, said: bytes | str) -> str:
-        """A server's words for a person: short, one line, without the key."""
+        """A server's response for messages: short, one line, without the key."""
         if isinstance(said, bytes):
             said = said.decode(errors="replace")
         if self._key:

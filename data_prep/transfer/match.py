@@ -150,7 +150,7 @@ def match_corpus(
 
     Raises:
         UserError: nothing is rewritten yet, there are fewer kept candidates than
-            targets, or the folder holds another matching.
+            targets, or the folder contains another matching.
     """
     if not (folder / rewrite.SUMMARY).exists():
         raise UserError(f"{folder} has no {rewrite.SUMMARY}; run rewrite first")
@@ -377,7 +377,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def lines(done: dict[str, Any]) -> list[str]:
-    """What a matching is worth, for a person; `done` is the summary."""
+    """How good a matching is, as text; `done` is the summary."""
     some = done["subsample"]
     gap = done["distance"] - done["bound"]
     best = (

@@ -23,7 +23,7 @@ from babyvlm_jax.data.schema import IMAGE_MARK
 from babyvlm_jax.runtime.errors import UserError
 from data_prep.importing.reading import is_utf8
 
-MAX_WORDS = 12  # ours: asked for
+MAX_WORDS = 12  # ours: requested
 LONGEST = 16  # ours: still accepted
 
 SYSTEM = f"""\
@@ -115,7 +115,7 @@ def read_answers(content: Any, count: int) -> tuple[dict[int, Answer], dict[int,
     for item in items:
         number = item.get("id") if isinstance(item, dict) else None
         if isinstance(number, bool) or number not in range(count):
-            continue  # about a caption that nobody asked for
+            continue  # about a caption that was not sent
         found = _answer(item)
         if number in good or number in bad:
             good.pop(number, None)
@@ -172,7 +172,7 @@ class Estimate:
     tokens_out: int
 
     def line(self, prices: Prices) -> str:
-        """One line for a person."""
+        """The estimate as one line of text."""
         dollars = prices.dollars(self.tokens_in, self.tokens_out)
         cost = f", about ${dollars:,.2f}" if prices != Prices() else ""
         return (
@@ -238,7 +238,7 @@ class Purse:
         if self.most and spent >= self.most:
             raise UserError(
                 f"${spent:,.2f} are spent, --max-cost={self.most:g} is reached; the "
-                "answers so far are kept: raise it to go on"
+                "answers so far are kept: raise it to resume"
             )
 
 

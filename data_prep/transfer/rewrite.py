@@ -88,7 +88,7 @@ def write_table(path: Path, columns: Mapping[str, Sequence]) -> None:
 
 
 def read_table(path: Path, columns: Sequence[str]) -> dict[str, list[Any]]:
-    """Reads some columns, in the order in which they are asked for.
+    """Reads some columns, in the requested order.
 
     Raises:
         UserError: there is no such file or column.
@@ -198,7 +198,7 @@ def rewrite_corpus(
         utterance's mean), and what the rewriter reports.
 
     Raises:
-        UserError: the folder holds another rewriting; whatever the rewriter raises.
+        UserError: the folder contains another rewriting; whatever the rewriter raises.
     """
     identity = {
         "fingerprint": source.fingerprint,
@@ -344,11 +344,11 @@ def _add_chat_flags(group) -> None:
     add("--price-in", type=float, default=0, metavar="USD", help="a million tokens")
     add("--price-out", type=float, default=0, metavar="USD", help="a million tokens")
     add("--max-cost", type=float, default=0, metavar="USD", help="0: no limit")
-    add("--dry-run", action="store_true", help="tell what it would cost, send nothing")
+    add("--dry-run", action="store_true", help="print the cost, send nothing")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Rewrites, or tells what it would take.
+    """Rewrites, or prints what it would cost.
 
     Raises:
         UserError: a bad flag or input, or a server that refuses.
@@ -396,7 +396,7 @@ def _rewriter(args, out: Path) -> Rewriter:
             f"--endpoint={args.endpoint}; expected http://... or https://..."
         )
     if parts.username or parts.query:
-        raise UserError("--endpoint holds a password or a query; see --key-env")
+        raise UserError("--endpoint contains a password or a query; see --key-env")
     for flag in ("requests_per_minute", "price_in", "price_out", "max_cost"):
         if not vars(args)[flag] >= 0:
             name = flag.replace("_", "-")

@@ -174,7 +174,7 @@ def _thing(caption: str, everyday: set[str]) -> _Thing | None:
 
 
 def _first_group(words: list[str], everyday: set[str]) -> tuple[list[str], list[str]]:
-    """Cuts the words behind the first thing; everyday names stand for rarer ones."""
+    """Cuts the words after the first object; everyday names stand for rarer ones."""
     group: list[str] = []
     for place, word in enumerate(words):
         if word in ARTICLES and not group:

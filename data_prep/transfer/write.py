@@ -1,8 +1,8 @@
 """Step 3: the datasets that a transfer adds to the filtered pairs.
 
-`transferred` holds the matched images with their utterances; `general_random` as many
-images of the general-purpose corpus drawn at random, the control. What V1 trains on
-is then a mixture of whole datasets, so that no image is stored twice:
+`transferred` contains the matched images with their utterances; `general_random` as
+many images of the general-purpose corpus drawn at random, the control. What V1 trains
+on is then a mixture of whole datasets, so that no image is stored twice:
 
     filtered          {filtered}
     filtered-aug      {filtered, transferred}

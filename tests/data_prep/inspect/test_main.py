@@ -95,7 +95,7 @@ def test_bad_flags(shelf, capsys, argv, message):
 
 def test_a_folder_without_datasets(tmp_path, capsys):
     assert _run(tmp_path) == 78
-    assert "holds no datasets" in capsys.readouterr().err
+    assert "contains no datasets" in capsys.readouterr().err
 
 
 def test_fill_needs_conversations(shelf, capsys):
