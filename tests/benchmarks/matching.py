@@ -53,7 +53,7 @@ def _unit(rows):
 
 @dataclasses.dataclass(frozen=True)
 class _Comparison:
-    """What `quality.compare` asks for."""
+    """What `match.compare` requires."""
 
     limits: Limits
     subsample: int
