@@ -10,6 +10,7 @@ import pytest
 import tokenizers
 from PIL import Image
 
+from babyvlm_jax.data import images
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.evals.decode import detokenize
@@ -30,6 +31,12 @@ TURNS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def resized_by_pillow(monkeypatch):
+    """As transformers resizes; our fast resizer is within a level of 255 of it."""
+    monkeypatch.setattr(images, "cykooz_resizer", None)
+
+
 def picture(seed: int) -> bytes:
     rng = np.random.default_rng(seed)
     size = (32, 32, 3) if seed % 2 else (20, 32, 3)
@@ -41,8 +48,8 @@ def picture(seed: int) -> bytes:
 def records():
     for number, turns in enumerate(TURNS):
         marks = sum(text.count("<image>") for _, text in turns)
-        images = tuple(picture(10 * number + i) for i in range(marks))
-        yield Record(f"r{number}", "test", images, turns)
+        shown = tuple(picture(10 * number + i) for i in range(marks))
+        yield Record(f"r{number}", "test", shown, turns)
 
 
 def our_answers(workdir):
