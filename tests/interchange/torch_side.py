@@ -194,6 +194,8 @@ class Reference:
         """Ids of a dialogue that the model is to answer; None stands for a picture."""
         text = ""
         for role, words in turns:
+            if "<image>" in words:  # the original strips these turns and no others
+                words = words.strip()
             human = role == "human"
             text += f"USER: {words} ASSISTANT:" if human else f" {words}<eos>"
         ids = []
