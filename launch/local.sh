@@ -59,10 +59,14 @@ if [[ -n "$dry" ]]; then
   exit 0
 fi
 
+# Each process leads a group of its own, which has what it started: a recipe that is
+# killed cannot end its training, which would hold the lock of the next start.
+set -m
 pids=()
 signal_all() {
-  local pid
-  for pid in "${pids[@]}"; do kill -"$1" "$pid" 2>/dev/null || true; done
+  local pid group=
+  [[ "$1" != KILL ]] || group=-
+  for pid in "${pids[@]}"; do kill -"$1" -- "$group$pid" 2>/dev/null || true; done
 }
 stopped=
 trap 'stopped=1; signal_all TERM' TERM INT HUP
@@ -91,6 +95,7 @@ while ((${#left[@]})); do
     fi
     status=0
     wait "$pid" || status=$?
+    ((status <= 128)) || kill -KILL -- "-$pid" 2>/dev/null || true  # its orphans
     if ((status && !code)); then
       code=$status
       deadline=$((SECONDS + ${GRACE_S:-60}))

@@ -118,6 +118,28 @@ def test_who_does_not_stop_is_killed():
     assert local(2, deaf, GRACE_S="0").returncode == 5
 
 
+@pytest.mark.parametrize("ends", ["kill -9 $$", "exit 5"])
+def test_what_a_killed_process_started_ends_with_it(tmp_path, ends):
+    script = f"""
+    trap "" TERM
+    sleep 600 &
+    echo $! > {tmp_path}/$JAX_PROCESS_ID
+    while [ ! -s {tmp_path}/0 ] || [ ! -s {tmp_path}/1 ]; do sleep 0.05; done
+    if [ "$JAX_PROCESS_ID" = 1 ]; then echo ends; {ends}; fi
+    wait
+    """
+    told = local(2, script, GRACE_S="0")
+    assert told.returncode in (5, 128 + signal.SIGKILL)
+    assert told.stdout == "[1] ends\n"
+    # the kernel may take a moment to bury it; who exits leaves its own children alone
+    for place in ("0", "1") if "kill" in ends else ("0",):
+        process = pathlib.Path("/proc", (tmp_path / place).read_text().strip())
+        deadline = time.monotonic() + 5
+        while process.exists() and "(zombie)" not in (process / "status").read_text():
+            assert time.monotonic() < deadline, place
+            time.sleep(0.05)
+
+
 def test_a_preempted_process_does_not_hurry_the_one_that_still_saves():
     saves = """
     trap 'exit 9' TERM
