@@ -64,11 +64,9 @@ COMMANDS = {
     "--config.checkpoint=v1/contrastive --config.shards=run/shards "
     "--config.tokenizer=run/words.txt --config.limit=4 "
     "--config.tasks=('labeled_s','winoground') --config.protocols=('match',)",
-    "compare": "babyvlm_jax.evaluate compare v1 pairs",
-    "report": "babyvlm_jax.report --workdir=run",
+    "compare": "babyvlm_jax.evaluate compare v1/eval/4-first4 v1/eval/4-first4",
+    "report": "babyvlm_jax.report --workdir=run --eval=4-first4",
     "hf": "babyvlm_jax.convert export --checkpoint=run/instruct --to=hf",
-    "llava format": "babyvlm_jax.convert export --checkpoint=run/instruct --to=ll "
-    "--format=llava",
     "import": "babyvlm_jax.convert import --from=hf --out=imported",
     "filter": "data_prep.filter run/shards --scorer=clip@v1/contrastive "
     "--threshold=0.0 --out=run/shards",
@@ -76,11 +74,15 @@ COMMANDS = {
     "--ask=what --json",
 }
 TIMES = re.compile(
-    r'"[^"]*(?:_s|seconds|per_s|per_sec|time|elapsed|mfu|date|created|wall)[^"]*": '
+    r'"[^"]*(?:_s|seconds|goodput|wait|time|elapsed|mfu|date|created)[^"]*": '
     r'(?:[\d.e+-]+|"[^"]*")|\d{4}-\d\d-\d\d[T ]?[\d:.]*'
+    # hashes of a checkpoint's files, which have clock times inside
+    r'|"fingerprints": \{[^}]*\}|"weights": "\w+"|files sha256 \w+'
 )
 # metadata of checkpoints, locks and logs have clock times inside
-LEFT_OUT = re.compile(r"checkpoints/|events\.out|\.lock$|\.log$|/trace/|\.cache")
+LEFT_OUT = re.compile(
+    r"checkpoints/|events\.out|[/.]lock$|\.log$|/trace/|\.cache|hashes\.json$"
+)
 TEXTS = {".json", ".jsonl", ".md", ".tex", ".csv", ".html", ".txt"}
 
 
