@@ -4,7 +4,7 @@ Weights name their dimensions next to their shapes (`partitioned`), activations 
 `constrain` at block borders; both look their mesh axes up in `AXIS_RULES`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -191,16 +191,15 @@ def partitioned(init, *names: str | None):
     return nn.with_logical_partitioning(init, names)
 
 
-def axis_names(init: Callable[[], Any]) -> Any:
+def axis_names(boxed: Any) -> Any:
     """Tree of each parameter's logical axis names.
 
     Args:
-        init: makes parameters that were declared with `partitioned`; nothing is
-            allocated.
+        boxed: parameters, or their shapes, that were declared with `partitioned`.
     """
     return jax.tree.map(
         lambda leaf: tuple(leaf.names),
-        jax.eval_shape(init),
+        boxed,
         is_leaf=lambda leaf: isinstance(leaf, nn.Partitioned),
     )
 

@@ -90,7 +90,7 @@ def make_program(run: TrainSettings, mesh: Mesh, what: str) -> tuple[Any, tuple]
 
 def state_shapes(run: TrainSettings, phase: Phase, mesh: Mesh):
     """The phase's state as shapes with shardings."""
-    params, extra = jax.eval_shape(lambda: phase.init(jax.random.key(0)))
+    params, extra = phase.shapes()
     trains = run.optim.trains
     return abstract_state(params, extra, phase.tx, trains, mesh, phase.specs)
 

@@ -180,7 +180,7 @@ def make_pair_model(
         return jax.eval_shape(lambda: boxed(jax.random.key(0), parts))
 
     def param_specs(parts=PAIR_PARTS):
-        return axis_names(lambda: abstract(parts))
+        return axis_names(abstract(parts))
 
     def shapes(parts=PAIR_PARTS):
         return nn.meta.unbox(abstract(parts))

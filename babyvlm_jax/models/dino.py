@@ -77,7 +77,8 @@ def dino_init(key: jax.Array, vit_cfg: ViTConfig, cfg: DinoConfig):
 
 def dino_specs(vit_cfg: ViTConfig, cfg: DinoConfig):
     """Logical axis names of the student; the teacher's paths end alike."""
-    return axis_names(lambda: _boxed(jax.random.key(0), vit_cfg, cfg))
+    boxed = jax.eval_shape(lambda: _boxed(jax.random.key(0), vit_cfg, cfg))
+    return axis_names(boxed)
 
 
 def _boxed(key, vit_cfg, cfg):

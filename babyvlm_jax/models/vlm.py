@@ -346,7 +346,7 @@ def make_model(cfg: VLMConfig) -> Model:
         return jax.eval_shape(lambda: boxed(jax.random.key(0), parts))
 
     def param_specs(parts=PARTS):
-        return axis_names(lambda: abstract(parts))
+        return axis_names(abstract(parts))
 
     def shapes(parts=PARTS):
         return nn.meta.unbox(abstract(parts))

@@ -50,6 +50,10 @@ class Phase(NamedTuple):
     rate_scale: Callable[[Any], jax.Array] | None = None
     held_out: LossFn | None = None
 
+    def shapes(self) -> Any:
+        """(params, extra) as ShapeDtypeStructs; nothing is allocated."""
+        return jax.eval_shape(self.init, jax.random.key(0))
+
 
 def make_phase(run: TrainSettings) -> Phase:
     """The phase that the settings describe; the mesh must be set."""
@@ -122,8 +126,7 @@ def make_step(run: TrainSettings, phase: Phase, key: jax.Array):
 
 def trained_parts(run: TrainSettings) -> tuple[str, ...]:
     """Top-level parts of which something trains; the mesh must be set."""
-    phase = make_phase(run)
-    params, _ = jax.eval_shape(lambda: phase.init(jax.random.key(0)))
+    params, _ = make_phase(run).shapes()
     trainable, _ = optim.split_params(params, run.optim.trains)
     return tuple(sorted({path.partition("/")[0] for path in trainable}))
 

@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 from flax.traverse_util import flatten_dict
 from jax.sharding import AbstractMesh, Mesh
 
@@ -69,7 +68,7 @@ def check_checkpoint(workdir, mesh: Mesh | AbstractMesh) -> None:
             check_heads(model, PARTS, mesh)
             functions = make_model(model)
         with sharding.within(mesh):
-            shapes = jax.eval_shape(functions.init, jax.random.key(0))
+            shapes = functions.shapes()
             names = functions.param_specs()
         check_layout(flatten_dict(shapes, sep="/"), flatten_dict(names, sep="/"), mesh)
     except UserError as error:
@@ -88,8 +87,7 @@ def check_warm_start(run: TrainSettings, tokenizer: str) -> None:
     """
     if not run.warm_start:
         return
-    phase = make_phase(run)
-    shapes, _ = jax.eval_shape(lambda: phase.init(jax.random.key(0)))
+    shapes, _ = make_phase(run).shapes()
     for part, source in run.warm_start.items():
         if part not in shapes:
             raise UserError(
@@ -106,7 +104,7 @@ def check_warm_start(run: TrainSettings, tokenizer: str) -> None:
 def abstract_params(run: TrainSettings) -> tuple[dict[str, Any], dict[str, Any]]:
     """Flat shapes, and flat logical names, of the parameters that the run has."""
     phase = make_phase(run)
-    params, _ = jax.eval_shape(lambda: phase.init(jax.random.key(0)))
+    params, _ = phase.shapes()
     specs = dict(phase.specs)
     if "teacher" in params:  # DINO's, which lies as the student does
         specs["teacher"] = phase.specs
