@@ -10,6 +10,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from babyvlm_jax.data.rows import collate_prompts
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.data.tokenizer import Tokenizer
+from babyvlm_jax.evals import lockstep
 from babyvlm_jax.evals.decode import detokenize
 from babyvlm_jax.evals.dialogue import num_rounds, round_record
 from babyvlm_jax.evals.lockstep import check_prefix, score_last
@@ -135,9 +136,18 @@ def test_batches_buckets_and_devices_change_nothing(batch_size, sizes, buckets):
         assert np.concatenate(one) == pytest.approx(np.concatenate(other), abs=1e-4)
 
 
-def test_a_cache_that_becomes_too_small_grows():
-    # whole dialogues are planned with short answers; what is written may be longer
-    assert played("nursery", 4, (1, 1, 1), (8, 16, 24))[0] == played("nursery")[0]
+def test_a_cache_that_becomes_too_small_grows(monkeypatch):
+    grown, grow = [], lockstep.grow
+
+    def noted(cache, num_slots):
+        grown.append((cache["k"].shape[2], num_slots))
+        return grow(cache, num_slots)
+
+    monkeypatch.setattr(lockstep, "grow", noted)
+    # room is planned for the right answers, and those that are written are longer
+    narrow = played("nursery", 4, (1, 1, 1), tuple(range(16, LENGTH + 1, 4)))
+    assert grown and all(before < after for before, after in grown)
+    assert narrow[0] == played("nursery")[0]
 
 
 def test_scores_of_a_last_answer_take_the_records_own_history():
