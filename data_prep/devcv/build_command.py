@@ -19,7 +19,10 @@ from data_prep.devcv.items import Style
 from data_prep.devcv.source import Source, add_source_flags, find_source, image_side
 from data_prep.importing.flags import add_command, check_out, positive
 
-EXAMPLES = """examples:
+HELP = """\
+Builds one dataset per task; what is there already is kept.
+
+examples:
   python -m data_prep.devcv build --raw=runs/demo/raw --out=runs/demo/shards \\
       --size=demo --prompts=ego4d
   python -m data_prep.devcv build --coco=annotations.json --frames=frames/ \\
@@ -33,9 +36,8 @@ def add_parser(commands) -> None:
         commands,
         "build",
         run,
+        HELP,
         "build items from annotated frames",
-        "Builds one dataset per task; what is there already is kept.",
-        EXAMPLES,
     )
     add_source_flags(one)
     one.add_argument("--out", required=True, help="folder of the shards")

@@ -9,7 +9,10 @@ from data_prep.devcv import imports, names, sizes
 from data_prep.importing.engine import tell_summary
 from data_prep.importing.flags import add_command, check_out, positive
 
-EXAMPLES = """examples:
+HELP = """\
+Imports a released DevCV set, a dataset a task; turns and pictures stay as they are.
+
+examples:
   # TASK/data.json + TASK/images/ for each task -> SHARDS/devcv_ego4d_TASK, split test
   python -m data_prep.devcv import --from=devcv_ego4d --out=shards --source=ego4d
 
@@ -33,10 +36,8 @@ def add_parser(commands) -> None:
         commands,
         "import",
         run,
+        HELP,
         "import a released set",
-        "Imports a released DevCV set, a dataset a task; turns and pictures"
-        " stay as they are.",
-        EXAMPLES,
     )
     one.add_argument("--from", required=True, dest="root", metavar="DIR")
     one.add_argument("--out", required=True, metavar="SHARDS")

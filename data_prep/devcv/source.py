@@ -9,7 +9,7 @@ from typing import NamedTuple
 from babyvlm_jax.runtime.errors import UserError
 from data_prep import jobs, raw
 from data_prep.devcv import coco, ingest
-from data_prep.importing.flags import positive
+from data_prep.importing.flags import check_seed, positive
 
 DEMO_SIDE = 64  # ours: the nursery's models see 32 pixels
 
@@ -67,8 +67,7 @@ def find_source(args: argparse.Namespace, rules: coco.BoxRules | None = None) ->
     Raises:
         UserError: a file is missing, or flags do not go together.
     """
-    if args.seed < 0:
-        raise UserError(f"--seed={args.seed}; give 0 or more")
+    check_seed(args.seed)
     rules = rules or coco.BoxRules()
     most, seed = args.max_frames, args.seed
     taken = f", at most {most} frames a split"

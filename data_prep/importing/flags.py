@@ -36,7 +36,7 @@ def run_commands(
 
 
 def add_command(
-    parsers, name: str, run: Callable, about: str, description: str, examples: str
+    parsers, name: str, run: Callable, doc: str, about: str = ""
 ) -> argparse.ArgumentParser:
     """One command of `run_commands`; flags are added to what is returned.
 
@@ -44,14 +44,14 @@ def add_command(
         parsers: as `add_parser` gets them.
         name: of the command.
         run: gets the parsed flags.
-        about: a line in the list of commands.
-        description: head of its help.
-        examples: foot of its help.
+        doc: first line, blank line, examples.
+        about: a line in the list of commands; else the first of `doc`.
     """
+    head, _, examples = doc.partition("\n\n")
     one = parsers.add_parser(
         name,
-        help=about,
-        description=description,
+        help=about or head,
+        description=head,
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -121,6 +121,12 @@ def check_name(name: str, flag: str = "--name") -> str:
             f"{flag}={name}: lower-case letters, digits and underscores, a letter first"
         )
     return name
+
+
+def check_seed(seed: int) -> None:
+    """Raises UserError if the value of --seed is negative."""
+    if seed < 0:
+        raise UserError(f"--seed={seed}; give 0 or more")
 
 
 def positive(text: str) -> int:

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from babyvlm_jax.runtime.errors import (
     CommandParser,
-    UserError,
     add_command_flags,
     run_main,
 )
 from data_prep import jobs
-from data_prep.importing.flags import positive
+from data_prep.importing.flags import check_seed, positive
 from data_prep.nursery import settings as settings_lib
 
 _EXAMPLES = """examples:
@@ -61,8 +60,7 @@ def _parse() -> argparse.Namespace:
 
 
 def _settings(args: argparse.Namespace, out: Path) -> settings_lib.Settings:
-    if args.seed < 0:
-        raise UserError(f"--seed={args.seed}: give a number from 0 on")
+    check_seed(args.seed)
     number, seconds, categories = settings_lib.parse_size(
         args.size, args.categories, bool(args.sprites)
     )

@@ -23,7 +23,12 @@ from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.runtime.errors import UserError, add_command_flags
 from babyvlm_jax.runtime.json_fields import read_json
 from data_prep import jobs
-from data_prep.importing.flags import add_command, add_embedding_flags, positive
+from data_prep.importing.flags import (
+    add_command,
+    add_embedding_flags,
+    check_seed,
+    positive,
+)
 from data_prep.jobs import write_whole
 from data_prep.stages.embedding import Batches, embedder_facts, make_embedder
 from data_prep.transfer import assignment, rewrite
@@ -322,8 +327,7 @@ same command again to resume. Exit codes: 0 finished, 78 bad input."""
 
 def add_parser(commands) -> None:
     """Adds the command and its flags."""
-    head, _, examples = HELP.partition("\n\n")
-    top = add_command(commands, "match", run, head, head, examples)
+    top = add_command(commands, "match", run, HELP)
     add = top.add_argument
     add("folder", metavar="DIR", help="of the transfer, with its rewritten captions")
     add("--target", required=True, metavar="SHARDS", help="folder of your corpus")
@@ -357,8 +361,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: a bad flag or input.
     """
-    if args.seed < 0:
-        raise UserError(f"--seed={args.seed}; give 0 or more")
+    check_seed(args.seed)
     embedder = make_embedder(args.embedder)
     settings = Settings(
         embedder=embedder_facts(args.embedder),

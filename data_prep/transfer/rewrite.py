@@ -283,8 +283,7 @@ fails: try again later, 78 bad input."""
 
 def add_parser(commands) -> None:
     """Adds the command and its flags."""
-    head, _, examples = HELP.partition("\n\n")
-    top = add_command(commands, "rewrite", run, head, head, examples)
+    top = add_command(commands, "rewrite", run, HELP)
     add = top.add_argument
     add("shards", metavar="SHARDS", help="folder of the general-purpose dataset")
     add("--name", required=True, help="the dataset: an image and a caption each")

@@ -24,7 +24,7 @@ import numpy as np
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record, RecordSource
 from babyvlm_jax.runtime.errors import UserError, add_command_flags
 from babyvlm_jax.runtime.json_fields import read_json
-from data_prep.importing.flags import add_command, check_out
+from data_prep.importing.flags import add_command, check_out, check_seed
 from data_prep.jobs import write_whole
 from data_prep.stages.staging import SplitJob, make_split
 from data_prep.transfer import match, rewrite
@@ -224,8 +224,7 @@ input."""
 
 def add_parser(commands) -> None:
     """Adds the command and its flags."""
-    head, _, examples = HELP.partition("\n\n")
-    top = add_command(commands, "write", run, head, head, examples)
+    top = add_command(commands, "write", run, HELP)
     add = top.add_argument
     add("folder", metavar="DIR", help="of the transfer, rewritten and matched")
     add("--out", required=True, metavar="SHARDS", help="folder of the datasets")
@@ -246,8 +245,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: a bad flag or input.
     """
-    if args.seed < 0:
-        raise UserError(f"--seed={args.seed}; give 0 or more")
+    check_seed(args.seed)
     made = write_corpus(
         Path(args.folder),
         check_out(args.out),

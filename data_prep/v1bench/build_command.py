@@ -8,7 +8,10 @@ from data_prep.devcv.source import add_source_flags, find_source, image_side
 from data_prep.importing.flags import add_command, check_out, positive
 from data_prep.v1bench import build, records
 
-EXAMPLES = """examples:
+HELP = """\
+Builds one dataset per test, of the test split; what is there already is kept.
+
+examples:
   python -m data_prep.v1bench build --raw=runs/demo/raw --out=runs/demo/shards
   python -m data_prep.v1bench build --coco=annotations.json --frames=frames/ \\
       --out=shards --size=full --tasks=labeled_s,vtwt,winoground
@@ -24,10 +27,8 @@ def add_parser(commands) -> None:
         commands,
         "build",
         run,
+        HELP,
         "build items from annotated frames",
-        "Builds one dataset per test, of the test split; what is there "
-        "already is kept.",
-        EXAMPLES,
     )
     add_source_flags(one)
     one.add_argument("--out", required=True, metavar="SHARDS")

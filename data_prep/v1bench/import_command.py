@@ -8,7 +8,10 @@ from data_prep.importing.engine import tell_summary
 from data_prep.importing.flags import add_command, check_out
 from data_prep.v1bench import imports
 
-EXAMPLES = """examples:
+HELP = """\
+Imports the label files of BabyVLM V1 with their pictures.
+
+examples:
   python -m data_prep.v1bench import --csv labeled_s.csv --images eval/test --out=shards
   python -m data_prep.v1bench import --csv vtwt.csv SAYCam_caption.csv \\
       --images train_5fps --out=shards
@@ -29,9 +32,8 @@ def add_parser(commands) -> None:
         commands,
         "import",
         run,
+        HELP,
         "import published CSV files",
-        "Imports the label files of BabyVLM V1 with their pictures.",
-        EXAMPLES,
     )
     one.add_argument("--csv", required=True, nargs="+", metavar="FILE")
     one.add_argument(

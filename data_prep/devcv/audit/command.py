@@ -14,7 +14,10 @@ from data_prep.importing.flags import add_command, positive
 from data_prep.jobs import write_json, write_whole
 
 REPORT = "devcv_audit.json"
-EXAMPLES = """examples:
+HELP = """\
+Looks for ways to answer DevCV items without understanding them.
+
+examples:
   # every devcv_* dataset of a folder; writes shards/devcv_audit.json
   python -m data_prep.devcv audit runs/demo/shards
 
@@ -36,9 +39,8 @@ def add_parser(commands) -> None:
         commands,
         "audit",
         run,
+        HELP,
         "look for shortcuts in sets of items",
-        "Looks for ways to answer DevCV items without understanding them.",
-        EXAMPLES,
     )
     one.add_argument("shards", metavar="SHARDS", help="folder of the datasets")
     one.add_argument(
