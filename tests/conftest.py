@@ -10,27 +10,15 @@ import signal
 
 import pytest
 
-_CACHE_HOME = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+from tests import quick
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Tests multiply small matrices: threads would only wait for each other, at full speed.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"
-os.environ["JAX_COMPILATION_CACHE_DIR"] = str(
-    pathlib.Path(_CACHE_HOME) / "babyvlm_jax" / "jax"
-)
-# All compilations of tests are small: jax's default keeps those of a second and more.
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-# Tests mostly compile: an optimised program would not earn back what making it takes.
+os.environ |= quick.CACHE
 # Flags of the caller stay: `make test-portable` chooses an instruction set.
-os.environ["XLA_FLAGS"] = " ".join(
-    [
-        os.environ.get("XLA_FLAGS", ""),
-        "--xla_backend_optimization_level=0",
-        "--xla_llvm_disable_expensive_passes=true",
-        "--xla_cpu_use_fusion_emitters=false",
-    ]
-)
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {quick.XLA_FLAGS}"
 
 # Tests whose numbers must be the same on every processor: `make test-portable`.
 _NUMERIC = (

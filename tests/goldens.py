@@ -20,15 +20,15 @@ import sys
 
 import tqdm
 
+from tests import quick
+
 ROOT = pathlib.Path(__file__).parents[1]
 SMALL = "--train=24 --val=6 --test=8 --workers=1"
-QUICK = {  # compiling is most of the work
+QUICK = {
     "JAX_PLATFORMS": "cpu",
     "JAX_NUM_CPU_DEVICES": "1",
-    "JAX_COMPILATION_CACHE_DIR": os.path.expanduser("~/.cache/babyvlm_jax/jax"),
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
-    "XLA_FLAGS": "--xla_backend_optimization_level=0 "
-    "--xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false",
+    "XLA_FLAGS": quick.XLA_FLAGS,
+    **quick.CACHE,
 }
 CONFIGS = ROOT / "configs"
 COMMANDS = {

@@ -1,9 +1,9 @@
-"""Counts the code, and holds it to its limits.
+"""Counts the code.
 
     python -m tests.size
 
 Statements are those of Python's AST, so blank lines, comments, docstrings and line
-breaks do not count. Exits with 1 if a limit is exceeded.
+breaks do not count. Exits with 1 if a file has too many lines.
 """
 
 import ast

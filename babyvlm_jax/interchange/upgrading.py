@@ -65,8 +65,8 @@ def upgrade_items(folder: Path) -> Iterator[str]:
                 if "rounds" not in record.meta
             ]
             if all(is_odd):
-                told = f"{len(is_odd)} not understood" if is_odd else "up to date"
-                yield f"{shards / name}, {split}: {len(source)} items, {told}"
+                state = f"{len(is_odd)} not understood" if is_odd else "up to date"
+                yield f"{shards / name}, {split}: {len(source)} items, {state}"
                 continue
             _write_items(source, scratch, waiting)
         count = json.loads(waiting.read_text())
@@ -88,7 +88,7 @@ def _write_items(source: RecordSource, scratch: Path, waiting: Path) -> None:
 
 
 def _replace_shards(shards: Path, name: str, split: str, scratch: Path) -> None:
-    """Puts shards in the place of those of as many records; goes on where it was."""
+    """Replaces shards by those of as many records; resumes if it was interrupted."""
     folder = dataset_dir(shards, name)
     begins, lengths = read_info(folder)
     number_of_shards = len(lengths[split])

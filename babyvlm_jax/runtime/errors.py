@@ -96,7 +96,7 @@ def _system_number(error) -> int | None:
 
 
 def raise_system_fault(error: BaseException, where: object, about_file=False) -> None:
-    """To be called before data is blamed for an error, or left out because of it.
+    """Call it before an error is blamed on data, or data is left out because of it.
 
     Args:
         error: as `explain_system_fault`.
@@ -106,7 +106,7 @@ def raise_system_fault(error: BaseException, where: object, about_file=False) ->
 
     Raises:
         SystemFault: the system refused, and would refuse any file: no reader may leave
-            data out for that and go on.
+            data out for that and continue.
         UserError: it refused this file. Otherwise nothing happens.
     """
     number = _system_number(error)
@@ -125,9 +125,9 @@ _KINDS = {
 
 
 def check_file(path: str | os.PathLike) -> None:
-    """To be called before an input file is opened: opening a pipe waits for ever.
+    """Call it before opening an input file: opening a pipe blocks for ever.
 
-    What is missing or lies in a bucket is for whoever opens it to report.
+    A missing file, or one in a bucket, is left for whoever opens it to report.
 
     Raises:
         UserError: the path names a pipe, a device, a socket or a folder.
@@ -137,8 +137,8 @@ def check_file(path: str | os.PathLike) -> None:
     except (OSError, ValueError):
         return
     if kind != stat.S_IFREG:
-        told = _KINDS.get(kind, "something else")
-        raise UserError(f"{path}: cannot be read (it is no file but {told})")
+        name = _KINDS.get(kind, "something else")
+        raise UserError(f"{path}: cannot be read (it is no file but {name})")
 
 
 def printable(text: object) -> str:
