@@ -31,7 +31,7 @@ from babyvlm_jax.training.checkpoint import whole
 from configs import resolved
 from configs.eval import devcv
 from data_prep import jobs, video
-from data_prep.devcv.wordlist import read_lines
+from data_prep.devcv.vocabulary import read_lines
 from data_prep.importing.reading import _opened, read_values
 from data_prep.nursery.sprites import caption_of
 from data_prep.v1bench.csvs import read_items

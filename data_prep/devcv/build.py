@@ -19,8 +19,7 @@ from babyvlm_jax.data.questions import rounds_of
 from babyvlm_jax.data.schema import Record
 from data_prep import jobs
 from data_prep.devcv import card, ingest, item_job, sizes
-from data_prep.devcv.bank import Bank
-from data_prep.devcv.items import Style
+from data_prep.devcv.items import Bank, Style
 
 SUMMARY = "devcv_summary.json"
 CARD = "devcv_card.md"

@@ -7,16 +7,21 @@ from babyvlm_jax.runtime.errors import add_command_flags
 from data_prep import raw
 from data_prep.devcv import (
     build,
-    coco,
-    export,
+    ingest,
     names,
     prompts,
+    released,
     sizes,
-    tracks,
-    wordsource,
+    vocabulary,
 )
 from data_prep.devcv.items import Style
-from data_prep.devcv.source import Source, add_source_flags, find_source, image_side
+from data_prep.devcv.source import (
+    BoxRules,
+    Source,
+    add_source_flags,
+    find_source,
+    image_side,
+)
 from data_prep.importing.flags import add_command, check_out, positive
 
 HELP = """\
@@ -74,9 +79,9 @@ def add_parser(commands) -> None:
     boxes.add_argument(
         "--link-iou",
         type=float,
-        default=tracks.MIN_IOU,
+        default=ingest.MIN_IOU,
         help="overlap that makes boxes of neighbouring frames one thing, if none has "
-        f"an instance id (default {tracks.MIN_IOU}); 0: never",
+        f"an instance id (default {ingest.MIN_IOU}); 0: never",
     )
     words = one.add_argument_group("words of Picture Vocabulary")
     words.add_argument(
@@ -119,7 +124,7 @@ def run(args: argparse.Namespace) -> None:
         UserError: bad input, or nothing can be built of it.
     """
     tasks = names.chosen_tasks(args.tasks)
-    rules = coco.BoxRules(args.detections, args.min_score, args.min_side, args.link_iou)
+    rules = BoxRules(args.detections, args.min_score, args.min_side, args.link_iou)
     source = find_source(args, rules)
     summary = build.build(
         check_out(args.out),
@@ -136,7 +141,7 @@ def run(args: argparse.Namespace) -> None:
         note = "".join(f"; {s}: {wanted[s]} wanted" for s in short)
         print(f"devcv_{task}: {made['train']} + {made['val']} + {made['test']}{note}")
     if args.json is not None:
-        number = export.export(Path(args.out), Path(args.json), tasks)
+        number = released.export(Path(args.out), Path(args.json), tasks)
         print(f"{args.json}: {number:,} items in the released layout")
 
 
@@ -150,7 +155,7 @@ def _plan(args: argparse.Namespace, source: Source) -> build.Plan:
         original_spatialdetails=args.original_spatialdetails,
         vdr_frames=(5, 6) if args.size == "demo" else (5, 10),
         mirror=args.mirror,
-        vocabulary=wordsource.vocabulary(
+        vocabulary=vocabulary.vocabulary(
             args.words, args.vectors, args.text, args.pronunciations, args.raw
         ),
     )

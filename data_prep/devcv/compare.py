@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data_prep.devcv import items, pictures, prompts
-from data_prep.devcv.bank import Bank, Frame, View, pick
-from data_prep.devcv.items import Item, Style
+from data_prep.devcv import items, prompts
+from data_prep.devcv.items import Bank, Frame, Item, Style, View, pick
 
 COUNTED = 0.5  # visible at least this much: counted
 TRIES = 200
@@ -32,7 +31,7 @@ def compare_real(
     asked += singles(rng, bank, number - len(asked))
     for frames, noun in asked:
         images = [
-            pictures.encode(pictures.shrink(frame.pixels(), style.image_side))
+            items.encode(items.shrink(frame.pixels(), style.image_side))
             for frame in frames
         ]
         if images[0] == images[1]:

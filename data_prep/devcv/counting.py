@@ -8,9 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data_prep.devcv import items, pictures, prompts
-from data_prep.devcv.bank import Bank, View
-from data_prep.devcv.items import Item, Style
+from data_prep.devcv import items, prompts
+from data_prep.devcv.items import Bank, Item, Style, View
 
 COUNTS = range(1, 13)
 SUBITIZE_COUNTS = range(1, 5)
@@ -57,7 +56,7 @@ def compare_synthetic(
         yield items.one_round(
             prompts.compare_synthetic(category),
             prompts.LETTERS[answer],
-            [pictures.encode(image) for image, _ in options],
+            [items.encode(image) for image, _ in options],
             [view],
             numbers=[n for _, n in options],
             noun=category,
@@ -75,7 +74,7 @@ def _count(bank, rng, number, style, counts) -> Iterator[Item]:
         yield items.one_round(
             prompts.count(category),
             str(copies),
-            [pictures.encode(image)],
+            [items.encode(image)],
             [view],
             number=copies,
             noun=category,
@@ -126,7 +125,7 @@ def canvas(
 ) -> np.ndarray:
     """Copies of a view's object on black, none over another, u8[H, W, 3]."""
     image = items.object_crop(view, style)
-    return pictures.paste(
+    return items.paste(
         image, items.canvas_of(view, style), size, places(rng, copies, size)
     )
 

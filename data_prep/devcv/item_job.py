@@ -17,7 +17,7 @@ from tqdm import tqdm
 from babyvlm_jax.data.schema import Record, dataset_dir
 from babyvlm_jax.runtime.errors import UserError
 from data_prep import jobs
-from data_prep.devcv.bank import MIN_SIDE, Bank, Frame, Thing
+from data_prep.devcv.items import MIN_SIDE, Bank, Frame, Thing
 from data_prep.stages.staging import stage_dataset
 from data_prep.stages.workers import workers
 

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data_prep.devcv import items, pictures, prompts
-from data_prep.devcv.bank import Bank, View, pick
-from data_prep.devcv.items import Item, Style
+from data_prep.devcv import items, prompts
+from data_prep.devcv.items import Bank, Item, Style, View, pick
 
 OBJECT_FILL = 0.8  # of the canvas's shorter side
 # Mean absolute difference (0..255, at 32 pixels) below which a crop counts as equal to
@@ -50,7 +49,7 @@ def leftright_things(
         return
     for answer in items.deck(rng, range(3), number):
         chosen = rng.permutation(len(bank.categories))[:3]
-        flip = pick(rng, tuple(pictures.FLIPS))
+        flip = pick(rng, tuple(items.FLIPS))
         shown = [(bank.draw(rng, bank.categories[i]), flip) for i in chosen]
         yield _question(rng, style, shown, answer)
 
@@ -59,9 +58,9 @@ def _question(rng, style, shown, answer) -> Item:
     """Asks for the first of three (view, name of a flip), which goes to `answer`."""
     encoded = []
     for view, name in shown:
-        crop = pictures.FLIPS[name](items.object_crop(view, style))
-        canvas = pictures.paste(crop, items.canvas_of(view, style), OBJECT_FILL)
-        encoded.append(pictures.encode(canvas))
+        crop = items.FLIPS[name](items.object_crop(view, style))
+        canvas = items.paste(crop, items.canvas_of(view, style), OBJECT_FILL)
+        encoded.append(items.encode(canvas))
     options = items.placed(rng, encoded[0], encoded[1:], answer)
     return items.one_round(
         prompts.leftright(prompts.wording(rng, style.prompts)),
@@ -76,7 +75,7 @@ def flip_names(rng: np.random.Generator, original: bool) -> tuple[str, str, str]
     """Flips of the picture that are (the query, first wrong, second wrong) option."""
     if original:
         return "identity", "horizontal", "horizontal"
-    names = tuple(pictures.FLIPS)
+    names = tuple(items.FLIPS)
     query, first, second = (names[i] for i in rng.permutation(len(names))[:3])
     return query, first, second
 
@@ -94,10 +93,10 @@ def _lopsided_view(bank, rng, category) -> View | None:
 
 def is_lopsided(view: View) -> bool:
     """No flip leaves the object (nearly) as it is."""
-    image = pictures.crop(view.frame.pixels(), view.thing.bbox, 0.0)
-    image = pictures.resize(image, (32, 32)).astype(np.float32)
+    image = items.crop(view.frame.pixels(), view.thing.bbox, 0.0)
+    image = items.resize(image, (32, 32)).astype(np.float32)
     return all(
         np.abs(image - flip(image)).mean() >= MIN_ASYMMETRY
-        for name, flip in pictures.FLIPS.items()
+        for name, flip in items.FLIPS.items()
         if name != "identity"
     )

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data_prep.devcv import items, pictures, prompts
-from data_prep.devcv.bank import Bank, Frame, View
-from data_prep.devcv.items import Item, Style
+from data_prep.devcv import items, prompts
+from data_prep.devcv.items import Bank, Frame, Item, Style, View
 
 WINDOWS_PER_FRAME = 300
 SIDES = (0.4, 1.0)  # of the frame's short side
@@ -28,11 +27,11 @@ def localize(
         return
     for index, quadrant in enumerate(items.deck(rng, range(4), number)):
         frame, edges, things = found[index % len(found)]
-        image = pictures.window(frame.pixels(), edges)
+        image = items.window(frame.pixels(), edges)
         yield items.one_round(
             prompts.localize(things[quadrant].category),
             prompts.LETTERS[quadrant],
-            [pictures.encode(pictures.shrink(image, style.image_side))],
+            [items.encode(items.shrink(image, style.image_side))],
             [View(frame, thing) for thing in things],
             noun=things[quadrant].category,
             bbox=list(edges),

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN
-from data_prep.devcv import items, pictures, prompts
-from data_prep.devcv.bank import Bank, View, pick
-from data_prep.devcv.items import Item, Style
+from data_prep.devcv import items, prompts
+from data_prep.devcv.items import Bank, Item, Style, View, pick
 
 NUM_OLD = 5
 SHORT = (1, 2, 3)  # things to remember in a short dialogue
@@ -118,18 +117,18 @@ def _dialogue(rng, labels, decks, positions) -> Item:
 def _looks(rng, views, style) -> Iterator[tuple[bytes, View]]:
     """Endless encoded looks at one thing, no two alike unless the style wants it."""
     order = [views[i] for i in rng.permutation(len(views))]
-    first = pictures.encode(items.object_crop(order[0], style))
+    first = items.encode(items.object_crop(order[0], style))
     while style.identical_repeats:
         yield first, order[0]
     seen = set()
     for view in order:
-        image = pictures.encode(items.object_crop(view, style))
+        image = items.encode(items.object_crop(view, style))
         if image not in seen:
             seen.add(image)
             yield image, view
     while True:
         view = pick(rng, order)
-        image = pictures.encode(_shifted(rng, view, style))
+        image = items.encode(_shifted(rng, view, style))
         if image not in seen:
             seen.add(image)
             yield image, view
@@ -140,5 +139,5 @@ def _shifted(rng, view, style) -> np.ndarray:
     x, y, width, height = view.thing.bbox
     dx, dy = rng.uniform(-JITTER, JITTER, 2) * max(width, height)
     margin = items.CROP_MARGIN + rng.uniform(0, JITTER)
-    image = pictures.crop(view.frame.pixels(), (x + dx, y + dy, width, height), margin)
-    return pictures.shrink(image, style.image_side)
+    image = items.crop(view.frame.pixels(), (x + dx, y + dy, width, height), margin)
+    return items.shrink(image, style.image_side)

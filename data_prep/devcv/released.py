@@ -1,28 +1,30 @@
-"""Items of released DevCV sets -> records, unchanged but for what a reader needs.
+"""Items in the layout of released DevCV sets <-> records.
 
-Turns and pictures stay as they are. Known from the prompt and put into the meta: the
-answer, the noun or word, the labels of a memory item that brings none. Every field
-that is not known here is kept in the meta under its own name.
+Turns and images stay as they are in both directions. Known from the prompt and put into
+the meta: the answer, the noun or word, the labels of a memory item that brings none.
+Every field that is not known here is kept in the meta under its own name. Written are
+`DIR/TASK_SPLIT.json` beside `DIR/images/`, as the public set has it.
 """
 
 import dataclasses
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from babyvlm_jax.data.questions import (
-    NUMBER,
-    TEXT,
-    Question,
-    parse_turns,
-    recording_of,
-)
-from babyvlm_jax.data.schema import IMAGE_MARK, Record
+from tqdm import tqdm
+
+from babyvlm_jax.data.questions import NUMBER, TEXT, Question, parse_turns, recording_of
+from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record, RecordSource
+from babyvlm_jax.data.shards import splits_of
 from babyvlm_jax.evals.tasks import TASKS
+from babyvlm_jax.runtime.errors import UserError
+from data_prep.devcv.names import dataset_name
 from data_prep.importing.reading import Refusal
 from data_prep.importing.records import Llava
+from data_prep.jobs import write_whole
 
 NUMBERED = ("count", "subitize")
 WORDED = ("picture_vocabulary", "picture_vocabulary_three", "lwl")
@@ -35,6 +37,10 @@ _NOUNS = (
     re.compile(r"Point at the (.+?)\."),
     re.compile(r"\bdo(?:es)? the (.+?) (?:collectively )?leave"),
 )
+# Released names of the fields that have one; all others go into `meta`.
+FIELDS = {"labels": "labels", "bbox": "bb", "numbers": "notes"}
+_MADE_AGAIN = "rounds"  # by whoever imports the turns
+_SUFFIXES = {b"\xff\xd8": "jpeg", b"\x89P": "png", b"RI": "webp"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,3 +219,81 @@ def labels_by_bytes(
         return names.setdefault(digest, f"picture_{len(names)}")
 
     return [[name(images[i]) for i in one.options] for one in rounds]
+
+
+def export(shards: Path, out: Path, tasks: tuple[str, ...]) -> int:
+    """Writes every split of some tasks; what is there already is written anew.
+
+    Args:
+        shards: folder of the datasets.
+        out: folder of the JSON files and of `images/`.
+        tasks: those without a dataset are passed over.
+
+    Returns:
+        The number of items.
+
+    Raises:
+        UserError: `out` cannot be written.
+    """
+    wanted = [
+        (task, split, count)
+        for task in tasks
+        for split, count in splits_of(shards, dataset_name(task)).items()
+    ]
+    try:
+        (out / "images").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--json={out}: cannot be written ({error.strerror})") from None
+    total = sum(count for _, _, count in wanted)
+    with tqdm(total=total, desc="write released layout", unit="item") as bar:
+        for task, split, _ in wanted:
+            items = []
+            source = RecordSource(shards, dataset_name(task), split)
+            for number, record in enumerate(_in_order(source)):
+                stem = f"{task}_{split}_{number:05d}"
+                items.append(released(record, _write_images(record, out, stem)))
+                bar.update()
+            text = json.dumps(items, indent=1) + "\n"
+            write_whole(out / f"{task}_{split}.json", text.encode())
+    return total
+
+
+def _in_order(source: RecordSource):
+    """Records in the order of their ids; shards are shuffled."""
+    order = sorted((source[i].id, i) for i in range(len(source)))
+    return (source[i] for _, i in order)
+
+
+def _write_images(record: Record, out: Path, stem: str) -> list[str]:
+    paths = []
+    for number, image in enumerate(record.images):
+        suffix = _SUFFIXES.get(image[:2], "jpeg")
+        paths.append(f"images/{stem}_{number}.{suffix}")
+        write_whole(out / paths[-1], image)
+    return paths
+
+
+def released(record: Record, paths: list[str]) -> dict[str, Any]:
+    """One item as released sets have it.
+
+    Args:
+        record: the item.
+        paths: of its pictures.
+    """
+    return {
+        "id": record.id,
+        "conversations": [
+            {"from": "human" if role == HUMAN else "gpt", "value": text}
+            for role, text in record.turns
+        ],
+        "image": paths,
+        **_fields(record.meta),
+    }
+
+
+def _fields(meta: Mapping[str, Any]) -> dict[str, Any]:
+    named = {FIELDS[key]: value for key, value in meta.items() if key in FIELDS}
+    return {
+        **named,
+        "meta": {k: v for k, v in meta.items() if k not in (*FIELDS, _MADE_AGAIN)},
+    }

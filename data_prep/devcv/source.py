@@ -1,17 +1,323 @@
-"""Where annotated frames come from: a raw corpus, or a COCO file and its pictures."""
+"""Where annotated frames come from: a raw corpus, or a COCO file and its images.
+
+The recording of a COCO image and its place in time are its `video_id` and `frame_id`,
+or are read from its name: the digits after the last `_`, `-` or `.` of the stem are the
+frame index, what is before them the recording. A name without digits is a recording of
+its own. Splits go by recording, 3:1:1 as in BabyVLM-V2, by a seeded hash. Boxes may be
+those of a detector; if no box says which object it shows, `ingest.link` infers it.
+"""
 
 import argparse
+import collections
+import dataclasses
 import functools
+import os
+import re
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from babyvlm_jax.runtime.errors import UserError
+import numpy as np
+
+from babyvlm_jax.data.images import MAX_PIXELS, read_image
+from babyvlm_jax.runtime import json_fields as fields
+from babyvlm_jax.runtime.errors import SystemFault, UserError
+from babyvlm_jax.runtime.json_fields import BadField
 from data_prep import jobs, raw
-from data_prep.devcv import coco, ingest
+from data_prep.devcv import ingest
+from data_prep.devcv.ingest import Job, thin
 from data_prep.importing.flags import check_seed, positive
+from data_prep.importing.pictures import find_picture, read_picture
+from data_prep.importing.reading import REASONS, Refusal
 
+_STEM = re.compile(r"^(?P<recording>.*?)[_.-]?(?P<index>\d+)$")
+SHARES = (3, 1, 1)  # BabyVLM-V2 section 1.3: about 3:1:1
+MAX_NAME = 4096  # characters of a path, as the system has it
+_IDS = ("instance_id", "track_id")
 DEMO_SIDE = 64  # ours: the nursery's models see 32 pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class BoxRules:
+    """Which boxes are used, and how they become things.
+
+    Attributes:
+        detections: file of a detector's results, a list of {image_id, category_id,
+            bbox, score}; beside, or instead of, the annotations.
+        min_score: boxes scored lower are left out; those without a score stay.
+        min_side: so are boxes with a shorter side of fewer pixels.
+        link_iou: overlap that makes boxes of two frames one thing, where no box has an
+            `instance_id` or `track_id`; 0: every box is a thing of its own.
+    """
+
+    detections: str | None = None
+    min_score: float = 0.0
+    min_side: float = 0.0
+    link_iou: float = ingest.MIN_IOU
+
+    def __post_init__(self):
+        if not 0 <= self.link_iou <= 1:
+            raise UserError(f"--link-iou={self.link_iou}; give a number from 0 to 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderReader:
+    """Reads pictures of one recording from files below a folder.
+
+    Attributes:
+        folder: without symbolic links.
+        names: frame index -> name of the file.
+    """
+
+    folder: Path
+    names: dict[int, str]
+
+    def __call__(self, indices, skipped):
+        for index in sorted(indices):
+            try:
+                data = read_picture(self.folder, self.names[index])
+                pixels = np.asarray(read_image(data))
+            except SystemFault:
+                raise
+            except (Refusal, UserError):
+                skipped.append(index)
+            else:
+                yield index, pixels
+
+
+def files_of(path: str, folder: str, rules: BoxRules) -> dict[str, Path]:
+    """All files that `load_coco` and what it gives read.
+
+    Raises:
+        UserError: the COCO file cannot be read, or there is no folder.
+    """
+    files = {Path(path).name: Path(path)}
+    if rules.detections is not None:
+        files["detections"] = Path(rules.detections)
+    for by_index in _read(path, folder).frames.values():
+        for _, name in by_index.values():
+            files[f"frames/{name}"] = Path(folder) / name
+    return files
+
+
+def load_coco(
+    path: str, folder: str, max_frames: int, seed: int, rules: BoxRules = BoxRules()
+) -> tuple[list[Job], list[str]]:
+    """Lists the recordings of a COCO file.
+
+    Args:
+        path: the COCO file (images, annotations, categories).
+        folder: where its `file_name`s lie.
+        max_frames: frames per split to keep at most.
+        seed: which of them, and which recording goes to which split.
+        rules: for the boxes.
+
+    Returns:
+        The jobs, and a line for everything left out.
+
+    Raises:
+        UserError: not COCO, no folder, or no picture with a usable entry.
+    """
+    read = _read(path, folder)
+    frames, problems = read.frames, read.problems
+    default = [[]] if rules.detections else []  # they may be all there is
+    try:
+        names = raw.category_names(read.content, problems)
+        annotations = fields.objects(read.content, "annotations", *default)
+    except BadField as error:
+        raise UserError(f"{path}: not COCO as expected ({error})") from None
+    annotations = annotations + _detections(rules.detections, _free_id(annotations))
+    numbered, broken = _filtered(annotations, rules)
+    problems += broken
+    _add_boxes(read, numbered, names)
+    if not frames:
+        first = f", the first left out because: {problems[0]}" if problems else ""
+        raise UserError(f"{path}: no usable image{first}")
+    known = [item for _, item in numbered if isinstance(item, Mapping)]
+    has_ids = any(key in item for item in known for key in _IDS)
+    says_visible = any("visible" in item for item in known)
+    jobs = []
+    for recording, by_index in sorted(frames.items()):
+        split = split_of(recording, seed)
+        budget = -(-max_frames // len(frames))
+        ordered = [by_index[index][0] for index in sorted(by_index)]
+        if not has_ids and rules.link_iou:
+            ordered = ingest.link(recording, ordered, rules.link_iou)
+        if not says_visible:
+            ordered = ingest.estimate_visible(ordered)
+        reader = FolderReader(
+            Path(folder).resolve(),
+            {index: name for index, (_, name) in by_index.items()},
+        )
+        kept = thin(ordered, budget, seed, recording)
+        jobs.append(Job(recording, split, tuple(kept), reader))
+    return jobs, problems
+
+
+def _detections(path: str | None, first_id: int) -> list[Any]:
+    """A detector's results as annotations; their ids go on from `first_id`."""
+    if path is None:
+        return []
+    found = raw.read_json(Path(path))
+    if not isinstance(found, list):
+        raise UserError(
+            f"--detections={path}: expected a list of boxes with image_id, "
+            "category_id, bbox, score"
+        )
+    return [
+        {"id": first_id + number, **item} if isinstance(item, Mapping) else item
+        for number, item in enumerate(found)
+    ]
+
+
+def _free_id(annotations: list[Any]) -> int:
+    """The first id that no annotation has."""
+    ids = [item.get("id") for item in annotations if isinstance(item, Mapping)]
+    return 1 + max((one for one in ids if isinstance(one, int)), default=-1)
+
+
+def _filtered(
+    annotations: list[Any], rules: BoxRules
+) -> tuple[list[tuple[int, Any]], list[str]]:
+    """Annotations that pass, with their numbers, and a line for each rule broken."""
+    kept, unsure, tiny = [], 0, 0
+    for number, item in enumerate(annotations):
+        if _number(item, "score", 1.0) < rules.min_score:
+            unsure += 1
+        elif _shorter_side(item) < rules.min_side:
+            tiny += 1
+        else:
+            kept.append((number, item))
+    problems = []
+    if unsure:
+        problems.append(f"{unsure} boxes scored below {rules.min_score}")
+    if tiny:
+        problems.append(f"{tiny} boxes with a side below {rules.min_side} pixels")
+    return kept, problems
+
+
+def _number(item: Any, key: str, default: float) -> float:
+    """A field of an annotation; what is no number is told when the box is read."""
+    value = item.get(key, default) if isinstance(item, Mapping) else default
+    return value if isinstance(value, int | float) else default
+
+
+def _shorter_side(item: Any) -> float:
+    box = item.get("bbox") if isinstance(item, Mapping) else None
+    sides = box[2:] if isinstance(box, list) and len(box) == 4 else [np.inf]
+    return min((s for s in sides if isinstance(s, int | float)), default=np.inf)
+
+
+def name_parts(file_name: str) -> tuple[str, int]:
+    """(recording, frame index) of a picture.
+
+    name_parts("a/clip_000012.jpg") -> ("a/clip", 12); name_parts("cup.png") ->
+    ("cup", 0)
+    """
+    stem = os.path.splitext(os.path.normpath(file_name))[0]
+    match = _STEM.match(stem)
+    if match is None:
+        return stem, 0
+    what = "the number in file_name"
+    return match["recording"], fields.whole({what: match["index"]}, what)
+
+
+def split_of(recording: str, seed: int) -> str:
+    """Split of a recording: a function of its name and the seed."""
+    place = zlib.crc32(f"{seed}/{recording}".encode()) % sum(SHARES)
+    ends = np.cumsum(SHARES)
+    return raw.SPLITS[int(np.searchsorted(ends, place, side="right"))]
+
+
+class _Coco(NamedTuple):
+    """A COCO file and its frames.
+
+    Attributes:
+        content: of the file.
+        frames: recording -> index -> (frame, name of its file).
+        places: image id -> (recording, index).
+        problems: a line for everything left out.
+    """
+
+    content: Any
+    frames: dict[str, dict[int, tuple[raw.Frame, str]]]
+    places: dict[str, tuple[str, int]]
+    problems: list[str]
+
+
+def _read(path: str, folder: str) -> _Coco:
+    content = raw.read_json(Path(path))
+    if not Path(folder).is_dir():
+        raise UserError(f"{folder}: no such folder; give --frames=DIR of the pictures")
+    found = _Coco(content, collections.defaultdict(dict), {}, [])
+    root = Path(folder).resolve()
+    try:
+        images = fields.objects(content, "images")
+    except BadField as error:
+        raise UserError(f"{path}: not COCO as expected ({error})") from None
+    for number, item in enumerate(images):
+        try:
+            name = fields.text(item, "file_name", most=MAX_NAME)
+            find_picture(root, name)
+            recording, index = _place(item, name)
+            frame = raw.Frame(
+                index, 0.0, raw.side(item, "width"), raw.side(item, "height"), ()
+            )
+            if frame.width * frame.height > MAX_PIXELS:
+                raise BadField(f"more than {MAX_PIXELS:,} pixels")
+            image_id = fields.identifier(item, "id")
+            if image_id in found.places or index in found.frames.get(recording, ()):
+                raise BadField(
+                    f"id {image_id} or its frame is that of an earlier image"
+                )
+        except Refusal as refusal:
+            found.problems.append(
+                f"image {number}: {REASONS[refusal.reason]} ({refusal.detail})"
+            )
+        except BadField as error:
+            found.problems.append(f"image {number}: {error}")
+        else:
+            found.frames[recording][index] = (frame, name)
+            found.places[image_id] = (recording, index)
+    return found
+
+
+def _place(item: Any, name: str) -> tuple[str, int]:
+    """(recording, frame index) of a picture: its own fields, or those of its name."""
+    key = "frame_index" if item.get("frame_id") is None else "frame_id"
+    index = fields.whole(item, key, None, least=0)
+    video = fields.identifier(item, "video_id", None)
+    if video is not None and index is not None:
+        return video, index
+    return name_parts(name)
+
+
+def _add_boxes(read: _Coco, numbered, names) -> None:
+    """Puts every usable annotation into its frame."""
+    for number, item in numbered:
+        try:
+            recording, index = read.places[raw.known(item, "image_id", read.places)]
+            frame, name = read.frames[recording][index]
+            box = _box(item, names, frame, recording)
+        except BadField as error:
+            read.problems.append(f"annotation {number}: {error}")
+            continue
+        frame = dataclasses.replace(frame, boxes=(*frame.boxes, box))
+        read.frames[recording][index] = (frame, name)
+
+
+def _box(item, names, frame, recording) -> raw.Box:
+    """One annotation, clipped to its frame.
+
+    A crowd (many things under one box) counts as hidden: nobody can count it.
+    """
+    box = raw.parse_box(item, names, frame)
+    track = fields.identifier(item, "track_id", None)
+    if track is not None and item.get("instance_id") is None:
+        box = dataclasses.replace(box, instance_id=f"{recording}/track_{track}")
+    crowd = fields.flag(item, "iscrowd", False)
+    return dataclasses.replace(box, visible=0.0) if crowd else box
 
 
 class Source(NamedTuple):
@@ -57,7 +363,7 @@ def image_side(args: argparse.Namespace) -> int | None:
     return args.image_side or (DEMO_SIDE if args.size == "demo" else None)
 
 
-def find_source(args: argparse.Namespace, rules: coco.BoxRules | None = None) -> Source:
+def find_source(args: argparse.Namespace, rules: BoxRules | None = None) -> Source:
     """What the flags name.
 
     Args:
@@ -68,11 +374,11 @@ def find_source(args: argparse.Namespace, rules: coco.BoxRules | None = None) ->
         UserError: a file is missing, or flags do not go together.
     """
     check_seed(args.seed)
-    rules = rules or coco.BoxRules()
+    rules = rules or BoxRules()
     most, seed = args.max_frames, args.seed
     taken = f", at most {most} frames a split"
     if args.raw is not None:
-        if rules != coco.BoxRules():
+        if rules != BoxRules():
             raise UserError(
                 "--detections, --min-score, --min-side and --link-iou are for --coco"
             )
@@ -86,12 +392,12 @@ def find_source(args: argparse.Namespace, rules: coco.BoxRules | None = None) ->
     if args.frames is None:
         raise UserError("--coco needs --frames=DIR, the folder of its pictures")
     name = _named(args.coco, "--coco")
-    if rules != coco.BoxRules():
+    if rules != BoxRules():
         name += f", {rules}"
     if rules.detections is not None:
         name += f", {_named(rules.detections, '--detections')}"
-    load = functools.partial(coco.load_coco, args.coco, args.frames, most, seed, rules)
-    files = coco.files_of(args.coco, args.frames, rules)
+    load = functools.partial(load_coco, args.coco, args.frames, most, seed, rules)
+    files = files_of(args.coco, args.frames, rules)
     return Source(Path(args.coco).name, name + taken, False, files, load)
 
 

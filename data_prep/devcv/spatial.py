@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from data_prep.devcv import items, pictures, prompts
-from data_prep.devcv.bank import Bank, View, intersection, pick
-from data_prep.devcv.items import Item, Style
+from data_prep.devcv import items, prompts
+from data_prep.devcv.items import Bank, Item, Style, View, intersection, pick
 
 QUERY_FILL = 0.8  # of the canvas's shorter side
 WINDOW = (1.6, 2.5)  # of the box's longer side: what an option shows
@@ -91,8 +90,8 @@ def triple(
 
 def look_of(view: View) -> np.ndarray:
     """The object's box at a size at which any two compare, f32[16, 16, 3]."""
-    image = pictures.crop(view.frame.pixels(), view.thing.bbox, 0.0)
-    return pictures.resize(image, (16, 16)).astype(np.float32)
+    image = items.crop(view.frame.pixels(), view.thing.bbox, 0.0)
+    return items.resize(image, (16, 16)).astype(np.float32)
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> float:
@@ -106,13 +105,13 @@ def _item(bank, rng, views: Sequence[View], answer: int, style: Style) -> Item |
     if style.original_spatialdetails:
         options = [view.frame.pixels() for view in views]
     else:
-        query = pictures.cut_out(query)
+        query = items.cut_out(query)
         options = [window_around(rng, view) for view in views]
         if any(option is None for option in options):
             return None
     size = items.canvas_of(asked, style)
-    query = pictures.encode(pictures.paste(query, size, QUERY_FILL))
-    encoded = [pictures.encode(pictures.shrink(o, style.image_side)) for o in options]
+    query = items.encode(items.paste(query, size, QUERY_FILL))
+    encoded = [items.encode(items.shrink(o, style.image_side)) for o in options]
     if len({query, *encoded}) < 4:
         return None
     colours = {view.thing.colour for view in views}
@@ -152,7 +151,7 @@ def window_around(rng: np.random.Generator, view: View) -> np.ndarray | None:
         top = _start(rng, y, height, side, frame.height)
         box = (left, top, side, side)
         if not any(intersection(box, rival) for rival in rivals):
-            return pictures.window(frame.pixels(), (left, top, left + side, top + side))
+            return items.window(frame.pixels(), (left, top, left + side, top + side))
     return None
 
 

@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from data_prep.devcv import items, pictures, prompts
-from data_prep.devcv.bank import Bank, Frame, Thing, View
-from data_prep.devcv.items import Item, Style
+from data_prep.devcv import items, prompts
+from data_prep.devcv.items import Bank, Frame, Item, Style, Thing, View
 
 OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 DIRECTIONS = (
@@ -98,8 +97,7 @@ def _pictures(rng, exit_, style) -> tuple[list[Frame], list[bytes]]:
     steps = np.linspace(0, last, min(wanted, last + 1)).round().astype(int)
     frames = [exit_.frames[i] for i in (*steps, *range(last + 1, last + 1 + gone))]
     images = [
-        pictures.encode(pictures.shrink(frame.pixels(), style.image_side))
-        for frame in frames
+        items.encode(items.shrink(frame.pixels(), style.image_side)) for frame in frames
     ]
     return frames, images
 

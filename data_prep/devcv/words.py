@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data_prep.devcv import items, pictures, prompts
-from data_prep.devcv.bank import Bank
-from data_prep.devcv.items import Item, Style
+from data_prep.devcv import items, prompts
+from data_prep.devcv.items import Bank, Item, Style
 
 
 def picture_vocabulary(
@@ -54,7 +53,7 @@ def _touch(bank, rng, number, style, num_options) -> Iterator[Item]:
         wrong = _wrong(rng, word, others, num_options - 1, vocabulary)
         labels = items.placed(rng, word, wrong, position)
         views = [bank.draw(rng, label) for label in labels]
-        images = [pictures.encode(items.object_crop(view, style)) for view in views]
+        images = [items.encode(items.object_crop(view, style)) for view in views]
         if len(set(images)) < num_options:
             continue
         yield items.one_round(

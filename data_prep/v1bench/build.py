@@ -18,7 +18,7 @@ from babyvlm_jax.data.shards import splits_of
 from babyvlm_jax.runtime.errors import UserError
 from data_prep import jobs
 from data_prep.devcv import ingest, item_job
-from data_prep.devcv.bank import Bank
+from data_prep.devcv.items import Bank
 from data_prep.v1bench import generate, records
 
 SPLIT = "test"

@@ -8,7 +8,7 @@ import colorsys
 import numpy as np
 from PIL import Image, ImageColor
 
-from data_prep.devcv import pictures
+from data_prep.devcv import items
 from data_prep.nursery.shapes import COLOURS
 
 HUE_TOLERANCE = 0.05  # of the circle; ours: orange and yellow are .057 apart
@@ -21,7 +21,7 @@ def scene(pixels: np.ndarray, bbox) -> tuple[np.ndarray, tuple[int, int, int, in
     """The surroundings of a thing, and its box in them, in whole pixels."""
     pad = MARGIN * max(bbox[2], bbox[3])
     left, top = (max(int(bbox[k] - pad), 0) for k in (0, 1))
-    window = pictures.window(
+    window = items.window(
         pixels, (left, top, bbox[0] + bbox[2] + pad, bbox[1] + bbox[3] + pad)
     )
     x, y = int(bbox[0]) - left, int(bbox[1]) - top
@@ -95,14 +95,14 @@ def replace(image: np.ndarray, box, other: np.ndarray) -> np.ndarray:
     inside = changed[y : y + height, x : x + width]
     inside[:] = np.median(_rim(image, box), axis=0).astype(np.uint8)
     factor = max(width, height) / max(other.shape[:2])
-    other = pictures.resize(other, pictures.scaled(other, factor))
+    other = items.resize(other, items.scaled(other, factor))
     # a little may hang over the box, within the picture
     other = other[: image.shape[0], : image.shape[1]]
     high, wide = other.shape[:2]
     top = int(np.clip(y + (height - high) // 2, 0, image.shape[0] - high))
     left = int(np.clip(x + (width - wide) // 2, 0, image.shape[1] - wide))
     place = changed[top : top + high, left : left + wide]
-    place[:] = np.where(pictures.background(other)[..., None], place, other)
+    place[:] = np.where(items.background(other)[..., None], place, other)
     return changed
 
 

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from babyvlm_jax.data.schema import ASSISTANT, Record
-from data_prep.devcv import pictures
-from data_prep.devcv.bank import Bank, View, pick
-from data_prep.devcv.items import Style, deck, object_crop
+from data_prep.devcv import items
+from data_prep.devcv.items import Bank, Style, View, deck, object_crop, pick
 from data_prep.v1bench import edits, records
 from data_prep.v1bench.phrases import (
     BOTH,
@@ -36,7 +35,7 @@ class Form:
     side: int | None = None
 
     def encode(self, image: np.ndarray) -> bytes:
-        return pictures.encode(pictures.shrink(image, self.side))
+        return items.encode(items.shrink(image, self.side))
 
 
 def labeled_s(
@@ -57,7 +56,7 @@ def labeled_s(
         foils = [others[i] for i in rng.permutation(len(others))[:NUM_FOILS]]
         shown = [noun, *foils]
         views = [bank.draw(rng, one) for one in shown]
-        images = [pictures.encode(object_crop(view, style)) for view in views]
+        images = [items.encode(object_crop(view, style)) for view in views]
         name = f"{records.LABELED_S}_{index:06d}"
         yield records.labeled_s(name, noun, images, shown, 0, origins(views))
 
@@ -139,7 +138,7 @@ def _edited(saying: Saying, speaker: Speaker, rng):
     if not others:
         return None
     other = pick(rng, others)
-    cut = pictures.crop(other.frame.pixels(), other.thing.bbox, 0.0)
+    cut = items.crop(other.frame.pixels(), other.thing.bbox, 0.0)
     return scene, edits.replace(scene, box, cut), [view, other]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_prep.devcv.bank import Bank, Frame, Thing, View, pick
+from data_prep.devcv.items import Bank, Frame, Thing, View, pick
 from data_prep.nursery.vocabulary import NUMBERS, plural
 
 FIRST, SECOND, BOTH = "first", "second", "both"

@@ -20,7 +20,7 @@ from babyvlm_jax.interchange.weights import open_weights
 from babyvlm_jax.runtime.errors import SystemFault, UserError
 from babyvlm_jax.runtime.json_fields import read_json
 from data_prep import video
-from data_prep.devcv.coco import FolderReader
+from data_prep.devcv.source import FolderReader
 from data_prep.importing.pictures import read_picture
 from data_prep.importing.reading import _opened
 from data_prep.nursery.sprites import _fault

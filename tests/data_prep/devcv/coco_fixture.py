@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from data_prep.devcv.coco import split_of
+from data_prep.devcv.source import split_of
 from tests.data_prep.devcv.world import NOUNS, SIDE, draw, scenes
 
 SEED = 0

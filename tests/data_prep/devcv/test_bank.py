@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data_prep.devcv.bank import Frame, clean_views, intersection, mirror
+from data_prep.devcv.items import Frame, clean_views, intersection, mirror
 from tests.data_prep.devcv.world import NOUNS, SIDE, draw, scenes, thing
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.runtime.errors import UserError
-from data_prep.devcv import build, coco, sizes
+from data_prep.devcv import build, sizes, source
 from data_prep.devcv.items import Style
 from tests.data_prep.devcv.coco_fixture import SEED, write_world
 
@@ -31,9 +31,9 @@ def _build(out, plan, world, tasks=tuple(sizes.TASKS), num_workers=1):
     path, folder = world
 
     def load():
-        return coco.load_coco(str(path), str(folder), 10000, SEED)
+        return source.load_coco(str(path), str(folder), 10000, SEED)
 
-    files = coco.files_of(str(path), str(folder), coco.BoxRules())
+    files = source.files_of(str(path), str(folder), source.BoxRules())
     return build.build(out, plan, tasks, path.name, files, load, num_workers)
 
 

@@ -8,13 +8,7 @@ import pytest
 from PIL import Image
 
 from babyvlm_jax.runtime.errors import UserError
-from data_prep.devcv.coco import (
-    BoxRules,
-    files_of,
-    load_coco,
-    name_parts,
-    split_of,
-)
+from data_prep.devcv.source import BoxRules, files_of, load_coco, name_parts, split_of
 from tests.data_prep import hostile
 
 

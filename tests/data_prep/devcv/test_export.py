@@ -7,7 +7,7 @@ import pytest
 from babyvlm_jax.data.schema import Record, RecordSource, write_dataset
 from babyvlm_jax.runtime.errors import UserError
 from data_prep.devcv import imports
-from data_prep.devcv.export import export
+from data_prep.devcv.released import export
 from tests.data_prep.devcv.released_fixture import memory_item, picture
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from data_prep.devcv.bank import Frame, View
+from data_prep.devcv.items import Frame, View
 from data_prep.devcv.leftright import (
     flip_names,
     is_lopsided,

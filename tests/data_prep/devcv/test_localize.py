@@ -4,7 +4,7 @@ import collections
 
 import numpy as np
 
-from data_prep.devcv.bank import Frame
+from data_prep.devcv.items import Frame
 from data_prep.devcv.localize import localize, quadrant_shares, windows
 from tests.data_prep.devcv.world import CORNERS, SIDE, thing
 

@@ -3,7 +3,7 @@
 import collections
 from dataclasses import replace
 
-from data_prep.devcv.bank import Bank
+from data_prep.devcv.items import Bank
 from data_prep.devcv.memory import by_label, memory, memory_short, schedule
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.runtime.errors import UserError
-from data_prep.devcv.vectors import learn, of_word, read_vectors
+from data_prep.devcv.vocabulary import learn, of_word, read_vectors
 
 LINES = [
     f"{start} the {noun} {end}"

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.runtime.errors import UserError
-from data_prep.devcv.vocabulary import Vocabulary, edits, read_sounds
+from data_prep.devcv.vocabulary import Vocabulary, edits, read_sounds, vocabulary
 from data_prep.devcv.words import picture_vocabulary
-from data_prep.devcv.wordsource import vocabulary
 
 WORDS = {"cup": "kitchen", "cap": "clothes", "bowl": "kitchen", "tree": "outside"}
 

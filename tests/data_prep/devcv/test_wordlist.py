@@ -3,7 +3,7 @@
 import pytest
 
 from babyvlm_jax.runtime.errors import UserError
-from data_prep.devcv.wordlist import normal, read_words
+from data_prep.devcv.vocabulary import normal, read_words
 
 
 def test_normal_form():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.devcv.bank import Bank, Frame, Thing
+from data_prep.devcv.items import Bank, Frame, Thing
 
 SIDE = 64
 NOUNS = (

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_prep.devcv.bank import Bank
+from data_prep.devcv.items import Bank
 from data_prep.v1bench import phrases
 from data_prep.v1bench.phrases import BOTH, COLOUR, FIRST, NUMBER, PLACE, SECOND
 from tests.data_prep.v1bench.world import NAMES, NOUNS, SIDE

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data_prep.devcv.bank import Bank, Frame, Thing
+from data_prep.devcv.items import Bank, Frame, Thing
 from data_prep.nursery.shapes import COLOURS
 
 SIDE = 96

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from data_prep.devcv import prompts
-from data_prep.devcv.audit import answers, blind, numbers, pictures
-from data_prep.devcv.audit.audit import CHECKS
-from data_prep.devcv.audit.findings import FAULT, NOTE
+from data_prep.devcv.audit import CHECKS, blind, checks
+from data_prep.devcv.audit.checks import FAULT, NOTE
 from tests.data_prep.devcv.audit import planted
 from tests.data_prep.devcv.audit.planted import (
     blocks,
@@ -153,23 +152,23 @@ def _one_size(k):
 
 
 PLANTED = {
-    "gold is the query": ("spatialdetails", _gold_is_query, pictures.query),
-    "four equal pictures": ("leftright", _all_four_equal, pictures.options),
-    "answer positions": ("localize", _skewed, answers.positions),
-    "best constant": ("localize", _skewed, answers.constant),
-    "odd one out": ("leftright", _two_mirrors, pictures.options),
-    "pixel matcher": ("spatialdetails", _nearly_the_query, pictures.matcher),
+    "gold is the query": ("spatialdetails", _gold_is_query, checks.query),
+    "four equal pictures": ("leftright", _all_four_equal, checks.options),
+    "answer positions": ("localize", _skewed, checks.positions),
+    "best constant": ("localize", _skewed, checks.constant),
+    "odd one out": ("leftright", _two_mirrors, checks.options),
+    "pixel matcher": ("spatialdetails", _nearly_the_query, checks.matcher),
     "size of the copies": (
         "count",
         lambda k: planted.count(k, leaky=True),
-        numbers.sizes,
+        checks.sizes,
     ),
-    "ink of the copies": ("compare_synthetic", _one_size, numbers.sizes),
-    "direction that never matches": ("vdr_binary", _not_lower, answers.form),
-    "number in words": ("count", _in_words, answers.form),
-    "same file again": ("memory", _same_file_again, pictures.query),
+    "ink of the copies": ("compare_synthetic", _one_size, checks.sizes),
+    "direction that never matches": ("vdr_binary", _not_lower, checks.form),
+    "number in words": ("count", _in_words, checks.form),
+    "same file again": ("memory", _same_file_again, checks.query),
     "words tell": ("localize", _told_by_noun, blind.text_only),
-    "letter that never matches": ("lwl", _behind_an_article, answers.form),
+    "letter that never matches": ("lwl", _behind_an_article, checks.form),
     "busier frame": ("compare_real", _busy, blind.image_only),
     "pictures tell": ("picture_vocabulary", _bright, blind.image_only),
 }
@@ -177,8 +176,8 @@ PLANTED = {
 
 # Checks that say nothing, or not enough, of 40 items.
 NEED_MANY = (
-    *(answers.positions, answers.constant, blind.text_only, blind.image_only),
-    pictures.matcher,
+    *(checks.positions, checks.constant, blind.text_only, blind.image_only),
+    checks.matcher,
 )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_prep.devcv.audit.findings import ALPHA, effective, interval, surprise
+from data_prep.devcv.audit.checks import ALPHA, effective, interval, surprise
 
 
 def test_wilson_interval():

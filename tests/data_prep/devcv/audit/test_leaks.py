@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from data_prep.devcv.audit import leaks, looks
-from data_prep.devcv.audit.audit import CHECKS
+from data_prep.devcv.audit import CHECKS, checks, facts
 from data_prep.devcv.audit.facts import facts_of
 from tests.data_prep.devcv.audit import planted
 
@@ -56,7 +55,7 @@ def _item(pixels, form="PNG", size=(SIDE, SIDE), **options):
 def test_a_picture_saved_again_is_the_same(seed, make, quality, size):
     rng = np.random.default_rng(seed)
     first, other = make(rng), make(rng)
-    shown = leaks._Shown([_item(first)])
+    shown = checks._Shown([_item(first)])
     again = _item(first, "JPEG", size, quality=quality, subsampling=0)
     is_flat = make is _flat
     assert shown.has(again) == (False, not is_flat)
@@ -77,12 +76,12 @@ def test_no_verdict_hangs_on_the_last_bit_of_the_luminance(monkeypatch):
 
     tasks = ("compare_real", "spatialdetails", "leftright")
     exact = [verdicts(task) for task in tasks]
-    product, rng = looks.luminance, np.random.default_rng(0)
+    product, rng = facts.luminance, np.random.default_rng(0)
 
     def nudged(thumbnails):
         grey = product(thumbnails)
         up, down = np.nextafter(grey, np.float32(1e9)), np.nextafter(grey, -1)
         return rng.permuted(np.stack([up, grey, down.astype(np.float32)]), axis=0)[0]
 
-    monkeypatch.setattr(looks, "luminance", nudged)
+    monkeypatch.setattr(facts, "luminance", nudged)
     assert [verdicts(task) for task in tasks] == exact

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data_prep.devcv.audit.logistic import cross_validated, fit, transferred
+from data_prep.devcv.audit.blind import cross_validated, fit, transferred
 
 
 def _problem(number, slope):

@@ -1,0 +1,579 @@
+"""The checks of the audit: answers, options, sizes, repeats and leaks.
+
+Each takes a task and the facts of its items by split, and gives a `Finding`.
+"""
+
+import collections
+import dataclasses
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.spatial
+import scipy.special
+
+from babyvlm_jax.data.questions import DIRECTION, LETTER, NUMBER, TEXT, Question
+from babyvlm_jax.evals.tasks import TASKS
+from babyvlm_jax.ties import best_places
+from data_prep.devcv.audit import facts
+from data_prep.devcv.audit.facts import CANVASES, NEAR, Facts
+from data_prep.devcv.sizes import HELD_OUT
+
+OK, NOTE, FAULT, NONE = "ok", "note", "FAULT", "n/a"
+Z = 2.576  # of a 99% interval
+ALPHA = 0.01  # of a test
+_OFFICIAL_LETTER = re.compile(r"\b([A-D])\b", re.IGNORECASE)
+MARGIN = 0.05  # above chance: ours, less is no way to answer items
+SAME_BY_NATURE = ("leftright", "leftright_things")  # which option is the query?
+MEMORY = ("memory", "memory_short")
+SOLVED = 0.9  # a matcher that knows nothing and gets so much right solves the task
+IS_CANVAS = 0.3  # of a picture must be black
+FEWEST = 30  # items: with less, nothing can be said
+STRONG = 0.3  # rank correlation of size and number; ours: less is of little use
+RULE = 0.65  # of two pictures, a rule that is right so often gives the answer away
+# Sum of differences of two 8x8 thumbnails, against the spread of the one; ours: files
+# saved again stay below, other pictures of the same make above.
+CLOSE = 2 / 25
+FLAT = 2  # mean deviation (of 255) below which a picture has no look to compare; ours
+SAME = 0.01  # share of items that may show files of an earlier split; ours
+ALIKE = 0.05  # that may show its looks, or be there twice: things may look alike; ours
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What one check says of one task.
+
+    Attributes:
+        check: its name.
+        verdict: ok; note (worth knowing, no fault of the items); FAULT; n/a (the check
+            does not fit the task, or there are too few items).
+        says: one line for people.
+        short: a cell of a table.
+        values: the numbers behind it, JSON-able.
+    """
+
+    check: str
+    verdict: str
+    says: str
+    short: str = "-"
+    values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def interval(right: float, number: float) -> tuple[float, float]:
+    """Wilson's 99% interval of a share.
+
+    interval(50, 100) -> (0.375, 0.625), rounded
+    """
+    if not number:
+        return 0.0, 1.0
+    share, spread = right / number, Z * Z / number
+    middle = (share + spread / 2) / (1 + spread)
+    half = math.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def effective(right: np.ndarray, groups: Sequence[str]) -> float:
+    """How many independent questions are worth as much as these.
+
+    Questions of one recording go right or wrong together. Of 50 recordings of two, half
+    of them all right and half all wrong, the 100 questions are worth 45: 50 but for
+    Student's t, by which few recordings count for less, and a single one for nothing.
+    Questions that are recordings of their own count in full.
+
+    Args:
+        right: bool[N].
+        groups: recording of each.
+    """
+    names, place = np.unique(groups, return_inverse=True)
+    count = len(names)
+    if count == len(right):
+        return float(count)
+    if count == 1:
+        return 0.0
+    off = right - right.mean()
+    alone = (off**2).sum()
+    together = (np.bincount(place, weights=off) ** 2).sum() * count / (count - 1)
+    worth = len(right) * alone / max(together, alone) if alone else count
+    return float(worth * (Z / scipy.special.stdtrit(count - 1, 1 - ALPHA / 2)) ** 2)
+
+
+def surprise(most: int, number: int, num_choices: int) -> float:
+    """Chance that any of `num_choices` equally likely answers is so frequent.
+
+    surprise(294, 992, 4): answer B of 992 localisation items 294 times -> about 0.002
+
+    Args:
+        most: how often the most frequent one occurs.
+        number: of items.
+        num_choices: of each item.
+    """
+    tail = scipy.special.bdtrc(most - 1, number, 1 / num_choices)
+    return min(float(num_choices * tail), 1.0)
+
+
+Splits = Mapping[str, Sequence[Facts]]
+
+
+def num_choices(task: str, one: Question) -> int:
+    """How many answers a question allows."""
+    if one.choices:
+        return len(one.choices)
+    return (task in TASKS and TASKS[task].largest_number) or 12
+
+
+def chance(task: str, rounds: Sequence[Question]) -> float:
+    """Expected share of right answers of a uniform guess."""
+    return sum(1 / num_choices(task, one) for one in rounds) / max(len(rounds), 1)
+
+
+def open_rounds(items: Sequence[Facts]) -> list[Question]:
+    """The questions that leave a choice, and whose right answer is known."""
+    return [
+        one
+        for item in items
+        for one in item.rounds
+        if len(one.choices) != 1 and one.kind != TEXT and one.answer is not None
+    ]
+
+
+def form(task: str, splits: Splits) -> Finding:
+    """Whether every right answer is offered, and the official scorer can match it."""
+    bad = [
+        (item.id, told)
+        for items in splits.values()
+        for item in items
+        for one, told in zip(item.rounds, item.told, strict=True)
+        if not is_readable(one, told)
+    ]
+    total = sum(len(items) for items in splits.values())
+    if not bad:
+        return Finding(
+            "form", OK, f"all answers of {total:,} items can be matched", "0"
+        )
+    first = f"{bad[0][0]}: {bad[0][1]!r}"
+    return Finding(
+        "form",
+        FAULT,
+        f"{len(bad):,} answers cannot be matched by the official scorer ({first})",
+        f"{len(bad):,}",
+        {"bad": len(bad), "first": first},
+    )
+
+
+def is_readable(one: Question, told: str) -> bool:
+    """Whether a model that answers `told` in lower case is scored as right.
+
+    Source: BabyVLM-V2, official scorer: the first lone letter from A to D, the article
+    too; digits, or a word up to ten; a direction without anything round it.
+    """
+    if one.fault:
+        return False
+    if one.kind == LETTER:
+        letters = _OFFICIAL_LETTER.findall(told)
+        return bool(letters) and letters[0].upper() == one.answer
+    if one.kind == NUMBER:
+        return any(c.isdigit() for c in told) or int(one.answer) <= 10
+    return one.kind == DIRECTION and told.strip().lower() == one.answer
+
+
+def positions(task: str, splits: Splits) -> Finding:
+    """Whether the right answer stands in each place equally often."""
+    worst = (1.0, "", 0, 0, 0)
+    for split, items in splits.items():
+        by_size = collections.defaultdict(collections.Counter)
+        for one in open_rounds(items):
+            place = int(one.answer) if one.gold is None else one.gold
+            by_size[num_choices(task, one)][place] += 1
+        for size, places in by_size.items():
+            (_, most), number = places.most_common(1)[0], places.total()
+            chances = surprise(most, number, size) * len(by_size) * len(splits)
+            worst = min(worst, (min(chances, 1.0), split, most, number, size))
+    odds, split, most, number, size = worst
+    if not number:
+        return Finding("positions", OK, "the answers stand in every place alike", "ok")
+    share = most / number
+    told = (
+        f"the commonest place holds {share:.3f} of {number:,} ({split}), 1/{size} even"
+    )
+    values = {"share": share, "split": split, "number": number, "p": odds}
+    if odds >= ALPHA:
+        return Finding(
+            "positions", OK, f"{told}, p = {odds:.2g}", f"{share:.3f}", values
+        )
+    told = f"{told}: a skew, p = {odds:.1g}"
+    return Finding("positions", FAULT, told, f"{share:.3f}", values)
+
+
+def constant(task: str, splits: Splits) -> Finding:
+    """Score of the best answer that is always the same."""
+    found = [_constant(task, split, items) for split, items in splits.items()]
+    found = [values for values in found if values["number"]]
+    if not found:
+        return Finding("constant", NONE, "no question leaves a choice")
+    worst = max(found, key=lambda v: v["low"] - v["chance"])
+    is_fault = worst["low"] > worst["chance"] + MARGIN
+    told = (
+        f"always {worst['answer']!r} scores {worst['share']:.3f} of "
+        f"{worst['number']:,} ({worst['split']}), chance {worst['chance']:.3f}"
+    )
+    verdict = FAULT if is_fault else OK
+    return Finding("constant", verdict, told, f"{worst['share']:.3f}", worst)
+
+
+def _constant(task, split, items) -> dict:
+    rounds = open_rounds(items)
+    answer, most = _commonest(rounds)
+    low, high = interval(most, len(rounds))
+    return {
+        "split": split,
+        "answer": answer,
+        "number": len(rounds),
+        "share": most / max(len(rounds), 1),
+        "low": low,
+        "high": high,
+        "chance": chance(task, rounds),
+    }
+
+
+def _commonest(rounds) -> tuple[str | None, int]:
+    counts = collections.Counter(one.answer for one in rounds)
+    return counts.most_common(1)[0] if counts else (None, 0)
+
+
+def floor(task: str, rounds: Sequence[Question]) -> float:
+    """What a blind guess reaches: chance, or the best constant where that is more."""
+    most = _commonest(rounds)[1]
+    return max(chance(task, rounds), most / max(len(rounds), 1))
+
+
+def held_out(task: str, splits: Splits) -> Finding:
+    """Whether a task that measures generalisation has items to train on."""
+    if task not in HELD_OUT:
+        return Finding("held out", NONE, "the task is trained on")
+    number = len(splits.get("train", ()))
+    if number:
+        told = f"{number:,} training items of a task that is to be held out"
+        return Finding("held out", FAULT, told, f"{number:,}")
+    return Finding("held out", OK, "nothing to train on, as it should be", "0")
+
+
+def _rounds(splits: Splits) -> Iterator[tuple[Facts, int, Question]]:
+    """(item, number of the round, round) of all questions that leave a choice."""
+    for items in splits.values():
+        for item in items:
+            for number, one in enumerate(item.rounds):
+                if one.gold is not None and len(one.options) > 1:
+                    yield item, number, one
+
+
+def options(task: str, splits: Splits) -> Finding:
+    """Options that are the same file, or look the same."""
+    total, unanswerable, odd, near, first = 0, 0, 0, 0, None
+    for item, number, one in _rounds(splits):
+        total += 1
+        files = item.digests[list(one.options)]
+        is_same = files[:, None] == files[None]
+        is_near = item.apart[number] < NEAR
+        np.fill_diagonal(is_same, False)
+        np.fill_diagonal(is_near, False)
+        if is_same[one.gold].any():
+            unanswerable += 1
+        elif is_same.any():
+            odd += 1
+        elif is_near[one.gold].any():
+            near += 1
+        else:
+            continue
+        first = first or item.id
+    if not total:
+        return Finding("options", NONE, "the options are no pictures")
+    values = {
+        "questions": total,
+        "unanswerable": unanswerable,
+        "odd one out": odd,
+        "near": near,
+        "first": first,
+    }
+    told = []
+    if unanswerable:
+        told.append(f"{unanswerable:,} right options are the same file as a wrong one")
+    if odd:
+        told.append(
+            f"{odd:,} wrong options are the same file: the odd one out is right"
+        )
+    if near > MARGIN * total:
+        told.append(f"{near:,} right options look the same as a wrong one")
+    short = f"{unanswerable + odd + near:,}"
+    if told:
+        says = f"{'; '.join(told)} (of {total:,}, the first: {first})"
+        return Finding("options", FAULT, says, short, values)
+    says = f"all options of {total:,} questions differ"
+    if near:
+        says = (
+            f"{near:,} of {total:,} right options look much like a wrong one ({first})"
+        )
+    return Finding("options", NOTE if near else OK, says, short, values)
+
+
+def query(task: str, splits: Splits) -> Finding:
+    """Whether equal files, or nearly equal pictures, give the answer away."""
+    total = same = near = 0
+    for item, number, one in _rounds(splits):
+        given = item.from_query[number]
+        if not len(given):
+            continue
+        total += 1
+        telling = _telling(task, one)
+        seen = item.digests[list(one.queries) or slice(0, one.options[0])]
+        is_same = any(item.digests[one.options[i]] in seen for i in telling)
+        same += is_same
+        near += not is_same and bool(given[telling].min() < NEAR)
+    if not total:
+        return Finding("query", NONE, "nothing is shown before the options")
+    what = "an old picture comes again" if task in MEMORY else "the query is the answer"
+    values = {"questions": total, "same": same, "near": near}
+    told = f"{what} as the same file in {same:,} of {total:,}, nearly so in {near:,}"
+    short = f"{same:,} + {near:,}"
+    if not same and near <= MARGIN * total:
+        return Finding("query", OK, told, short, values)
+    if task in SAME_BY_NATURE:
+        says = f"{told}: so the task is defined; tell it with the score"
+        return Finding("query", NOTE, says, short, values)
+    return Finding("query", FAULT, told, short, values)
+
+
+def _telling(task, one) -> list[int]:
+    """Options that tell the answer if they equal what was shown before."""
+    if task in MEMORY:
+        return [i for i in range(len(one.options)) if i != one.gold]
+    return [one.gold]
+
+
+def matcher(task: str, splits: Splits) -> Finding:
+    """Score of a matcher of luminance and colour histograms, without any word.
+
+    It takes the option most like the query; in Delayed Memory, the one least like
+    anything that was shown before.
+    """
+    right, rounds = 0, []
+    for item, number, one in _rounds(splits):
+        unlike = item.unlike[number]
+        if len(unlike):
+            rounds.append(one)
+            told, *_ = best_places(unlike if task in MEMORY else -unlike)
+            right += told == one.gold
+    if not rounds:
+        return Finding("matcher", NONE, "nothing is shown before the options")
+    low, high = interval(right, len(rounds))
+    guess = chance(task, rounds)
+    share = right / len(rounds)
+    values = {"share": share, "low": low, "high": high, "chance": guess}
+    told = (
+        f"a pixel matcher scores {share:.3f} of {len(rounds):,} "
+        f"[{low:.3f}, {high:.3f}], chance {guess:.3f}"
+    )
+    if low < SOLVED:
+        return Finding("matcher", OK, told, f"{share:.3f}", values)
+    if task in (*SAME_BY_NATURE, *MEMORY):
+        says = f"{told}: so the task is defined; tell it with the score"
+        return Finding("matcher", NOTE, says, f"{share:.3f}", values)
+    return Finding(
+        "matcher", FAULT, f"{told}: no look at things is needed", f"{share:.3f}", values
+    )
+
+
+def sizes(task: str, splits: Splits) -> Finding:
+    """Whether the size of a thing tells how many there are."""
+    if task not in CANVASES:
+        return Finding("size", NONE, "no canvas is drawn")
+    items = [item for items in splits.values() for item in items if is_drawn(item)]
+    if len(items) < FEWEST:
+        return Finding("size", NONE, f"{len(items)} items on black canvases: too few")
+    return _pairs(items) if task == "compare_synthetic" else _counts(items)
+
+
+def is_drawn(item: Facts) -> bool:
+    """Whether its pictures are things on black canvases, as our tasks have them.
+
+    Sets of others may ask with letters for numbers, or show more than two pictures.
+    """
+    one = item.rounds[0]
+    answer = one.answer or ""
+    asks = len(item.canvas) == 2 and answer if one.options else answer.isdigit()
+    black, _, side = item.canvas.T
+    return bool(asks and (black > IS_CANVAS).all() and (side > 0).all())
+
+
+def _counts(items: Sequence[Facts]) -> Finding:
+    import scipy.stats  # slow to import, and no other check needs it
+
+    numbers = np.array([int(item.rounds[0].answer) for item in items])
+    side = np.array([item.canvas[0, 2] for item in items])
+    is_still = np.ptp(side) == 0 or np.ptp(numbers) == 0
+    rho, p = (0.0, 1.0) if is_still else scipy.stats.spearmanr(side, numbers)
+    values = {"items": len(items), "rho": float(rho), "p": float(p)}
+    told = f"size and number of {len(items):,} items: rank correlation {rho:+.2f}"
+    is_fault = abs(rho) > STRONG and p < ALPHA
+    if is_fault:
+        told += ": the size of one thing tells how many there are"
+    return Finding("size", FAULT if is_fault else OK, told, f"{rho:+.2f}", values)
+
+
+def _pairs(items: Sequence[Facts]) -> Finding:
+    """Rules that look at size or ink instead of number."""
+    gold = np.array([item.rounds[0].gold for item in items])
+    ink = np.array([item.canvas[:, 1] for item in items])
+    side = np.array([item.canvas[:, 2] for item in items])
+    rules = {
+        "more ink": ink.argmax(axis=1),
+        "larger things": side.argmax(axis=1),
+        "smaller things": side.argmin(axis=1),
+    }
+    scores = {rule: int((told == gold).sum()) for rule, told in rules.items()}
+    best = max(scores, key=scores.get)
+    low, _ = interval(scores[best], len(items))
+    share = scores[best] / len(items)
+    values = {rule: score / len(items) for rule, score in scores.items()}
+    told = f"{best!r} picks the right one of two in {share:.3f} of {len(items):,}"
+    verdict = FAULT if low > RULE else OK
+    return Finding("size", verdict, told, f"{share:.3f}", values)
+
+
+def duplicates(task: str, splits: Splits) -> Finding:
+    """The same question about the same pictures, in whatever order, within a split."""
+    total = sum(len(items) for items in splits.values())
+    found = {split: _repeated(items) for split, items in splits.items()}
+    again = sum(len(repeated) for repeated, _ in found.values())
+    against = sum(number for _, number in found.values())
+    first = next((repeated[0] for repeated, _ in found.values() if repeated), None)
+    values = {"items": total, "against": against, "first": first}
+    values |= {split: len(repeated) for split, (repeated, _) in found.items()}
+    told = f"{again:,} of {total:,} items are there twice"
+    if not again:
+        return Finding("duplicates", OK, f"no item of {total:,} is there twice", "0")
+    # Training items may well come again; in a test they weigh double.
+    is_fault = against > 0 or any(
+        len(repeated) > ALIKE * len(splits[split])
+        for split, (repeated, _) in found.items()
+        if split != "train"
+    )
+    if against:
+        told += f"; {against:,} of them with another answer"
+    verdict = FAULT if is_fault else NOTE
+    told = f"{told} (the first: {first})"
+    return Finding("duplicates", verdict, told, f"{again:,}", values)
+
+
+def _repeated(items: Sequence[Facts]) -> tuple[list[str], int]:
+    """Ids of items that were there before, and how many contradict an earlier one."""
+    answers: dict[tuple, tuple] = {}
+    seen, repeated, against = set(), [], 0
+    for item in items:
+        asked = tuple(one.prompt for one in item.rounds)
+        answer = tuple(one.answer for one in item.rounds)
+        whole = (asked, item.digests.tobytes())
+        against += answers.setdefault(whole, answer) != answer
+        key = (asked, np.sort(item.digests).tobytes())
+        if key in seen:
+            repeated.append(item.id)
+        seen.add(key)
+    return repeated, against
+
+
+def leaks(task: str, splits: Splits) -> Finding:
+    """Items of val and test whose pictures an earlier split shows too."""
+    same, alike, total, first = 0, 0, 0, None
+    origins: set = set()
+    for split, known in (("val", ("train",)), ("test", ("train", "val"))):
+        items = splits.get(split, ())
+        others = [item for name in known for item in splits.get(name, ())]
+        if not items or not others:
+            continue
+        shown = _Shown(others)
+        for item in items:
+            total += 1
+            is_same, is_alike = shown.has(item)
+            same += is_same
+            alike += is_alike and not is_same
+            first = first or (item.id if is_alike else None)
+        origins |= _origins(items) & _origins(others)
+    if not total:
+        return Finding("leaks", NONE, "one split alone, or no pictures")
+    values = {
+        "items": total,
+        "same": same,
+        "alike": alike,
+        "origins": sorted(f"{kind} {name}" for kind, name in origins)[:20],
+    }
+    told = (
+        f"of {total:,} items {same:,} show the files of an earlier split, {alike:,} "
+        "what looks like them"
+    )
+    if origins:
+        told += f"; {len(origins):,} recordings or instances are in two splits"
+    if first:
+        told += f" (the first: {first})"
+    is_fault = bool(origins) or same > SAME * total or alike > ALIKE * total
+    verdict = FAULT if is_fault else NOTE if first else OK
+    return Finding("leaks", verdict, told, f"{same:,} + {alike:,}", values)
+
+
+def _origins(items: Iterable[Facts]) -> set[tuple[str, str]]:
+    return {origin for item in items for origin in item.origins}
+
+
+class _Shown:
+    """Pictures of other splits, by file and by look.
+
+    Looks are compared in whole numbers, so that no verdict depends on how a processor
+    rounds. Sums over quarters differ by no more than the pixels do: a tree of them
+    finds the few pictures that are worth comparing.
+    """
+
+    def __init__(self, items: Sequence[Facts]):
+        digests = np.concatenate([item.digests for item in items])
+        thumbs = np.concatenate([item.thumbs for item in items])
+        self._digests, keep = np.unique(digests, return_index=True)
+        self._thumbs = thumbs[keep]
+        self._tree = scipy.spatial.KDTree(_quarters(self._thumbs))
+
+    def has(self, item: Facts) -> tuple[bool, bool]:
+        """Whether half of its pictures, or more, are shown: the same files; the looks.
+
+        A flat picture has no look; it counts where all are so.
+        """
+        spreads = np.array([_spread(thumb) for thumb in item.thumbs])
+        indices = np.flatnonzero(spreads)
+        if not len(indices):
+            indices = np.arange(len(item.digests))
+        same = np.isin(item.digests[indices], self._digests).tolist()
+        alike = [
+            is_same or self._shows_look(item.thumbs[index], CLOSE * spreads[index])
+            for is_same, index in zip(same, indices, strict=True)
+        ]
+        return 2 * sum(same) >= len(indices), 2 * sum(alike) >= len(indices)
+
+    def _shows_look(self, thumb, limit) -> bool:
+        near = self._tree.query_ball_point(_quarters(thumb[None])[0], limit, p=1)
+        differ = np.abs(self._thumbs[near].astype(np.int32) - thumb)
+        return bool(limit and (differ.sum(axis=(1, 2, 3)) <= limit).any())
+
+
+def _spread(thumb: np.ndarray) -> int:
+    """Sum of deviations from the mean colour of what is not black; 0 if that is flat.
+
+    Black margins are alike in all pictures that have them.
+    """
+    thing = thumb.max(axis=2) > facts.BLACK
+    pixels = thumb[thing if thing.any() else ~thing].astype(np.int64)
+    spread = np.abs(len(pixels) * pixels - pixels.sum(axis=0)).sum() // len(pixels)
+    return int(spread) if spread >= FLAT * pixels.size else 0
+
+
+def _quarters(thumbs: np.ndarray) -> np.ndarray:
+    """u8[M, 8, 8, 3] -> i64[M, 12], the sums of each quarter's channels."""
+    half = facts.SMALL // 2
+    blocks = thumbs.reshape(-1, 2, half, 2, half, 3)
+    return blocks.sum(axis=(2, 4), dtype=np.int64).reshape(len(thumbs), -1)
