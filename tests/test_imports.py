@@ -42,7 +42,7 @@ LAYERS = (
         *("models", "flops", "step_flops"),
     ),
     ("sharding", "command", "lock", "ties", "processes", "watchdog", "json_fields"),
-    ("errors", "fields", "files"),
+    ("errors", "fields", "files", "config"),
 )
 LAYER_OF = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
 DATA_PREP_MAY_USE = (

@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec as P
 
 from babyvlm_jax import sharding
 from babyvlm_jax.models import dino
-from babyvlm_jax.models.config import VLMConfig
+from babyvlm_jax.models.config import DinoConfig, VLMConfig
 from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.runtime.errors import UserError
 from tests import tiny
@@ -123,7 +123,7 @@ def test_every_parameter_is_named_by_a_rule(name):
 
 
 def test_every_parameter_of_the_dino_head_is_named_by_a_rule():
-    cfg = dino.DinoConfig(num_prototypes=64)
+    cfg = DinoConfig(num_prototypes=64)
     with jax.set_mesh(tiny.mesh_of()):
         params, _ = jax.eval_shape(
             lambda key: dino.dino_init(key, tiny.VISION, cfg), jax.random.key(0)

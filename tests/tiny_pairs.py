@@ -7,8 +7,8 @@ import jax
 import ml_collections
 import numpy as np
 
+from babyvlm_jax.models.config import ContrastiveConfig, WordsConfig
 from babyvlm_jax.models.contrastive import make_pair_model
-from babyvlm_jax.models.pair_config import ContrastiveConfig, WordsConfig
 from tests import tiny, tiny_run
 
 EMBED = 16

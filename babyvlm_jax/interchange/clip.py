@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from babyvlm_jax.interchange.foreign import Section
-from babyvlm_jax.models.config import GPT2Config, ViTConfig
-from babyvlm_jax.models.pair_config import ContrastiveConfig
+from babyvlm_jax.models.config import ContrastiveConfig, GPT2Config, ViTConfig
 from babyvlm_jax.runtime.errors import UserError
 
 # transformers leaves out of config.json what is as in these classes' defaults

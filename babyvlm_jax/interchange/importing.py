@@ -15,8 +15,9 @@ from babyvlm_jax.data.hf_tokenizer import HfTokenizer, without_image_token
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.interchange.fill import check, check_sizes, fill, our_shapes
 from babyvlm_jax.interchange.sources import Source, find
+from babyvlm_jax.models.config import PARTS
 from babyvlm_jax.models.contrastive import make_pair_model
-from babyvlm_jax.models.vlm import PARTS, make_model
+from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training import checkpoint
 

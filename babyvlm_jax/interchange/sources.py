@@ -14,12 +14,17 @@ from babyvlm_jax.interchange.decoders import LLAMA_DEFAULTS, decoder_config
 from babyvlm_jax.interchange.foreign import Section, read_section
 from babyvlm_jax.interchange.towers import find_tower, shape_of
 from babyvlm_jax.interchange.weights import Leaf, open_weights
-from babyvlm_jax.models.config import ConnectorConfig, GPT2Config, VLMConfig
+from babyvlm_jax.models.config import (
+    PAIR_PARTS,
+    PARTS,
+    ConnectorConfig,
+    ContrastiveConfig,
+    GPT2Config,
+    VLMConfig,
+)
 from babyvlm_jax.models.interop import llava
 from babyvlm_jax.models.interop.clip import clip
 from babyvlm_jax.models.interop.table import Rule, Table, prefixed
-from babyvlm_jax.models.pair_config import PAIR_PARTS, ContrastiveConfig
-from babyvlm_jax.models.vlm import PARTS
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.runtime.fields import from_dict
 from babyvlm_jax.runtime.json_fields import shown

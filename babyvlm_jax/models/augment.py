@@ -3,51 +3,14 @@
 Axes: B images, S crop side. All randomness comes from the key; shapes are static.
 """
 
-import dataclasses
 import functools
 
 import jax
 import jax.numpy as jnp
 
-from babyvlm_jax.runtime.fields import SHARE, Settings, field
+from babyvlm_jax.models.config import AugmentConfig
 
 LUMA = (0.299, 0.587, 0.114)
-
-
-@dataclasses.dataclass(frozen=True)
-class AugmentConfig(Settings):
-    """Strengths of the augmentations.
-
-    The defaults are Orhan's DINO settings for SAYCam (spec V1, section 2.4).
-
-    Attributes:
-        *_size: sides of the crops in pixels.
-        *_scale: share of the image's area that a crop covers.
-        flip, jitter_prob, gray_prob: probabilities.
-        brightness, contrast, saturation, hue: jitter is uniform in +- these.
-        blur_probs, solarize_prob: for the first global, the second global and the
-            local crops; solarisation on the second global crop only.
-    """
-
-    global_size: int = field(224, ge=1)
-    local_size: int = field(96, ge=1)
-    num_local: int = field(8, ge=0)
-    global_scale: tuple[float, float] = field((0.2, 1.0), gt=0, le=1)
-    local_scale: tuple[float, float] = field((0.05, 0.2), gt=0, le=1)
-    flip: float = field(0.5, **SHARE)
-    jitter_prob: float = field(0.8, **SHARE)
-    brightness: float = field(0.4, ge=0, le=10)
-    contrast: float = field(0.4, ge=0, le=10)
-    saturation: float = field(0.2, ge=0, le=10)
-    hue: float = field(0.1, ge=0, le=0.5)
-    gray_prob: float = field(0.2, **SHARE)
-    blur_probs: tuple[float, float, float] = field((1.0, 0.1, 0.5), **SHARE)
-    solarize_prob: float = field(0.2, **SHARE)
-
-    def check(self) -> None:
-        for name in ("global_scale", "local_scale"):
-            least, greatest = getattr(self, name)
-            self.need(least <= greatest, name, "(least, greatest)")
 
 
 def random_crop(key, image, side: int, scale, flip: float):

@@ -1,5 +1,7 @@
 """Frozen descriptions of the models; each validates itself and holds its defaults.
 
+Imports no jax, as `--help` of every command reads it.
+
 A part that comes in several families (vision: `vit`, `resnext`; decoder: `llama`,
 `gpt2`) is chosen by the key `family` of its section.
 """
@@ -7,7 +9,7 @@ A part that comes in several families (vision: `vit`, `resnext`; decoder: `llama
 import dataclasses
 import math
 
-from babyvlm_jax.runtime.fields import DTYPES, Settings, field
+from babyvlm_jax.runtime.fields import DTYPES, SHARE, FieldError, Settings, field
 
 REMAT = ("none", "full", "dots", "attention")
 ATTENTION = ("auto", "xla", "splash", "cudnn")
@@ -17,6 +19,10 @@ POSITIONS = ("learned", "sinusoidal")
 ACTIVATIONS = ("gelu", "gelu_tanh", "quick_gelu")
 PIXELS = ("imagenet", "clip")
 VOCAB_MULTIPLE = 128
+PARTS = ("vision", "connector", "decoder")  # of a generative model
+PAIR_PARTS = ("vision", "text", "head")  # of a contrastive one
+LOSSES = ("infonce", "siglip")
+POOLS = ("mean", "cls")
 
 
 def padded_vocab_size(vocab_size: int) -> int:
@@ -267,3 +273,131 @@ class VLMConfig(Settings):
     def tokens_per_image(self) -> int:
         """P: positions that one image takes in the decoder's sequence."""
         return self.connector.tokens_per_image or self.vision.num_tokens
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentConfig(Settings):
+    """Strengths of the augmentations.
+
+    The defaults are Orhan's DINO settings for SAYCam (spec V1, section 2.4).
+
+    Attributes:
+        *_size: sides of the crops in pixels.
+        *_scale: share of the image's area that a crop covers.
+        flip, jitter_prob, gray_prob: probabilities.
+        brightness, contrast, saturation, hue: jitter is uniform in +- these.
+        blur_probs, solarize_prob: for the first global, the second global and the
+            local crops; solarisation on the second global crop only.
+    """
+
+    global_size: int = field(224, ge=1)
+    local_size: int = field(96, ge=1)
+    num_local: int = field(8, ge=0)
+    global_scale: tuple[float, float] = field((0.2, 1.0), gt=0, le=1)
+    local_scale: tuple[float, float] = field((0.05, 0.2), gt=0, le=1)
+    flip: float = field(0.5, **SHARE)
+    jitter_prob: float = field(0.8, **SHARE)
+    brightness: float = field(0.4, ge=0, le=10)
+    contrast: float = field(0.4, ge=0, le=10)
+    saturation: float = field(0.2, ge=0, le=10)
+    hue: float = field(0.1, ge=0, le=0.5)
+    gray_prob: float = field(0.2, **SHARE)
+    blur_probs: tuple[float, float, float] = field((1.0, 0.1, 0.5), **SHARE)
+    solarize_prob: float = field(0.2, **SHARE)
+
+    def check(self) -> None:
+        for name in ("global_scale", "local_scale"):
+            least, greatest = getattr(self, name)
+            self.need(least <= greatest, name, "(least, greatest)")
+
+
+@dataclasses.dataclass(frozen=True)
+class DinoConfig(Settings):
+    """Head, temperatures and moving averages."""
+
+    head_hidden_dim: int = field(2048, ge=1)
+    head_bottleneck_dim: int = field(256, ge=1)
+    num_prototypes: int = field(65536, ge=1)
+    student_temperature: float = field(0.1, gt=0, le=100)
+    teacher_temperature: float = field(0.04, gt=0, le=100)
+    center_momentum: float = field(0.9, ge=0, le=1)
+    teacher_momentum: float = field(0.9995, ge=0, le=1)
+    augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
+
+
+@dataclasses.dataclass(frozen=True)
+class WordsConfig(Settings):
+    """Mean of word embeddings: CVCL's text tower, which knows no order.
+
+    Attributes:
+        vocab_size: tokens of the tokenizer; the table is padded to a multiple of 128.
+        width: of an embedding.
+        embed_std: of the initial table. 1 is torch's default for embeddings; as texts
+            are brought to unit length, it says how far a step turns a word.
+    """
+
+    vocab_size: int = field(2350, ge=1)  # BabyVLM V1 (arXiv 2504.09426)
+    width: int = field(512, ge=1)  # CVCL, as in BabyVLM V1
+    embed_std: float = field(1.0, ge=0, le=100)
+    family: str = field("words", one_of=("words",))
+
+    @property
+    def padded_vocab_size(self) -> int:
+        return padded_vocab_size(self.vocab_size)
+
+
+@dataclasses.dataclass(frozen=True)
+class ContrastiveConfig(Settings):
+    """Text tower, projections, temperature and loss; the defaults are CVCL's.
+
+    Attributes:
+        embed_dim: width of the space that pictures and texts share.
+        text: text tower: `words` (mean of word embeddings, no projection), or a
+            decoder of ours (`gpt2`, `llama`: causal, read at the last token, <eos>,
+            and projected without bias; with `gpt2` it is CLIP's).
+        pool: how an image tower's tokens become one: their `mean`, or the first, `cls`.
+        image_bias: whether the projection of pictures has a bias (CLIP's has none).
+        loss: `infonce` (symmetric, over the global batch) or `siglip` (each pair by
+            itself).
+        temperature: initial; similarities are cosines divided by it. It is learned
+            when `optim.trains` names `head/log_scale`.
+        least_temperature: it never falls below.
+        bias: initial value that `siglip` adds to similarities, `head/bias`.
+        chunk: rows of the batch's similarities that exist at once, over all devices.
+        augmented: whether pictures are cropped and changed at random in training.
+        augment: how; of a global crop, whose size is that of the picture.
+
+    Source: CVCL (V1 spec §2.6); CLIP (arXiv 2103.00020); SigLIP (arXiv 2303.15343).
+    """
+
+    embed_dim: int = field(512, ge=1)
+    text: WordsConfig | GPT2Config | DecoderConfig = WordsConfig()
+    pool: str = field("mean", one_of=POOLS)
+    image_bias: bool = True
+    loss: str = field("infonce", one_of=LOSSES)
+    temperature: float = field(0.07, gt=0, le=100)
+    least_temperature: float = field(0.01, gt=0, le=100)  # CLIP
+    bias: float = -10.0  # SigLIP
+    chunk: int = field(1024, ge=1)
+    augmented: bool = False
+    augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
+
+    def check(self) -> None:
+        text = self.text
+        if isinstance(text, WordsConfig) and text.width != self.embed_dim:
+            raise FieldError(
+                "text.width",
+                f"is {text.width}, but embed_dim {self.embed_dim}; the mean of words "
+                "is not projected: make them equal",
+            )
+        if not isinstance(text, WordsConfig) and not text.tied:
+            raise FieldError(
+                "text.tied",
+                "is False; a text tower gives no logits, so it has no output map: set "
+                "it to True",
+            )
+        self.need(
+            self.least_temperature <= self.temperature,
+            "temperature",
+            f"at least least_temperature {self.least_temperature}",
+        )

@@ -17,10 +17,15 @@ import jax
 import jax.numpy as jnp
 
 from babyvlm_jax.models.augment import single_crop
-from babyvlm_jax.models.config import ResNeXtConfig, ViTConfig
+from babyvlm_jax.models.config import (
+    PAIR_PARTS,
+    ContrastiveConfig,
+    ResNeXtConfig,
+    ViTConfig,
+    WordsConfig,
+)
 from babyvlm_jax.models.decoder import Context
 from babyvlm_jax.models.layers import Linear, embed_tokens
-from babyvlm_jax.models.pair_config import PAIR_PARTS, ContrastiveConfig, WordsConfig
 from babyvlm_jax.models.vlm import DECODERS, ENCODERS
 from babyvlm_jax.pair_losses import infonce, siglip
 from babyvlm_jax.sharding import axis_names, constrain, partitioned

@@ -8,33 +8,16 @@ Axes: V views, B images, C prototypes.
 Source: DINO (arXiv 2104.14294); defaults are Orhan's for SAYCam (spec V1, 2.4).
 """
 
-import dataclasses
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from babyvlm_jax.losses import distillation
-from babyvlm_jax.models.augment import AugmentConfig, multi_crop
-from babyvlm_jax.models.config import ViTConfig
+from babyvlm_jax.models.augment import multi_crop
+from babyvlm_jax.models.config import DinoConfig, ViTConfig
 from babyvlm_jax.models.layers import Linear
 from babyvlm_jax.models.vit import ViT
-from babyvlm_jax.runtime.fields import Settings, field
 from babyvlm_jax.sharding import axis_names, constrain, partitioned
-
-
-@dataclasses.dataclass(frozen=True)
-class DinoConfig(Settings):
-    """Head, temperatures and moving averages."""
-
-    head_hidden_dim: int = field(2048, ge=1)
-    head_bottleneck_dim: int = field(256, ge=1)
-    num_prototypes: int = field(65536, ge=1)
-    student_temperature: float = field(0.1, gt=0, le=100)
-    teacher_temperature: float = field(0.04, gt=0, le=100)
-    center_momentum: float = field(0.9, ge=0, le=1)
-    teacher_momentum: float = field(0.9995, ge=0, le=1)
-    augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
 
 
 class DinoHead(nn.Module):

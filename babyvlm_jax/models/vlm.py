@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from babyvlm_jax.losses import chunked_token_losses, token_losses
 from babyvlm_jax.models.config import (
+    PARTS,
     DecoderConfig,
     GPT2Config,
     ResNeXtConfig,
@@ -29,7 +30,6 @@ from babyvlm_jax.models.resnext import ResNeXt
 from babyvlm_jax.models.vit import ViT
 from babyvlm_jax.sharding import axis_names, constrain, partitioned
 
-PARTS = ("vision", "connector", "decoder")
 # Logits of one row above which the loss takes them in chunks: 32 MiB in f32 (ours).
 MANY_LOGITS = 2**23
 ENCODERS = {ViTConfig: ViT, ResNeXtConfig: ResNeXt}

@@ -6,13 +6,14 @@ statistics of batch norm, padded rows of the vocabulary) is not counted.
 """
 
 from babyvlm_jax.models.config import (
+    ContrastiveConfig,
     DecoderConfig,
     GPT2Config,
     ResNeXtConfig,
     ViTConfig,
     VLMConfig,
+    WordsConfig,
 )
-from babyvlm_jax.models.pair_config import ContrastiveConfig, WordsConfig
 
 
 def param_counts(cfg: VLMConfig) -> dict[str, int]:

@@ -11,8 +11,8 @@ import jax
 import optax
 
 from babyvlm_jax.models import dino
+from babyvlm_jax.models.config import WordsConfig
 from babyvlm_jax.models.contrastive import make_pair_loss, make_pair_model
-from babyvlm_jax.models.pair_config import WordsConfig
 from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.training import optim, plateau
 from babyvlm_jax.training.guard import skipping

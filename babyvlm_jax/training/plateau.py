@@ -3,7 +3,6 @@
 All of it is arrays that lie in the training state, so a resumed run goes on exactly.
 """
 
-import dataclasses
 from typing import Any
 
 import jax
@@ -11,37 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from babyvlm_jax.runtime.fields import Settings, field
+from babyvlm_jax.training.config import ValidationConfig
 
 Watch = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class ValidationConfig(Settings):
-    """When the validation set is seen, all of it, and what follows.
-
-    Attributes:
-        every: steps between two validations; 0 for none.
-        split: of the run's datasets.
-        datasets: others to see instead; empty for those of the run.
-        factor, patience: the learning rate is multiplied by `factor` after more than
-            `patience` validations in a row without improvement.
-        threshold: what counts as improvement there: a loss below the best by this share
-            of it.
-        stop_patience: so many validations in a row that are not below the best end the
-            run; 0 for never.
-
-    Source: CVCL's rate (V1 spec §2.6), with the semantics of torch's
-    `ReduceLROnPlateau`; early stopping as the BabyVLM fork sets it.
-    """
-
-    every: int = field(0, ge=0)
-    split: str = field("val", filled=True)
-    datasets: tuple[str, ...] = ()
-    factor: float = field(0.1, gt=0, lt=1)
-    patience: int = field(20, ge=0)
-    threshold: float = field(1e-4, gt=0, lt=1)
-    stop_patience: int = field(5, ge=0)
 
 
 def _rate(cfg: ValidationConfig):

@@ -12,14 +12,14 @@ from jax.sharding import AbstractMesh, Mesh
 
 from babyvlm_jax import sharding
 from babyvlm_jax.models.attention_kernels import choose_kernel
-from babyvlm_jax.models.config import VLMConfig
+from babyvlm_jax.models.config import PARTS, ContrastiveConfig, VLMConfig
 from babyvlm_jax.models.contrastive import make_pair_model
-from babyvlm_jax.models.pair_config import ContrastiveConfig
-from babyvlm_jax.models.vlm import PARTS, make_model
+from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.runtime.fields import from_dict
 from babyvlm_jax.training import checkpoint, settings
-from babyvlm_jax.training.optim import OptimConfig, check_patterns
+from babyvlm_jax.training.config import OptimConfig
+from babyvlm_jax.training.optim import check_patterns
 from babyvlm_jax.training.phase import make_phase
 from babyvlm_jax.training.settings import TrainSettings
 

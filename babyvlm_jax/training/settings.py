@@ -11,18 +11,20 @@ from typing import Any
 
 from etils import epath
 
-from babyvlm_jax.data.pipeline import DataConfig
-from babyvlm_jax.models.config import VLMConfig
-from babyvlm_jax.models.dino import DinoConfig
-from babyvlm_jax.models.pair_config import PAIR_PARTS, ContrastiveConfig
-from babyvlm_jax.models.vlm import PARTS
+from babyvlm_jax.data.config import DataConfig
+from babyvlm_jax.models.config import (
+    PAIR_PARTS,
+    PARTS,
+    ContrastiveConfig,
+    DinoConfig,
+    VLMConfig,
+)
 from babyvlm_jax.runtime.errors import UserError, check_file
 from babyvlm_jax.runtime.fields import SEED, Settings, field, from_dict
 from babyvlm_jax.runtime.files import write_atomically
 from babyvlm_jax.runtime.json_fields import parse_json
 from babyvlm_jax.training import agreement
-from babyvlm_jax.training.optim import OptimConfig
-from babyvlm_jax.training.plateau import ValidationConfig
+from babyvlm_jax.training.config import OptimConfig, ValidationConfig
 
 KINDS = ("tokens", "dino", "contrastive")
 ON_NONFINITE = ("stop", "rollback")

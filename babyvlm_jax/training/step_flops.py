@@ -11,14 +11,15 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from babyvlm_jax.models.config import (
+    ContrastiveConfig,
     DecoderConfig,
+    DinoConfig,
     GPT2Config,
     ResNeXtConfig,
     ViTConfig,
     VLMConfig,
+    WordsConfig,
 )
-from babyvlm_jax.models.dino import DinoConfig
-from babyvlm_jax.models.pair_config import ContrastiveConfig, WordsConfig
 
 
 class Forward(NamedTuple):

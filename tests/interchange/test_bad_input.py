@@ -18,7 +18,8 @@ from babyvlm_jax.interchange.exporting import ExportConfig, export
 from babyvlm_jax.interchange.fill import check, check_sizes, our_shapes
 from babyvlm_jax.interchange.sources import find
 from babyvlm_jax.interchange.weights import open_weights
-from babyvlm_jax.models.vlm import PARTS, make_model
+from babyvlm_jax.models.config import PARTS
+from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.runtime.errors import UserError
 from tests.data_prep.hostile import mutations
 from tests.interchange.workdirs import MODELS, make_workdir

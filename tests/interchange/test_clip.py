@@ -12,11 +12,10 @@ from babyvlm_jax.interchange import hf_config
 from babyvlm_jax.interchange.clip import clip_configs
 from babyvlm_jax.interchange.fill import our_shapes
 from babyvlm_jax.interchange.importing import ImportConfig, import_source
-from babyvlm_jax.models.config import GPT2Config, ViTConfig, VLMConfig
+from babyvlm_jax.models.config import PAIR_PARTS, GPT2Config, ViTConfig, VLMConfig
 from babyvlm_jax.models.contrastive import make_pair_model
 from babyvlm_jax.models.interop.clip import clip
 from babyvlm_jax.models.interop.table import their_shapes, to_ours, to_theirs
-from babyvlm_jax.models.pair_config import PAIR_PARTS
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training import checkpoint
 from tests import tiny

@@ -14,10 +14,10 @@ from safetensors.numpy import save_file
 from babyvlm_jax.interchange.exporting import ExportConfig, export
 from babyvlm_jax.interchange.fill import our_shapes
 from babyvlm_jax.interchange.hf_config import original_config
-from babyvlm_jax.models.config import VLMConfig
+from babyvlm_jax.models.config import PARTS, VLMConfig
 from babyvlm_jax.models.interop import llava
 from babyvlm_jax.models.interop.table import prefixed, their_shapes
-from babyvlm_jax.models.vlm import PARTS, make_model
+from babyvlm_jax.models.vlm import make_model
 from tests.interchange.workdirs import make_tokenizer, make_workdir
 
 pytestmark = pytest.mark.slow

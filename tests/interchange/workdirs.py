@@ -11,12 +11,13 @@ import numpy as np
 from babyvlm_jax.data import tokenizer
 from babyvlm_jax.interchange.fill import nested, our_shapes
 from babyvlm_jax.models.config import (
+    PARTS,
     ConnectorConfig,
     GPT2Config,
     ResNeXtConfig,
     VLMConfig,
 )
-from babyvlm_jax.models.vlm import PARTS, make_model
+from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.training import checkpoint, settings
 from tests import tiny
 

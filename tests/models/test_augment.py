@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from babyvlm_jax.models.augment import AugmentConfig, multi_crop, random_crop
+from babyvlm_jax.models.augment import multi_crop, random_crop
+from babyvlm_jax.models.config import AugmentConfig
 
 CFG = AugmentConfig(global_size=8, local_size=4, num_local=2)
 PLAIN = dataclasses.replace(

@@ -9,10 +9,14 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 from babyvlm_jax import sharding
-from babyvlm_jax.models.augment import AugmentConfig, single_crop
-from babyvlm_jax.models.config import ViTConfig
+from babyvlm_jax.models.augment import single_crop
+from babyvlm_jax.models.config import (
+    AugmentConfig,
+    ContrastiveConfig,
+    ViTConfig,
+    WordsConfig,
+)
 from babyvlm_jax.models.contrastive import make_pair_loss, make_pair_model
-from babyvlm_jax.models.pair_config import ContrastiveConfig, WordsConfig
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.runtime.fields import from_dict
 from babyvlm_jax.training.flops import pair_params

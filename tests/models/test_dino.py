@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.models import dino
-from babyvlm_jax.models.augment import AugmentConfig, multi_crop
+from babyvlm_jax.models.augment import multi_crop
+from babyvlm_jax.models.config import AugmentConfig, DinoConfig
 from babyvlm_jax.models.vit import ViT
 from tests import tiny
 
-CFG = dino.DinoConfig(
+CFG = DinoConfig(
     head_hidden_dim=16,
     head_bottleneck_dim=8,
     num_prototypes=12,

@@ -6,7 +6,8 @@ import numpy as np
 import optax
 
 from babyvlm_jax.models.image_layers import FrozenBatchNorm
-from babyvlm_jax.training.optim import OptimConfig, make_tx
+from babyvlm_jax.training.config import OptimConfig
+from babyvlm_jax.training.optim import make_tx
 
 X = jnp.array([[[[1.0, 10.0]]], [[[3.0, 20.0]]]])
 STORED = {

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.losses import token_nll
+from babyvlm_jax.models.config import PARTS
 from babyvlm_jax.models.layers import NEVER, vocabulary_scores
-from babyvlm_jax.models.vlm import PARTS, gather_visual, image_ordinals
+from babyvlm_jax.models.vlm import gather_visual, image_ordinals
 from tests import tiny
 
 PROMPT_LEN, NUM_NEW = 12, 6

@@ -7,8 +7,8 @@ import pytest
 
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training import muon
+from babyvlm_jax.training.config import OptimConfig
 from babyvlm_jax.training.optim import (
-    OptimConfig,
     join_params,
     learning_rate,
     make_schedule,

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from babyvlm_jax.training import plateau
-from babyvlm_jax.training.plateau import ValidationConfig
+from babyvlm_jax.training.config import ValidationConfig
 
 
 def follow(cfg, losses):

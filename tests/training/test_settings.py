@@ -7,7 +7,7 @@ import pytest
 
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training import settings
-from babyvlm_jax.training.optim import OptimConfig
+from babyvlm_jax.training.config import OptimConfig
 from tests import tiny_run
 
 WORLD = tiny_run.World(pathlib.Path("shards"), pathlib.Path("t.model"))

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from babyvlm_jax.models.config import DecoderConfig
 from babyvlm_jax.models.vit import ViT
 from babyvlm_jax.models.vlm import logits_chunk, make_model
-from babyvlm_jax.training.optim import OptimConfig, make_tx
+from babyvlm_jax.training.config import OptimConfig
+from babyvlm_jax.training.optim import make_tx
 from babyvlm_jax.training.state import make_state
 from babyvlm_jax.training.step import make_token_loss, make_train_step
 from tests import tiny

@@ -5,8 +5,7 @@ import dataclasses
 import jax
 import pytest
 
-from babyvlm_jax.models.config import ResNeXtConfig, VLMConfig
-from babyvlm_jax.models.dino import DinoConfig
+from babyvlm_jax.models.config import DinoConfig, ResNeXtConfig, VLMConfig
 from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.training import flops, step_flops
 from babyvlm_jax.training.step_flops import Forward, StepFlops, train_flops

@@ -9,8 +9,8 @@ from jax.sharding import Mesh
 from babyvlm_jax.data.hf_tokenizer import HfTokenizer
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.data.words import WordTokenizer
+from babyvlm_jax.models.config import ContrastiveConfig
 from babyvlm_jax.models.contrastive import PairModel, make_pair_model
-from babyvlm_jax.models.pair_config import ContrastiveConfig
 from babyvlm_jax.models.vlm import Model, make_model
 from babyvlm_jax.runtime import processes
 from babyvlm_jax.runtime.errors import UserError

@@ -4,7 +4,8 @@ import jax
 import numpy as np
 
 from babyvlm_jax import sharding
-from babyvlm_jax.training.optim import OptimConfig, make_tx
+from babyvlm_jax.training.config import OptimConfig
+from babyvlm_jax.training.optim import make_tx
 from babyvlm_jax.training.state import make_state
 from tests import tiny
 
