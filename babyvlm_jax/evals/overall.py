@@ -6,42 +6,7 @@ from typing import Any
 from babyvlm_jax.evals.parsers import OFFICIAL, STRICT
 from babyvlm_jax.evals.results import find_row
 from babyvlm_jax.evals.stats import holm
-from babyvlm_jax.evals.tasks import GENERATE, MATCH, TASKS
-
-# Our (task, metric) -> the public leaderboard's. Its Looking While Listening slot is
-# V1's Baby Winoground, and Subitizing has no slot.
-LEADERBOARD = {
-    ("picture_vocabulary", "accuracy"): ("baby_pv", "acc"),
-    ("localize", "accuracy"): ("baby_localize", "acc"),
-    ("leftright", "accuracy"): ("baby_leftright", "acc"),
-    ("spatialdetails", "accuracy"): ("baby_spatialdetails", "acc"),
-    ("vdr_binary", "exact"): ("baby_vdr_binary", "acc_exact"),
-    ("vdr_binary", "adjacent"): ("baby_vdr_binary", "acc_adjacent"),
-    ("vdr_open", "exact"): ("baby_vdr_open", "acc_exact"),
-    ("vdr_open", "adjacent"): ("baby_vdr_open", "acc_adjacent"),
-    ("memory", "learning"): ("baby_memory", "acc_learning"),
-    ("memory", "raw"): ("baby_memory", "acc_testing_raw"),
-    ("memory", "adjusted"): ("baby_memory", "acc_testing_adjusted"),
-    ("compare_synthetic", "accuracy"): ("baby_compare_synthetic", "acc"),
-    ("compare_real", "accuracy"): ("baby_compare_real", "acc"),
-    ("count", "accuracy"): ("baby_count", "acc"),
-    ("winoground", "group"): ("baby_winoground", "group_score"),
-    ("winoground", "image"): ("baby_winoground", "image_score"),
-    ("winoground", "text"): ("baby_winoground", "text_score"),
-}
-PRIMARIES = {
-    "baby_pv": "acc",
-    "baby_localize": "acc",
-    "baby_leftright": "acc",
-    "baby_spatialdetails": "acc",
-    "baby_compare_real": "acc",
-    "baby_compare_synthetic": "acc",
-    "baby_count": "acc",
-    "baby_winoground": "group_score",
-    "baby_vdr_binary": "acc_exact",
-    "baby_vdr_open": "acc_exact",
-    "baby_memory": "acc_testing_adjusted",
-}
+from babyvlm_jax.evals.tasks import GENERATE, MATCH, TASKS, Task
 
 
 def leaderboard(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -57,14 +22,23 @@ def leaderboard(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     Source: BabyVLM leaderboard 2026, spec section 5.4.
     """
     found: dict[str, dict[str, float]] = {}
-    for (task, metric), (benchmark, name) in LEADERBOARD.items():
-        rows = tasks[task]["rows"] if task in tasks else []
+    for task in _with_slot():
+        rows = tasks[task.name]["rows"] if task.name in tasks else []
         row = find_row(rows, "", GENERATE, OFFICIAL)
-        if TASKS[task].protocols == (MATCH,):
+        if task.protocols == (MATCH,):
             row = find_row(rows, "", MATCH, STRICT)
         if row:
-            found.setdefault(benchmark, {})[name] = row["metrics"][metric]["value"]
+            found[task.leaderboard.name] = {
+                theirs: row["metrics"][ours]["value"]
+                for ours, theirs in task.leaderboard.metrics.items()
+            }
     return {"results": found}
+
+
+def _with_slot() -> list[Task]:
+    """The tasks that the leaderboard has, in its order."""
+    found = [task for task in TASKS.values() if task.leaderboard]
+    return sorted(found, key=lambda task: task.leaderboard.place)
 
 
 def corrected(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -92,7 +66,11 @@ def overall(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     missing task is missing, not zero.
     """
     found = leaderboard(tasks)["results"]
-    values = {name: found.get(name, {}).get(key) for name, key in PRIMARIES.items()}
+    slots = {task.leaderboard.name: task for task in _with_slot()}
+    values = {
+        name: found.get(name, {}).get(task.leaderboard.metrics[task.primary])
+        for name, task in slots.items()
+    }
     shown = {TASKS[name].benchmark for name in tasks}
     headline = [
         task.name
