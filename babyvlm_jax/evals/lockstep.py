@@ -19,8 +19,7 @@ from babyvlm_jax.data.schema import Record
 from babyvlm_jax.evals import choice
 from babyvlm_jax.evals.decode import detokenize, make_greedy
 from babyvlm_jax.evals.dialogue import num_rounds, round_record
-from babyvlm_jax.evals.features import Features
-from babyvlm_jax.evals.reader import Piece, Reader, fetch
+from babyvlm_jax.evals.reader import Features, Piece, Reader, fetch
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.ties import best_places
 

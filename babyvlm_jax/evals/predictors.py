@@ -11,9 +11,8 @@ import numpy as np
 
 from babyvlm_jax.data.rows import decode
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.evals.features import Features
 from babyvlm_jax.evals.lockstep import Choices, Played, play
-from babyvlm_jax.evals.reader import Reader, plan
+from babyvlm_jax.evals.reader import Features, Reader, plan
 from babyvlm_jax.runtime.errors import UserError
 
 MAX_NEW_TOKENS = 16  # ours: no allowed answer is longer; a babbler is cut off early

@@ -1,21 +1,26 @@
-"""A checkpoint and the way it reads records, and the rows that it is fed.
+"""A checkpoint, the way it reads records, and the batches that it is fed.
 
-Axes: B batch, T tokens, P visual tokens an image. A batch holds one record a row, or
-what follows a record in a cache. T is one of a few lengths, so that a jitted function
-compiles once for each; the last batch repeats its last row, and nothing of the
-repeated rows is kept.
+Axes: B batch, T tokens, N images, P visual tokens per image, D decoder width. A batch
+holds one record per row, or what follows a record in a cache. T is one of a few
+lengths, so that a jitted function compiles once for each; the last batch repeats its
+last row, and nothing of the repeated rows is kept. An image that occurs twice is
+encoded once (`Features`).
 """
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from babyvlm_jax.data.conversation import Encoded, encode
+from babyvlm_jax.data.images import preprocess
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.data.templates import TEMPLATES
 from babyvlm_jax.data.tokenizer import Tokenizer
@@ -184,3 +189,94 @@ def plan(lengths: Sequence[int], reader: Reader) -> list[list[int]]:
 def fetch(array: jax.Array) -> np.ndarray:
     """All rows of a device array, the same on every process."""
     return np.asarray(multihost_utils.process_allgather(array, tiled=True))
+
+
+_LEAST_BATCHES = 16  # ours
+
+
+@functools.lru_cache(maxsize=8)
+def make_encode(encode_images: Callable) -> Callable:
+    """Makes the jitted encoder of a model; the same argument shares one.
+
+    Returns:
+        encode(params, table, images u8[B, H, W, 3], start) -> table [N, P, D] with
+        the visual tokens of the images from row `start` on, whole on every device.
+    """
+
+    def encode(params, table, images, start):
+        tokens = encode_images(params, images).astype(table.dtype)
+        tokens = jax.lax.with_sharding_constraint(tokens, PartitionSpec())
+        return jax.lax.dynamic_update_slice(table, tokens, (start, 0, 0))
+
+    return jax.jit(encode, donate_argnums=1)
+
+
+@functools.lru_cache(maxsize=64)
+def make_empty(shape: tuple[int, ...], dtype, sharding: NamedSharding) -> Callable:
+    """Makes the jitted () -> zeros; a function per call would compile per call."""
+    return jax.jit(lambda: jnp.zeros(shape, dtype), out_shardings=sharding)
+
+
+class Features:
+    """The visual tokens of some pictures, on every device.
+
+    Attributes:
+        table: [N, P, D]; N is a power of two times the batch size, 16 at least, so
+            that few shapes occur.
+    """
+
+    def __init__(self, reader: Reader):
+        self._reader = reader
+        self._place: dict[bytes, int] = {}
+        self.table: jax.Array | None = None
+
+    def hold(self, pictures: Iterable[bytes]) -> None:
+        """Encodes the pictures, unless all of them are held already.
+
+        Raises:
+            UserError: a picture cannot be decoded.
+        """
+        wanted = dict.fromkeys(pictures)
+        if self.table is not None and wanted.keys() <= self._place.keys():
+            return
+        table = self._empty(len(wanted))
+        encode = make_encode(self._reader.model.encode_images)
+        every, size = list(wanted), self._reader.batch_size
+        with ThreadPoolExecutor() as pool:
+            for start in range(0, len(every), size):
+                images = self._put(every[start : start + size], pool)
+                table = encode(self._reader.params, table, images, start)
+        self._place = {picture: place for place, picture in enumerate(every)}
+        self.table = table
+
+    def _put(self, pictures: Sequence[bytes], pool: Executor) -> jax.Array:
+        """u8[B, H, W, 3] of up to B pictures; each process decodes its own."""
+        side = self._reader.image_size
+        count = self._reader.batch_size // jax.process_count()
+        first = jax.process_index() * count
+        images = np.zeros((count, side, side, 3), np.uint8)
+        own = pictures[first : first + count]
+        shown = pool.map(lambda data: preprocess(data, side), own)
+        for place, image in enumerate(shown):
+            images[place] = image
+        return put_batch(self._reader.mesh, {"images": images})["images"]
+
+    def _empty(self, number):
+        reader = self._reader
+        side, rows = reader.image_size, _LEAST_BATCHES * reader.batch_size
+        while rows < number:
+            rows *= 2
+        one = jax.ShapeDtypeStruct((reader.batch_size, side, side, 3), jnp.uint8)
+        like = jax.eval_shape(reader.model.encode_images, reader.params, one)
+        whole = NamedSharding(reader.mesh, PartitionSpec())
+        shape = (rows, *like.shape[1:])
+        return make_empty(shape, like.dtype, whole)()
+
+    def piece(self, encoded: Encoded, start: int = 0) -> Piece:
+        """The tokens of a record from `start` on, pointing into the table."""
+        per_image = self._reader.tokens_per_image
+        places = np.array([self._place[p] for p in encoded.images] or [0], np.int32)
+        index = encoded.visual_index[start:]
+        slot, offset = np.divmod(np.maximum(index, 0), per_image)
+        index = np.where(index >= 0, places[slot] * per_image + offset, -1)
+        return Piece(encoded.tokens[start:], index.astype(np.int32))

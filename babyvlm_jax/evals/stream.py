@@ -12,8 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.evals.features import Features
-from babyvlm_jax.evals.reader import Reader, fetch
+from babyvlm_jax.evals.reader import Features, Reader, fetch
 from babyvlm_jax.runtime.errors import UserError
 
 IMAGES = (1, 4, 16)  # ours: most dialogues show few pictures

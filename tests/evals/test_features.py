@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.data.conversation import Encoded
-from babyvlm_jax.evals.features import Features
+from babyvlm_jax.evals.reader import Features
 from babyvlm_jax.runtime.errors import UserError
 from tests.evals.fakes import make_model, make_reader, picture
 
