@@ -23,11 +23,14 @@ from etils import epath
 
 from babyvlm_jax.data.images import preprocess
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
-from babyvlm_jax.evals.choice import shares
-from babyvlm_jax.evals.decode import detokenize
-from babyvlm_jax.evals.lockstep import score_last
+from babyvlm_jax.evals.engine import (
+    detokenize,
+    make_buckets,
+    score_last,
+    shares,
+    stream,
+)
 from babyvlm_jax.evals.reader import Reader
-from babyvlm_jax.evals.stream import make_buckets, stream
 from babyvlm_jax.runtime.errors import (
     CommandParser,
     UserError,

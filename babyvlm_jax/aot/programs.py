@@ -14,8 +14,7 @@ from babyvlm_jax import sharding
 from babyvlm_jax.data.rows import collate
 from babyvlm_jax.data.synthetic import synthetic_pairs
 from babyvlm_jax.data.tokenizer import EOS_ID
-from babyvlm_jax.evals.choice import ANSWERS_STEP, make_scores
-from babyvlm_jax.evals.decode import make_greedy
+from babyvlm_jax.evals.engine import ANSWERS_STEP, make_greedy, make_scores
 from babyvlm_jax.evals.reader import Piece
 from babyvlm_jax.evals.reader import collate as collate_pieces
 from babyvlm_jax.models.vlm import make_model
@@ -108,7 +107,7 @@ def abstract_batch(run: TrainSettings, mesh: Mesh) -> dict[str, jax.ShapeDtypeSt
 
 
 def abstract_answers(run: TrainSettings, mesh: Mesh) -> tuple[dict, dict]:
-    """What `choice.make_scores` scores behind a prompt, as shapes with shardings."""
+    """What `engine.make_scores` scores behind a prompt, as shapes with shardings."""
     row = collate_pieces([Piece(np.zeros(0, np.int32))], ANSWERS_STEP)
     firsts = {
         "ids": np.zeros((1, ANSWERS_STEP), np.int32),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.evals import controls
-from babyvlm_jax.evals.choice import shares
+from babyvlm_jax.evals.engine import shares
 from babyvlm_jax.evals.items import offered
 from babyvlm_jax.evals.lines import Said
 from babyvlm_jax.evals.matching import match

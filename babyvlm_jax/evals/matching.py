@@ -13,7 +13,7 @@ import numpy as np
 
 from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
-from babyvlm_jax.evals.choice import shares
+from babyvlm_jax.evals.engine import shares
 from babyvlm_jax.evals.items import offered
 from babyvlm_jax.evals.lines import Said
 from babyvlm_jax.evals.predictors import Predictor

@@ -11,7 +11,7 @@ import numpy as np
 
 from babyvlm_jax.data.rows import decode
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.evals.lockstep import Choices, Played, play
+from babyvlm_jax.evals.engine import Choices, Played, play
 from babyvlm_jax.evals.reader import Features, Reader, plan
 from babyvlm_jax.runtime.errors import UserError
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from babyvlm_jax.evals.choice import Answer, AnswerIds, branches, room, shares
+from babyvlm_jax.evals.engine import Answer, AnswerIds, branches, answer_room, shares
 from tests.evals.fakes import EOS, make_reader
 from tests.evals.samples import ITEMS, memory
 
@@ -29,10 +29,10 @@ def test_an_answer_without_words_has_no_place():
 
 def test_room_is_a_multiple_of_sixteen():
     one, five = answer(7, EOS), answer(1, 2, 3, 4, 5, EOS)
-    assert room([[one]]) == 16
-    assert room([[five, five, five, one]]) == 16
-    assert room([[one], [five, five, five, one, one]]) == 32
-    assert room([[answer(EOS)]]) == 16
+    assert answer_room([[one]]) == 16
+    assert answer_room([[five, five, five, one]]) == 16
+    assert answer_room([[one], [five, five, five, one, one]]) == 32
+    assert answer_room([[answer(EOS)]]) == 16
 
 
 def test_tokens_of_an_answer_and_its_end():

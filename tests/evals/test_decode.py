@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from babyvlm_jax.evals.decode import detokenize, make_greedy
+from babyvlm_jax.evals.engine import detokenize, make_greedy
 from tests.evals.fakes import WordTokenizer
 
 EOS = 3

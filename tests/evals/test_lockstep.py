@@ -10,10 +10,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 from babyvlm_jax.data.rows import collate_prompts
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.evals import lockstep
-from babyvlm_jax.evals.decode import detokenize
+from babyvlm_jax.evals import engine
 from babyvlm_jax.evals.dialogue import num_rounds, round_record
-from babyvlm_jax.evals.lockstep import check_prefix, score_last
+from babyvlm_jax.evals.engine import check_prefix, detokenize, score_last
 from babyvlm_jax.evals.predictors import CheckpointPredictor
 from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.runtime.errors import UserError
@@ -137,13 +136,13 @@ def test_batches_buckets_and_devices_change_nothing(batch_size, sizes, buckets):
 
 
 def test_a_cache_that_becomes_too_small_grows(monkeypatch):
-    grown, grow = [], lockstep.grow
+    grown, grow = [], engine.grow
 
     def noted(cache, num_slots):
         grown.append((cache["k"].shape[2], num_slots))
         return grow(cache, num_slots)
 
-    monkeypatch.setattr(lockstep, "grow", noted)
+    monkeypatch.setattr(engine, "grow", noted)
     # room is planned for the right answers, and those that are written are longer
     narrow = played("nursery", 4, (1, 1, 1), tuple(range(16, LENGTH + 1, 4)))
     assert grown and all(before < after for before, after in grown)

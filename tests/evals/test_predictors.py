@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.evals import lockstep
-from babyvlm_jax.evals.decode import make_greedy
-from babyvlm_jax.evals.dialogue import num_rounds
+from babyvlm_jax.evals import engine
+from babyvlm_jax.evals.dialogue import num_rounds, round_record
+from babyvlm_jax.evals.engine import make_greedy
 from babyvlm_jax.runtime.errors import UserError
 from tests.evals.fakes import MODEL, make_model, make_predictor, picture
 
@@ -77,7 +77,7 @@ def test_compiles_once_per_bucket():
     answers(2, model=model)  # prompts of 9 to 63 tokens: one bucket
     answers(2, records(12), model=model)  # and up to 110: two
     assert make_greedy(model.decode_step, 4, 3)._cache_size() == 2
-    first, _ = lockstep.make_steps(model.prefill, model.extend)
+    first, _ = engine.make_steps(model.prefill, model.extend)
     assert first._cache_size() <= 3  # two lengths, two sizes of the pictures' table
 
 
@@ -149,8 +149,8 @@ def test_a_dialogue_beyond_the_context_is_read_up_to_there():
             for number in range(num_rounds(record)):
                 # as when the prompt is read anew, and cut, in each round
                 for history, told in ((said, said[number]), (chosen, None)):
-                    asked_now = lockstep.round_record(record, history[:number])
-                    values = lockstep.score_last(predictor.reader, asked_now, words)
+                    asked_now = round_record(record, history[:number])
+                    values = engine.score_last(predictor.reader, asked_now, words)
                     if told is None:
                         np.testing.assert_allclose(rounds[number], values, rtol=1e-5)
                     else:

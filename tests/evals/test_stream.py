@@ -9,10 +9,9 @@ import pytest
 from babyvlm_jax.data.images import encode_png
 from babyvlm_jax.data.schema import HUMAN, Record
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.evals.decode import detokenize
+from babyvlm_jax.evals.engine import detokenize, make_buckets, make_stream, stream
 from babyvlm_jax.evals.predictors import CheckpointPredictor
 from babyvlm_jax.evals.reader import Reader
-from babyvlm_jax.evals.stream import make_buckets, make_steps, stream
 from babyvlm_jax.runtime.errors import UserError
 from tests import tiny
 from tests.interchange.workdirs import make_tokenizer
@@ -75,7 +74,7 @@ def test_a_batch_streams_what_generate_says(reader):
 
 def test_one_compile_a_bucket(reader):
     model = reader.model
-    programs = make_steps(model.prefill, model.decode_step, NUM_TOKENS)
+    programs = make_stream(model.prefill, model.decode_step, NUM_TOKENS)
     for program in programs:
         program.clear_cache()
     for record in QUESTIONS * 2:

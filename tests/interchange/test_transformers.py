@@ -13,9 +13,8 @@ from PIL import Image
 from babyvlm_jax.data import images
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.evals.decode import detokenize
+from babyvlm_jax.evals.engine import detokenize, stream
 from babyvlm_jax.evals.reader import Reader
-from babyvlm_jax.evals.stream import stream
 from babyvlm_jax.interchange.exporting import ExportConfig, export
 from babyvlm_jax.interchange.importing import ImportConfig, import_source
 from babyvlm_jax.training import checkpoint, settings

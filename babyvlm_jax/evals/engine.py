@@ -1,0 +1,573 @@
+"""Asks a checkpoint: prefill, extend, decode, likelihoods of answers.
+
+A batch of dialogues is played round by round, all rows at the same time (`play`). What
+was said stays in a key-value cache, so a round costs its own tokens only; one question
+is a dialogue of one round. The model's own replies are the history, in one thread those
+that it wrote, in another those that it chose; both begin with the same prompt, which is
+read once. `stream` answers token by token, for a person who waits.
+
+Axes: B batch, N new tokens, T tokens of all answers to one question, K answers, V
+vocabulary.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from babyvlm_jax.data.conversation import Encoded
+from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
+from babyvlm_jax.data.tokenizer import Tokenizer
+from babyvlm_jax.evals.dialogue import num_rounds, round_record
+from babyvlm_jax.evals.reader import Features, Piece, Reader, fetch
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.ties import best_places
+
+
+@functools.lru_cache(maxsize=32)
+def make_greedy(decode_step: Callable, max_new_tokens: int, eos_id: int) -> Callable:
+    """Makes the jitted greedy decoder of a model; the same arguments share one.
+
+    It compiles once per shape of the cache. A row stops at its first `<eos>`; the
+    loop stops when all rows have.
+
+    Args:
+        decode_step: (params, cache, tokens i32[B]) -> (logits f32[B, V], cache).
+        max_new_tokens: N, where generation is cut off; the cache has room for them.
+        eos_id: token that ends a row.
+
+    Returns:
+        greedy(params, logits f32[B, V], cache) -> i32[B, N], filled with `<eos>`
+        behind a row's end; `logits` are those of the first new token.
+    """
+
+    def greedy(params, logits, cache):
+        last = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+        output = jnp.full((len(last), max_new_tokens), eos_id, jnp.int32)
+        output = output.at[:, 0].set(last)
+
+        def unfinished(state):
+            step, done = state[0], state[2]
+            return (step < max_new_tokens) & ~jnp.all(done)
+
+        def go_on(state):
+            step, last, done, output, cache = state
+            logits, cache = decode_step(params, cache, last)
+            token = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+            token = jnp.where(done, eos_id, token)
+            output = output.at[:, step].set(token)
+            return step + 1, token, done | (token == eos_id), output, cache
+
+        state = (jnp.int32(1), last, last == eos_id, output, cache)
+        return jax.lax.while_loop(unfinished, go_on, state)[3]
+
+    return jax.jit(greedy)
+
+
+def detokenize(tokenizer: Tokenizer, row: np.ndarray) -> str:
+    """Text of the tokens before the first `<eos>`, stripped of surrounding space.
+
+    The official strip comes before scoring: the official direction scorer would count
+    the space that begins a generated answer as an error. Ids that the tokenizer lacks
+    leave no trace: the model's table may be wider.
+    """
+    tokens = row.tolist()
+    if tokenizer.eos_id in tokens:
+        tokens = tokens[: tokens.index(tokenizer.eos_id)]
+    known = [token for token in tokens if token < tokenizer.vocab_size]
+    return tokenizer.decode(known).strip()
+
+
+ANSWERS_STEP = 16  # ours: T and K are multiples of it, to compile rarely
+
+
+class Answer(NamedTuple):
+    """One answer's tokens and its `<eos>`; `counted` says which are scored."""
+
+    ids: np.ndarray
+    counted: np.ndarray
+
+
+@functools.lru_cache(maxsize=8)
+def make_scores(branch: Callable) -> Callable:
+    """Makes the jitted scorer of a model; the same argument shares one.
+
+    Returns:
+        scores(params, logits f32[B, V], cache, batch, firsts) -> f32[B, K], the
+        log-likelihood of each answer. `logits` are those behind the cached prompt;
+        `firsts` are first ids i32[B, K] and whether they count, bool[B, K]; segment
+        k + 1 of the batch holds what follows in answer k.
+    """
+
+    def scores(params, logits, cache, batch, firsts):
+        ids, counted = firsts["ids"], firsts["counted"]
+        first = jnp.take_along_axis(jax.nn.log_softmax(logits), ids, axis=1)
+        after = jax.nn.log_softmax(branch(params, cache, batch))
+        said = jnp.take_along_axis(after, batch["targets"][..., None], axis=2)[..., 0]
+        said = jnp.where(batch["loss_mask"], said, 0.0)
+        owner = batch["segment_ids"][..., None] == 1 + jnp.arange(ids.shape[1])
+        rest = jnp.sum(jnp.where(owner, said[..., None], 0.0), axis=1)
+        return jnp.where(counted, first, 0.0) + rest
+
+    return jax.jit(scores)
+
+
+def score_answers(
+    reader: Reader,
+    table: jax.Array,
+    logits: jax.Array,
+    cache,
+    answers: Sequence[Sequence[Answer]],
+    normalize: bool,
+) -> list[np.ndarray]:
+    """Log-likelihoods of the answers to each row's question.
+
+    Args:
+        reader: the checkpoint.
+        table: visual tokens; answers show none, so that one picture's serve.
+        logits: f32[B, V] of what follows the question.
+        cache: holds the question, and has room for `answer_room(answers)` tokens.
+        answers: per row those that are offered.
+        normalize: divide by the number of counted tokens (the V1 score); the plain
+            sum is how likely the model is to say exactly this.
+
+    Returns:
+        Per row f64[number of its answers]; -inf for one of which no token counts, as
+        of words that the tokenizer does not know.
+    """
+    pieces = [branches(offered) for offered in answers]
+    batch = reader.put(pieces, answer_room(answers)) | {"visual": table[:1]}
+    width = _padded(max(len(offered) for offered in answers))
+    firsts = [_firsts(offered, width) for offered in answers]
+    firsts = reader.put(firsts, width)
+    found = make_scores(reader.model.branch)(
+        reader.params,
+        logits,
+        cache,
+        batch,
+        {"ids": firsts["tokens"], "counted": firsts["loss_mask"]},
+    )
+    rows = fetch(found).astype(np.float64)
+    scores = []
+    for row, offered in zip(rows, answers, strict=False):
+        counts = np.array([answer.counted.sum() for answer in offered])
+        said = row[: len(offered)] / (np.maximum(counts, 1) if normalize else 1)
+        scores.append(np.where(counts > 0, said, -np.inf))
+    return scores
+
+
+def branches(answers: Sequence[Answer]) -> Piece:
+    """All answers as segments of one piece; each predicts its second token on.
+
+    Answers [7, eos] and [8, 9, eos]:
+
+        tokens       [7, 8, 9]
+        segment_ids  [1, 2, 2]
+        positions    [0, 0, 1]
+        targets      [eos, 9, eos]
+    """
+
+    def joined(parts, dtype=np.int32):
+        return np.concatenate([np.asarray(part, dtype) for part in parts])
+
+    sizes = [len(answer.ids) - 1 for answer in answers]
+    return Piece(
+        tokens=joined(answer.ids[:-1] for answer in answers),
+        segment_ids=joined(np.full(n, k + 1) for k, n in enumerate(sizes)),
+        positions=joined(np.arange(n) for n in sizes),
+        targets=joined(answer.ids[1:] for answer in answers),
+        loss_mask=joined((answer.counted[1:] for answer in answers), bool),
+    )
+
+
+def answer_room(answers: Sequence[Sequence[Answer]]) -> int:
+    """T: places that the answers to any one question take, to a multiple of 16."""
+    return _padded(max(sum(len(a.ids) - 1 for a in offered) for offered in answers))
+
+
+def _padded(number: int) -> int:
+    return max(1, -(-number // ANSWERS_STEP)) * ANSWERS_STEP
+
+
+def _firsts(answers, width) -> Piece:
+    ids = np.zeros(width, np.int32)
+    counted = np.zeros(width, bool)
+    for k, answer in enumerate(answers):
+        ids[k], counted[k] = answer.ids[0], answer.counted[0]
+    return Piece(ids, loss_mask=counted)
+
+
+class AnswerIds:
+    """The tokens of answers; each text is looked up once for each question.
+
+    Args:
+        reader: the checkpoint.
+        score_eos: whether the <eos> behind an answer counts.
+        score_unknown: whether <unk> counts, which training never asks for.
+    """
+
+    def __init__(
+        self, reader: Reader, score_eos: bool = True, score_unknown: bool = False
+    ):
+        self._reader = reader
+        self._score_eos, self._score_unknown = score_eos, score_unknown
+        self._known: dict[tuple[str, str], Answer] = {}
+
+    def __call__(self, record: Record, text: str) -> Answer:
+        """Tokens of `text` as the answer to a record's last human turn."""
+        turns = record.turns[:-1] if record.turns[-1][0] == ASSISTANT else record.turns
+        question = turns[-1][1]
+        key = question, text
+        if key not in self._known:
+            marks = question.count(IMAGE_MARK)
+            asked = Record(
+                id=record.id,
+                source=record.source,
+                images=record.images[len(record.images) - marks :],
+                turns=((HUMAN, question), (ASSISTANT, text)),
+            )
+            before = self._reader.encode(asked, answer=False, closed=False)
+            start = len(before.tokens) - 1
+            whole = self._reader.encode(asked, answer=True)
+            ids, counted = whole.targets[start:], whole.loss_mask[start:].copy()
+            if not self._score_eos:
+                counted &= ids != self._reader.tokenizer.eos_id
+            if self._score_unknown:
+                counted |= ids == self._reader.tokenizer.unk_id
+            self._known[key] = Answer(ids, counted)
+        return self._known[key]
+
+
+def shares(log_likelihoods: np.ndarray) -> np.ndarray:
+    """Likelihoods among the answers alone: f64[K] that sum to 1."""
+    if np.max(log_likelihoods) == -np.inf:
+        return np.full(len(log_likelihoods), 1 / len(log_likelihoods))
+    spread = np.exp(log_likelihoods - np.max(log_likelihoods))
+    return spread / spread.sum()
+
+
+_STEP = 32  # ours: lengths of later rounds are multiples of it, to compile rarely
+_NOTHING = Piece(np.zeros(0, np.int32))
+Choices = Sequence[Sequence[str]]  # per round the offered answers
+
+
+class Played(NamedTuple):
+    """What came of one dialogue.
+
+    Attributes:
+        replies: per round what the model wrote, where it was asked to.
+        likelihoods: per round the log-likelihood of each offered answer.
+    """
+
+    replies: list[str]
+    likelihoods: list[np.ndarray]
+
+
+@functools.lru_cache(maxsize=8)
+def make_steps(prefill: Callable, extend: Callable) -> tuple[Callable, Callable]:
+    """Makes the jitted first and later steps of a model.
+
+    Returns:
+        first(params, batch, num_slots) and later(params, cache, batch), each ->
+        (logits f32[B, V] of what follows, cache).
+    """
+    return jax.jit(prefill, static_argnums=2), jax.jit(extend)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def grow(cache: Any, num_slots: int) -> Any:
+    """The cache with so many slots."""
+    more = num_slots - cache["k"].shape[2]
+    pad = ((0, 0), (0, 0), (0, more), (0, 0), (0, 0))
+    return cache | {name: jnp.pad(cache[name], pad) for name in ("k", "v")}
+
+
+class Thread:
+    """One history of each dialogue of a batch.
+
+    Attributes:
+        said: per row the replies so far.
+        logits: f32[B, V] of what follows the last question.
+        cache: keys and values of all that was said.
+    """
+
+    def __init__(self, table: "Table", logits, cache, prompts: Sequence[Encoded]):
+        self._table = table
+        self._prompts = list(prompts)
+        self.said: list[list[str]] = [[] for _ in prompts]
+        self.logits, self.cache = logits, cache
+
+    def copy(self) -> "Thread":
+        """Another history that begins with the same question."""
+        return Thread(self._table, self.logits, self.cache, self._prompts)
+
+    def ask(self, number: int) -> None:
+        """Appends the last replies and the next question of the rows that have one."""
+        table, rows = self._table, self._table.records
+        pieces = []
+        for row, record in enumerate(rows):
+            if number >= num_rounds(record):
+                pieces.append(_NOTHING)
+                continue
+            asked = table.reader.encode_prompt(round_record(record, self.said[row]))
+            known = self._prompts[row]
+            check_prefix(known, asked)
+            pieces.append(table.features.piece(asked, len(known.tokens)))
+            self._prompts[row] = asked
+        longest = max(len(piece.tokens) for piece in pieces)
+        if not longest:  # the context is full: the same prompt again
+            return
+        length = -(-longest // _STEP) * _STEP
+        # slots for the longest row and what is written after it
+        need = table.num_slots(max(len(prompt.tokens) for prompt in self._prompts))
+        if need > self.cache["k"].shape[2]:
+            self.cache = grow(self.cache, need)
+        model = table.reader.model
+        _, later = make_steps(model.prefill, model.extend)
+        logits, self.cache = later(
+            table.reader.params, self.cache, table.batch(pieces, length)
+        )
+        is_new = np.zeros((len(logits), 1), bool)
+        is_new[: len(pieces), 0] = [len(piece.tokens) > 0 for piece in pieces]
+        self.logits = jnp.where(is_new, logits, self.logits)
+
+
+class Table(NamedTuple):
+    """What the threads of a batch share.
+
+    Attributes:
+        reader: the checkpoint.
+        features: visual tokens of all pictures of the records.
+        records: the dialogues.
+        room: slots that are kept free behind a question, for an answer.
+    """
+
+    reader: Reader
+    features: Features
+    records: Sequence[Record]
+    room: int
+
+    def num_slots(self, length: int) -> int:
+        """Slots of a cache for dialogues of so many tokens."""
+        return self.reader.bucket(length) + self.room
+
+    def batch(self, pieces: Sequence[Piece], length: int) -> dict[str, jax.Array]:
+        """Pieces on the devices, with the pictures that they point to."""
+        return self.reader.put(pieces, length) | {"visual": self.features.table}
+
+    def begin(self, closed: bool) -> Thread:
+        """Reads the first question of every row; `closed` as in `Reader.encode`."""
+        encode = self.reader.encode_prompt
+        prompts = [encode(round_record(one, []), closed) for one in self.records]
+        return self.read(prompts, max(len(encode(r).tokens) for r in self.records))
+
+    def read(self, prompts: Sequence[Encoded], longest: int) -> Thread:
+        """Reads prompts into a cache that has room for `longest` tokens and answers."""
+        reader = self.reader
+        length = reader.bucket(max(len(prompt.tokens) for prompt in prompts))
+        slots = max(self.num_slots(longest), length + self.room)
+        batch = self.batch([self.features.piece(one) for one in prompts], length)
+        first, _ = make_steps(reader.model.prefill, reader.model.extend)
+        logits, cache = first(reader.params, batch, slots)
+        return Thread(self, logits, cache, prompts)
+
+
+def check_prefix(known: Encoded, asked: Encoded) -> None:
+    """Raises UserError unless a round's prompt begins with the one before."""
+    count = len(known.tokens)
+    if not np.array_equal(known.tokens, asked.tokens[:count]):
+        raise UserError(
+            f"record {asked.id!r}: the prompt of a round does not begin with that of "
+            "the round before, so that it cannot be asked round by round; use a "
+            "template that appends turns, as baby_v1"
+        )
+
+
+def play(
+    reader: Reader,
+    features: Features,
+    records: Sequence[Record],
+    choices: Sequence[Choices] | None,
+    max_new_tokens: int,
+    normalize: bool,
+    score_eos: bool = True,
+    score_unknown: bool = False,
+) -> list[Played]:
+    """Plays dialogues, as many as a batch has rows at most.
+
+    Args:
+        reader: the checkpoint.
+        features: hold the pictures of the records.
+        records: dialogues of alternating human and assistant turns; their assistant
+            turns are the right answers and are never shown.
+        choices: per record and round the answers to be scored; None scores none.
+        max_new_tokens: where a written answer is cut off; 0 writes none.
+        normalize: see `score_answers`.
+        score_eos, score_unknown: see `AnswerIds`.
+
+    Returns:
+        What came of each.
+    """
+    answer_ids = AnswerIds(reader, score_eos, score_unknown)
+    offered = _offered_ids(answer_ids, records, choices)
+    room = max([max_new_tokens, *(answer_room(one) for one in offered)])
+    table = Table(reader, features, records, room)
+    writes = table.begin(closed=True) if max_new_tokens else None
+    if not choices:
+        chooses = None
+    elif writes and not reader.closes_prompts:
+        chooses = writes.copy()
+    else:
+        chooses = table.begin(closed=False)
+    played = [Played([], []) for _ in records]
+    for number in range(max(map(num_rounds, records))):
+        going = [i for i, r in enumerate(records) if number < num_rounds(r)]
+        if writes:
+            if number:
+                writes.ask(number)
+            texts = _write(reader, writes, max_new_tokens)
+            for row in going:
+                writes.said[row].append(texts[row])
+                played[row].replies.append(texts[row])
+        if chooses:
+            if number:
+                chooses.ask(number)
+            scores = score_answers(
+                reader,
+                features.table,
+                chooses.logits,
+                chooses.cache,
+                offered[number],
+                normalize,
+            )
+            for row in going:
+                first, *_ = best_places(scores[row])
+                chooses.said[row].append(choices[row][number][first])
+                played[row].likelihoods.append(scores[row])
+    return played
+
+
+def _write(reader, thread, max_new_tokens) -> list[str]:
+    greedy = make_greedy(
+        reader.model.decode_step, max_new_tokens, reader.tokenizer.eos_id
+    )
+    rows = fetch(greedy(reader.params, thread.logits, thread.cache))
+    return [detokenize(reader.tokenizer, row) for row in rows]
+
+
+def _offered_ids(answer_ids, records, choices):
+    """Per round and row the offered answers' tokens; a row that has ended repeats."""
+    if not choices:
+        return []
+    rounds = max(map(num_rounds, records))
+    asked = [
+        [round_record(record, [""] * number) for number in range(num_rounds(record))]
+        for record in records
+    ]
+    return [
+        [
+            [answer_ids(turns[place], text) for text in texts[place]]
+            for turns, texts in zip(asked, choices, strict=True)
+            for place in [min(number, len(turns) - 1)]
+        ]
+        for number in range(rounds)
+    ]
+
+
+def score_last(reader: Reader, record: Record, answers: Sequence[str]) -> np.ndarray:
+    """f64[answers]: log-likelihoods of answers to a record's last question.
+
+    The record's own earlier answers are the history; its last one is not shown.
+    """
+    features = Features(reader)
+    features.hold(record.images)
+    ids = [AnswerIds(reader)(record, answer) for answer in answers]
+    prompt = reader.encode_prompt(record, closed=False)
+    table = Table(reader, features, [record], answer_room([ids]))
+    thread = table.read([prompt], len(prompt.tokens))
+    (scores,) = score_answers(
+        reader, features.table, thread.logits, thread.cache, [ids], normalize=False
+    )
+    return scores
+
+
+IMAGES = (1, 4, 16)  # ours: most dialogues show few pictures
+TEXT = 128  # ours: tokens beside those of the pictures
+
+
+def make_buckets(tokens_per_image: int) -> tuple[int, ...]:
+    """Lengths with room for text beside some pictures, multiples of 128.
+
+    197 tokens an image give (384, 1024, 3328).
+    """
+    lengths = [TEXT * (1 + -(-images * tokens_per_image // TEXT)) for images in IMAGES]
+    return tuple(dict.fromkeys(lengths))
+
+
+@functools.lru_cache(maxsize=8)
+def make_stream(prefill: Callable, decode_step: Callable, max_new_tokens: int):
+    """Makes the two jitted programs of a model; the same arguments share them.
+
+    Returns:
+        first(params, batch) -> (token i32[B], cache), and
+        next(params, cache, token i32[B]) -> (token i32[B], cache).
+    """
+
+    def first(params, batch):
+        length = batch["tokens"].shape[1]
+        logits, cache = prefill(params, batch, length + max_new_tokens)
+        return jnp.argmax(logits, axis=-1).astype(jnp.int32), cache
+
+    def step(params, cache, token):
+        logits, cache = decode_step(params, cache, token)
+        return jnp.argmax(logits, axis=-1).astype(jnp.int32), cache
+
+    return jax.jit(first), jax.jit(step, donate_argnums=1)
+
+
+def stream(
+    reader: Reader, records: Sequence[Record], max_new_tokens: int
+) -> Iterator[np.ndarray]:
+    """Answers the last human turns of a batch of records, a token at a time.
+
+    Args:
+        reader: the checkpoint; its batch size bounds the number of records.
+        records: questions; each ends with a human turn, or with an
+            answer that is not shown.
+        max_new_tokens: where the answers are cut off.
+
+    Yields:
+        i32[len(records)], until all have ended with `<eos>`; an answer that has
+        ended goes on with `<eos>`.
+
+    Raises:
+        UserError: a prompt is longer than the model's context.
+    """
+    model, eos = reader.model, reader.tokenizer.eos_id
+    encoded = [reader.encode(record, answer=False) for record in records]
+    longest = max(len(one.tokens) for one in encoded)
+    room = model.config.decoder.max_len - max_new_tokens
+    if longest > room:
+        raise UserError(
+            f"the dialogue has {longest} tokens, but the model's context holds {room} "
+            f"and an answer of {max_new_tokens}; begin a new one"
+        )
+    first, step = make_stream(model.prefill, model.decode_step, max_new_tokens)
+    features = Features(reader)
+    features.hold(image for one in encoded for image in one.images)
+    pieces = [features.piece(one) for one in encoded]
+    batch = reader.put(pieces, reader.bucket(longest))
+    token, cache = first(reader.params, batch | {"visual": features.table})
+    done = np.zeros(len(records), bool)
+    for number in range(max_new_tokens):
+        row = np.full(len(records), eos)
+        row[:] = fetch(token)[: len(records)]
+        row[done] = eos
+        yield row
+        done |= row == eos
+        if done.all() or number == max_new_tokens - 1:
+            return
+        token, cache = step(reader.params, cache, token)
