@@ -31,10 +31,10 @@ from babyvlm_jax.evals import run, sets, store, tables, targets
 from babyvlm_jax.evals.compare import compare
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.pairs import SimilarityPredictor
-from babyvlm_jax.evals.parsers import PARSERS
 from babyvlm_jax.evals.predictions_file import PredictionsFile
 from babyvlm_jax.evals.predictors import CheckpointPredictor, Predictor
 from babyvlm_jax.evals.reader import Reader
+from babyvlm_jax.evals.scoring import PARSERS
 from babyvlm_jax.evals.transformers_model import TransformersPredictor
 from babyvlm_jax.runtime import processes
 from babyvlm_jax.runtime.command import run_config_command

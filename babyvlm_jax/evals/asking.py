@@ -8,10 +8,10 @@ from babyvlm_jax.data.schema import Record
 from babyvlm_jax.evals import controls
 from babyvlm_jax.evals.engine import shares
 from babyvlm_jax.evals.items import offered
-from babyvlm_jax.evals.lines import Said
 from babyvlm_jax.evals.matching import match
 from babyvlm_jax.evals.orders import num_orders, rotate, rotate_back
 from babyvlm_jax.evals.predictors import Predictor
+from babyvlm_jax.evals.scoring import Said
 from babyvlm_jax.evals.tasks import CHOICE, GENERATE, MATCH, Task
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.ties import best_places

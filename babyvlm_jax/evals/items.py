@@ -2,8 +2,6 @@
 
 import re
 
-import numpy as np
-
 from babyvlm_jax.data.images import open_image
 from babyvlm_jax.data.questions import (
     BAD_ROUNDS,
@@ -16,8 +14,7 @@ from babyvlm_jax.data.questions import (
     recording_of,
 )
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record
-from babyvlm_jax.evals.dialogue import gold_texts, option_labels
-from babyvlm_jax.evals.scoring import memory_metrics, read_strictly
+from babyvlm_jax.evals.dialogue import gold_texts
 from babyvlm_jax.evals.tasks import (
     CAPTION,
     DIFFERENCE,
@@ -80,32 +77,6 @@ def option_images(record: Record) -> list[dict[str, bytes]]:
         )
         for question in questions_of(record)
     ]
-
-
-def chance_metrics(task: Task, record: Record) -> dict[str, float]:
-    """Expected metrics of an item when each offered answer is as likely.
-
-    Args:
-        task: names the metrics.
-        record: its item; a question that allows any text gets the task's own chance,
-            and so does Winoground, whose four comparisons share their scores.
-
-    Returns:
-        metric -> value.
-    """
-    if "group" in task.metrics or task.answer == CAPTION:
-        return dict(task.chance)
-    answers = offered(task, record)
-    guesses = [1 / len(options) for options in answers]
-    if "adjusted" in task.metrics:
-        return memory_metrics(guesses, option_labels(record))
-    if "adjacent" not in task.metrics:
-        return {"accuracy": float(np.mean(guesses))}
-    near = [
-        np.mean([read_strictly(question, reply).near for reply in options])
-        for question, options in zip(questions_of(record), answers, strict=True)
-    ]
-    return {"exact": float(np.mean(guesses)), "adjacent": float(np.mean(near))}
 
 
 def find_problem(task: Task, record: Record, needs_options: bool) -> str | None:

@@ -15,8 +15,8 @@ from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
 from babyvlm_jax.evals.engine import shares
 from babyvlm_jax.evals.items import offered
-from babyvlm_jax.evals.lines import Said
 from babyvlm_jax.evals.predictors import Predictor
+from babyvlm_jax.evals.scoring import Said
 from babyvlm_jax.evals.tasks import MATCH, Task
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.ties import best_places

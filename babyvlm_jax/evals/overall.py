@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from babyvlm_jax.evals.parsers import OFFICIAL, STRICT
 from babyvlm_jax.evals.results import find_row
+from babyvlm_jax.evals.scoring import OFFICIAL, STRICT
 from babyvlm_jax.evals.stats import holm
 from babyvlm_jax.evals.tasks import GENERATE, MATCH, TASKS, Task
 

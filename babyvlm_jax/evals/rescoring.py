@@ -14,8 +14,8 @@ from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.evals import captions, store
 from babyvlm_jax.evals.items import offered
-from babyvlm_jax.evals.lines import Said, make_line
 from babyvlm_jax.evals.run import Lines, summarize_set
+from babyvlm_jax.evals.scoring import Said, make_line
 from babyvlm_jax.evals.sets import (
     ItemSet,
     Problem,

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from babyvlm_jax.evals.controls import CONSTANT
-from babyvlm_jax.evals.lines import metrics_of, parsers_of
-from babyvlm_jax.evals.parsers import STRICT
+from babyvlm_jax.evals.scoring import STRICT, metrics_of, parsers_of
 from babyvlm_jax.evals.stats import (
     FEWEST,
     calibration,

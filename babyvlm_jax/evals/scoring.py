@@ -1,17 +1,94 @@
-"""Metrics of the DevCV scorers, as pure functions; what is read is `parsers`' business.
+"""Scores answers: reads them, compares them with the right ones, computes metrics.
 
-The official metrics have pitfalls; they are reproduced because scores must be
-comparable, and each is named in the docstring of the function that has it.
+Two parsers read what was said. The strict one is `Question.read`; the official one is
+that of the DevCV scorers. Its faults are kept, because scores must be comparable with
+published ones, and each is named in the docstring of the function that has it.
+`make_line` turns one answer to one item into a line of predictions.jsonl.
 """
 
 import dataclasses
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from babyvlm_jax.data.questions import DIRECTION, LETTER, NUMBER, RING, Question
+import numpy as np
+
+from babyvlm_jax.data.questions import (
+    DIRECTION,
+    LETTER,
+    NUMBER,
+    RING,
+    Question,
+    questions_of,
+    read_text,
+)
+from babyvlm_jax.data.schema import Record
 from babyvlm_jax.evals import captions
-from babyvlm_jax.evals.parsers import OFFICIAL_READERS
-from babyvlm_jax.evals.tasks import CAPTION, Task
+from babyvlm_jax.evals.dialogue import gold_texts, option_labels
+from babyvlm_jax.evals.items import cluster, listed_under, offered
+from babyvlm_jax.evals.tasks import (
+    CAPTION,
+    GENERATE,
+    Task,
+)
+
+OFFICIAL = "official"
+STRICT = "strict"
+PARSERS = (STRICT, OFFICIAL)
+Reader = Callable[[str], str | None]
+_LETTER = re.compile(r"\b([A-D])\b", re.IGNORECASE)
+_NUMBER_TOKEN = re.compile(r"\d+|[a-z]+")
+# The official list ends at ten: "eleven" and "twelve" are not understood.
+_TO_TEN = (
+    *("zero", "one", "two", "three", "four", "five"),
+    *("six", "seven", "eight", "nine", "ten"),
+)
+
+
+def letter_article_counts(text: str) -> str | None:
+    """First stand-alone A-D of either case, upper-cased.
+
+    Fault kept: the article "a" counts, so "it is a dog, so B" is read as A.
+
+    Source: BabyVLM-V2, DevCV scorer.
+    """
+    found = _LETTER.search(text)
+    return found.group(1).upper() if found else None
+
+
+def number_words_to_ten(text: str) -> str | None:
+    """First run of digits or number word zero to ten, written in digits.
+
+    Fault kept: "eleven" and "twelve" are not understood, "twenty1" is 1.
+
+    Source: BabyVLM-V2, DevCV scorer.
+    """
+    for token in _NUMBER_TOKEN.findall(text.lower()):
+        if token.isdigit():
+            return str(int(token))
+        if token in _TO_TEN:
+            return str(_TO_TEN.index(token))
+    return None
+
+
+def direction_unstripped(text: str) -> str | None:
+    """The whole output lower-cased, if it is one of the eight directions.
+
+    Fault kept: nothing is stripped or searched, so "left." and " left" are wrong.
+
+    Source: BabyVLM-V2, DevCV scorer.
+    """
+    lowered = text.lower()
+    return lowered if lowered in RING else None
+
+
+OFFICIAL_READERS: Mapping[str, Reader] = {
+    LETTER: letter_article_counts,
+    NUMBER: number_words_to_ten,
+    DIRECTION: direction_unstripped,
+    CAPTION: read_text,
+}
 
 
 def official_gold(task: Task, question: Question, text: str) -> str | None:
@@ -201,3 +278,153 @@ def item_metrics(
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
+
+
+def chance_metrics(task: Task, record: Record) -> dict[str, float]:
+    """Expected metrics of an item when each offered answer is as likely.
+
+    Args:
+        task: names the metrics.
+        record: its item; a question that allows any text gets the task's own chance,
+            and so does Winoground, whose four comparisons share their scores.
+
+    Returns:
+        metric -> value.
+    """
+    if "group" in task.metrics or task.answer == CAPTION:
+        return dict(task.chance)
+    answers = offered(task, record)
+    guesses = [1 / len(options) for options in answers]
+    if "adjusted" in task.metrics:
+        return memory_metrics(guesses, option_labels(record))
+    if "adjacent" not in task.metrics:
+        return {"accuracy": float(np.mean(guesses))}
+    near = [
+        np.mean([read_strictly(question, reply).near for reply in options])
+        for question, options in zip(questions_of(record), answers, strict=True)
+    ]
+    return {"exact": float(np.mean(guesses)), "adjacent": float(np.mean(near))}
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """What one answerer said to one item.
+
+    Attributes:
+        protocol: one of `tasks.PROTOCOLS`, "" for a control that asks no model.
+        control: its name, "" for the plain item.
+        replies: one a round.
+        likelihoods: per round, each offered answer's share; None where it wrote.
+    """
+
+    protocol: str
+    control: str
+    replies: Sequence[str]
+    likelihoods: Sequence[Mapping[str, float]] | None = None
+
+
+def make_line(
+    task: Task,
+    source: str,
+    record: Record,
+    said: Said,
+    chance: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """Scores one item.
+
+    Args:
+        task: the task.
+        source: name of the set of items, "" if there is only one.
+        record: the plain item.
+        said: what was said to it, or to an altered form of it.
+        chance: expected metrics of guessing, where they do not follow from the item.
+
+    Returns:
+        `source`, `task`, `id`, `dataset`, `control`, `protocol`, `cluster`, `listed`,
+        `prompt`, `answer`, `prediction` (what the strict parser read, or the output
+        where it read nothing), `output`, `correct`, `metrics`, `chance`; where the
+        model wrote, `official` {prediction, correct, metrics}; where it chose,
+        `likelihoods`. A dialogue has `rounds`, is correct when all of them are, and
+        joins their texts with spaces.
+    """
+    rounds = _read(task, record, said.replies, STRICT)
+    lines = [
+        {"prompt": question.prompt, **_facts(one)}
+        for question, one in zip(questions_of(record), rounds, strict=True)
+    ]
+    if said.likelihoods is not None:
+        for line, shares in zip(lines, said.likelihoods, strict=True):
+            line["likelihoods"] = {key: round(x, 5) for key, x in shares.items()}
+    line = {
+        "source": source,
+        "task": task.name,
+        "id": record.id,
+        "dataset": task.dataset,
+        "control": said.control,
+        "protocol": said.protocol,
+        "cluster": cluster(record),
+        "listed": listed_under(task, record),
+        **_join(lines),
+        "metrics": _metrics(task, record, rounds),
+        "chance": dict(chance or chance_metrics(task, record)),
+    }
+    if said.protocol == GENERATE:
+        official = _read(task, record, said.replies, OFFICIAL)
+        line["official"] = {
+            **_join([_facts(one) for one in official], ("prediction", "correct")),
+            "metrics": _metrics(task, record, official),
+        }
+    return line
+
+
+def _read(task, record, replies, parser) -> list[Round]:
+    found = zip(questions_of(record), gold_texts(record), replies, strict=True)
+    if parser == OFFICIAL:
+        return [read_officially(task, *one) for one in found]
+    return [read_strictly(question, reply) for question, _, reply in found]
+
+
+def score_replies(
+    task: Task, record: Record, replies: Sequence[str], parser: str = STRICT
+) -> dict[str, float]:
+    """Metrics of one item from what was said to it, one reply a round."""
+    return _metrics(task, record, _read(task, record, replies, parser))
+
+
+def _metrics(task, record, rounds):
+    labels = option_labels(record) if "adjusted" in task.metrics else ()
+    return item_metrics(task, rounds, labels)
+
+
+def _facts(scored: Round) -> dict[str, Any]:
+    read = scored.output if scored.prediction is None else scored.prediction
+    return {
+        "answer": scored.answer,
+        "prediction": read,
+        "output": scored.output,
+        "correct": scored.correct,
+    }
+
+
+def _join(lines, names=("prompt", "answer", "prediction", "output", "correct")):
+    """The fields of one round, or of all of them together with `rounds`."""
+    if len(lines) == 1:
+        extra = {k: x for k, x in lines[0].items() if k == "likelihoods"}
+        return {name: lines[0][name] for name in names} | extra
+    joined = {
+        name: all(line[name] for line in lines)
+        if name == "correct"
+        else " ".join(line[name] for line in lines)
+        for name in names
+    }
+    return joined | ({"rounds": lines} if "prompt" in names else {})
+
+
+def metrics_of(line: Mapping[str, Any], parser: str) -> Mapping[str, float]:
+    """An item's metrics as a parser reads it."""
+    return line["official"]["metrics"] if parser == OFFICIAL else line["metrics"]
+
+
+def parsers_of(protocol: str) -> tuple[str, ...]:
+    """The parsers that lines of a protocol are read by."""
+    return (STRICT, OFFICIAL) if protocol == GENERATE else (STRICT,)

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from babyvlm_jax.evals import captions
-from babyvlm_jax.evals.lines import Said, make_line
+from babyvlm_jax.evals.scoring import Said, make_line
 from babyvlm_jax.evals.tasks import TASKS
 from tests.evals import v1_samples
 

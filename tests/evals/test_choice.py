@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from babyvlm_jax.evals.engine import Answer, AnswerIds, branches, answer_room, shares
+from babyvlm_jax.evals.engine import Answer, AnswerIds, answer_room, branches, shares
 from tests.evals.fakes import EOS, make_reader
 from tests.evals.samples import ITEMS, memory
 

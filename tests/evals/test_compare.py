@@ -3,7 +3,7 @@ import json
 import pytest
 
 from babyvlm_jax.evals.compare import compare, find_evaluation
-from babyvlm_jax.evals.lines import Said, make_line
+from babyvlm_jax.evals.scoring import Said, make_line
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.runtime.errors import UserError
 from tests.evals.contents import content, entry

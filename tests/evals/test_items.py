@@ -3,7 +3,6 @@ import pytest
 from babyvlm_jax.data.questions import add_rounds
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.evals.items import (
-    chance_metrics,
     cluster,
     find_problem,
     is_picture,
@@ -11,6 +10,7 @@ from babyvlm_jax.evals.items import (
     offered,
     option_images,
 )
+from babyvlm_jax.evals.scoring import chance_metrics
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.runtime.errors import UserError
 from tests.evals.fakes import picture

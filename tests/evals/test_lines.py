@@ -1,6 +1,6 @@
 import pytest
 
-from babyvlm_jax.evals.lines import (
+from babyvlm_jax.evals.scoring import (
     Said,
     make_line,
     metrics_of,

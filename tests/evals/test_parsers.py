@@ -1,6 +1,6 @@
 import pytest
 
-from babyvlm_jax.evals.parsers import OFFICIAL_READERS
+from babyvlm_jax.evals.scoring import OFFICIAL_READERS
 
 # text -> what the official parser reads, with its faults
 LETTERS = {

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from babyvlm_jax.evals.lines import Said, make_line
 from babyvlm_jax.evals.results import find_row, summarize
+from babyvlm_jax.evals.scoring import Said, make_line
 from babyvlm_jax.evals.tasks import TASKS
 from tests.evals.samples import ITEMS, memory, record
 

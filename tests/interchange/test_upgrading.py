@@ -11,7 +11,7 @@ from babyvlm_jax.data.schema import (
     dataset_dir,
     write_dataset,
 )
-from babyvlm_jax.evals.lines import Said, make_line
+from babyvlm_jax.evals.scoring import Said, make_line
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.interchange import upgrading
 from babyvlm_jax.interchange.upgrading import upgrade
