@@ -27,9 +27,10 @@ import jax
 import tqdm
 
 from babyvlm_jax.embedding import load_pair_model
-from babyvlm_jax.evals import run, sets, store, tables, targets
+from babyvlm_jax.evals import run, store, tables, targets
 from babyvlm_jax.evals.compare import compare
 from babyvlm_jax.evals.config import EvalConfig
+from babyvlm_jax.evals.items import ItemSet, find_sets
 from babyvlm_jax.evals.pairs import SimilarityPredictor
 from babyvlm_jax.evals.predictions_file import PredictionsFile
 from babyvlm_jax.evals.predictors import CheckpointPredictor, Predictor
@@ -65,7 +66,7 @@ def evaluate(cfg: EvalConfig, workdir: str) -> list[dict]:
     Raises:
         UserError: an impossible setting, or something named in it is missing.
     """
-    item_sets, missing = sets.find_sets(
+    item_sets, missing = find_sets(
         cfg.sources, cfg.tasks, cfg.selected_tasks, cfg.split
     )
     if missing:
@@ -115,7 +116,7 @@ def evaluate_one(cfg, target, item_sets, mesh, workdir) -> dict:
     return store.finish(folder, header, entries, lines, said, marks)
 
 
-def _size(item_set: sets.ItemSet, limit: int) -> int:
+def _size(item_set: ItemSet, limit: int) -> int:
     try:
         size = len(item_set.open())
     except UserError:  # named when its turn comes

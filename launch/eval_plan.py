@@ -9,8 +9,9 @@ from typing import Any
 
 from etils import epath
 
-from babyvlm_jax.evals import sets, store, targets
+from babyvlm_jax.evals import store, targets
 from babyvlm_jax.evals.config import EvalConfig
+from babyvlm_jax.evals.items import ItemSet, find_sets
 from babyvlm_jax.evals.targets import Target
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training.checkpoint.reading import FOLDER, whole_steps
@@ -39,14 +40,14 @@ class Plan:
     grouping: str
 
     @functools.cached_property
-    def item_sets(self) -> list[sets.ItemSet]:
+    def item_sets(self) -> list[ItemSet]:
         """The sets of items that there are."""
         cfg = self.cfg
-        return sets.find_sets(cfg.sources, cfg.tasks, cfg.selected_tasks, cfg.split)[0]
+        return find_sets(cfg.sources, cfg.tasks, cfg.selected_tasks, cfg.split)[0]
 
-    def groups(self) -> dict[str, list[sets.ItemSet]]:
+    def groups(self) -> dict[str, list[ItemSet]]:
         """Name of a group -> its sets of items, none of which is empty."""
-        found: dict[str, list[sets.ItemSet]] = {}
+        found: dict[str, list[ItemSet]] = {}
         for one in self.item_sets:
             name = {"domain": one.task.domain, "task": one.task.name, "all": "all"}
             found.setdefault(_plain(name[self.grouping]), []).append(one)
@@ -74,7 +75,7 @@ class Plan:
         """Name of the folder of a checkpoint's results."""
         return target.folder(step_of(target), self.cfg.suffix)
 
-    def marks(self, target: Target, some: Sequence[sets.ItemSet]) -> dict[str, str]:
+    def marks(self, target: Target, some: Sequence[ItemSet]) -> dict[str, str]:
         """Key of a set of items -> fingerprint of its result."""
         return {one.key: store.fingerprint(self.cfg, target.path, one) for one in some}
 
@@ -119,7 +120,7 @@ class Piece:
     plan: Plan
     target: Target
     group: str
-    sets: tuple[sets.ItemSet, ...]
+    sets: tuple[ItemSet, ...]
 
     @property
     def name(self) -> str:

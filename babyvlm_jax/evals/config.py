@@ -7,8 +7,8 @@ from etils import epath
 
 from babyvlm_jax.evals.asking import How
 from babyvlm_jax.evals.controls import VARIANTS
+from babyvlm_jax.evals.items import parse_sources
 from babyvlm_jax.evals.matching import TIES
-from babyvlm_jax.evals.sets import parse_sources
 from babyvlm_jax.evals.tasks import CHOICE, MATCH, PROTOCOLS, Task, select_tasks
 from babyvlm_jax.runtime.errors import UserError, check_file
 from babyvlm_jax.runtime.fields import SEED, Settings, field

@@ -15,8 +15,7 @@ from PIL import Image
 from babyvlm_jax.data.images import blank, encode_png, read_image
 from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record
-from babyvlm_jax.evals.dialogue import num_rounds, round_images
-from babyvlm_jax.evals.items import offered, option_images
+from babyvlm_jax.evals.items import num_rounds, offered, option_images, round_images
 from babyvlm_jax.evals.tasks import CAPTION, Task
 
 NO_IMAGE = "no_image"

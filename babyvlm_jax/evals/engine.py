@@ -21,7 +21,7 @@ import numpy as np
 from babyvlm_jax.data.conversation import Encoded
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.evals.dialogue import num_rounds, round_record
+from babyvlm_jax.evals.items import num_rounds, round_record
 from babyvlm_jax.evals.reader import Features, Piece, Reader, fetch
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.ties import best_places

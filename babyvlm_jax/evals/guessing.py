@@ -11,8 +11,7 @@ import numpy as np
 
 from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.evals.dialogue import option_labels
-from babyvlm_jax.evals.items import offered
+from babyvlm_jax.evals.items import offered, option_labels
 from babyvlm_jax.evals.scoring import memory_metrics, read_strictly
 from babyvlm_jax.evals.tasks import Task
 

@@ -16,8 +16,8 @@ import numpy as np
 from etils import epath
 
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.evals.dialogue import num_rounds
 from babyvlm_jax.evals.engine import Choices
+from babyvlm_jax.evals.items import num_rounds
 from babyvlm_jax.evals.predictors import Likelihoods, Predictor, Replies
 from babyvlm_jax.runtime.errors import UserError
 

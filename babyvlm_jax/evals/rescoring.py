@@ -13,16 +13,16 @@ from typing import Any
 from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.evals import captions, store
-from babyvlm_jax.evals.items import offered
-from babyvlm_jax.evals.run import Lines, summarize_set
-from babyvlm_jax.evals.scoring import Said, make_line
-from babyvlm_jax.evals.sets import (
+from babyvlm_jax.evals.items import (
     ItemSet,
     Problem,
     find_sets,
+    offered,
     parse_sources,
     read_items,
 )
+from babyvlm_jax.evals.run import Lines, summarize_set
+from babyvlm_jax.evals.scoring import Said, make_line
 from babyvlm_jax.evals.tables import CONTROLS
 from babyvlm_jax.evals.tasks import CAPTION, CHOICE, MATCH, PROTOCOLS, TASKS, Task
 from babyvlm_jax.runtime import json_fields

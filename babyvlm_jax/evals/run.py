@@ -8,11 +8,11 @@ from babyvlm_jax.evals import captions, controls
 from babyvlm_jax.evals.asking import ask, ask_no_model
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.guessing import guess
+from babyvlm_jax.evals.items import ItemSet, Problem, read_items
 from babyvlm_jax.evals.predictions_file import PredictionsFile
 from babyvlm_jax.evals.predictors import Predictor
 from babyvlm_jax.evals.results import summarize
 from babyvlm_jax.evals.scoring import Said, make_line, score_replies
-from babyvlm_jax.evals.sets import ItemSet, Problem, read_items
 from babyvlm_jax.evals.store import Folder
 from babyvlm_jax.evals.tasks import CAPTION, MATCH, Task
 from babyvlm_jax.runtime.errors import SystemFault, UserError, printable

@@ -25,8 +25,13 @@ from babyvlm_jax.data.questions import (
 )
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.evals import captions
-from babyvlm_jax.evals.dialogue import gold_texts, option_labels
-from babyvlm_jax.evals.items import cluster, listed_under, offered
+from babyvlm_jax.evals.items import (
+    cluster,
+    gold_texts,
+    listed_under,
+    offered,
+    option_labels,
+)
 from babyvlm_jax.evals.tasks import (
     CAPTION,
     GENERATE,

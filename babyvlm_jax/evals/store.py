@@ -16,8 +16,8 @@ from etils import epath
 
 from babyvlm_jax.evals import tables
 from babyvlm_jax.evals.config import EvalConfig
+from babyvlm_jax.evals.items import ItemSet
 from babyvlm_jax.evals.overall import corrected, leaderboard, overall
-from babyvlm_jax.evals.sets import ItemSet
 from babyvlm_jax.evals.targets import run_of
 from babyvlm_jax.runtime.errors import UserError, check_file, raise_system_fault
 from babyvlm_jax.runtime.files import write_atomically

@@ -11,8 +11,8 @@ import numpy as np
 
 from babyvlm_jax.data.images import read_image
 from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record
-from babyvlm_jax.evals.dialogue import num_rounds, round_record
 from babyvlm_jax.evals.engine import Choices
+from babyvlm_jax.evals.items import num_rounds, round_record
 from babyvlm_jax.evals.predictors import (
     MAX_NEW_TOKENS,
     Likelihoods,

@@ -9,7 +9,7 @@ import jinja2
 from tqdm import tqdm
 
 from babyvlm_jax.evals import tables
-from babyvlm_jax.evals.sets import parse_sources
+from babyvlm_jax.evals.items import parse_sources
 from babyvlm_jax.report import facts, plots
 from babyvlm_jax.report.collect import (
     Growth,

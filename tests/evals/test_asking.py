@@ -7,7 +7,7 @@ import pytest
 
 from babyvlm_jax.evals import controls
 from babyvlm_jax.evals.asking import How, ask, ask_no_model
-from babyvlm_jax.evals.dialogue import num_rounds, round_images
+from babyvlm_jax.evals.items import num_rounds, round_images
 from babyvlm_jax.evals.predictors import Predictor
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.runtime.errors import UserError

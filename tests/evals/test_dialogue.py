@@ -1,5 +1,5 @@
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.evals.dialogue import (
+from babyvlm_jax.evals.items import (
     gold_texts,
     num_rounds,
     option_labels,

@@ -8,8 +8,8 @@ import pytest
 
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.evals import engine
-from babyvlm_jax.evals.dialogue import num_rounds, round_record
 from babyvlm_jax.evals.engine import make_greedy
+from babyvlm_jax.evals.items import num_rounds, round_record
 from babyvlm_jax.runtime.errors import UserError
 from tests.evals.fakes import MODEL, make_model, make_predictor, picture
 

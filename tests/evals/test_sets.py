@@ -1,7 +1,7 @@
 import pytest
 
 from babyvlm_jax.data.schema import write_dataset
-from babyvlm_jax.evals.sets import ItemSet, find_sets, parse_sources, read_items
+from babyvlm_jax.evals.items import ItemSet, find_sets, parse_sources, read_items
 from babyvlm_jax.evals.tasks import TASKS, select_tasks
 from babyvlm_jax.runtime.errors import UserError
 from tests.evals.samples import SAME, THREE, record

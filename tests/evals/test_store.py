@@ -8,7 +8,7 @@ import pytest
 from babyvlm_jax.data.schema import ASSISTANT, Record, write_dataset
 from babyvlm_jax.evals import store
 from babyvlm_jax.evals.config import EvalConfig
-from babyvlm_jax.evals.sets import ItemSet
+from babyvlm_jax.evals.items import ItemSet
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.runtime.errors import UserError
 from configs.eval import devcv

@@ -19,7 +19,7 @@ import transformers
 from PIL import Image
 
 from babyvlm_jax.data.schema import HUMAN, RecordSource
-from babyvlm_jax.evals.dialogue import num_rounds, round_record
+from babyvlm_jax.evals.items import num_rounds, round_record
 from babyvlm_jax.evals.predictors import MAX_NEW_TOKENS
 from babyvlm_jax.evals.tasks import TASKS
 
