@@ -27,9 +27,9 @@ import jax
 import tqdm
 
 from babyvlm_jax.embedding import load_pair_model
-from babyvlm_jax.evals import run, store, tables, targets
+from babyvlm_jax.evals import run, store, tables
 from babyvlm_jax.evals.compare import compare
-from babyvlm_jax.evals.config import EvalConfig
+from babyvlm_jax.evals.config import EvalConfig, Target, find_targets, run_of
 from babyvlm_jax.evals.items import ItemSet, find_sets
 from babyvlm_jax.evals.pairs import SimilarityPredictor
 from babyvlm_jax.evals.predictions_file import PredictionsFile
@@ -73,9 +73,9 @@ def evaluate(cfg: EvalConfig, workdir: str) -> list[dict]:
         print(f"not there: {', '.join(missing)}")
     mesh = make_mesh(cfg.mesh)
     check_batch(cfg.batch_size, mesh, "config.batch_size")
-    found = targets.find_targets(cfg)
+    found = find_targets(cfg)
     if cfg.kind == "checkpoint":
-        for run_dir in dict.fromkeys(targets.run_of(one.path) for one in found):
+        for run_dir in dict.fromkeys(run_of(one.path) for one in found):
             preflight.check_checkpoint(run_dir, mesh)
     with jax.set_mesh(mesh):
         return [evaluate_one(cfg, one, item_sets, mesh, workdir) for one in found]
@@ -125,7 +125,7 @@ def _size(item_set: ItemSet, limit: int) -> int:
 
 
 def load_predictor(
-    cfg: EvalConfig, target: targets.Target, mesh
+    cfg: EvalConfig, target: Target, mesh
 ) -> tuple[Predictor, int | None, int]:
     """Loads who answers.
 

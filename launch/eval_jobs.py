@@ -30,8 +30,7 @@ import jax
 from etils import epath
 
 from babyvlm_jax.evals import tables
-from babyvlm_jax.evals.config import EvalConfig, expand
-from babyvlm_jax.evals.targets import run_of
+from babyvlm_jax.evals.config import EvalConfig, expand, run_of
 from babyvlm_jax.runtime.command import make_flags, parse
 from babyvlm_jax.runtime.errors import EXIT_PREEMPTED, UserError
 from babyvlm_jax.runtime.fields import from_dict

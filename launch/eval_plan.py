@@ -9,10 +9,9 @@ from typing import Any
 
 from etils import epath
 
-from babyvlm_jax.evals import store, targets
-from babyvlm_jax.evals.config import EvalConfig
+from babyvlm_jax.evals import store
+from babyvlm_jax.evals.config import EvalConfig, Target, find_targets, run_of
 from babyvlm_jax.evals.items import ItemSet, find_sets
-from babyvlm_jax.evals.targets import Target
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training.checkpoint.reading import FOLDER, whole_steps
 
@@ -60,7 +59,7 @@ class Plan:
         not whole, is left out.
         """
         found = []
-        for target in targets.find_targets(self.cfg):
+        for target in find_targets(self.cfg):
             path, folder = epath.Path(target.path), _folder_of(target)
             whole, _ = whole_steps(folder)
             under = path.parent.name == FOLDER
@@ -96,7 +95,7 @@ class Plan:
         }
 
         def place(name):
-            return targets.run_of(ours[name]["checkpoint"]), ours[name]["step"]
+            return run_of(ours[name]["checkpoint"]), ours[name]["step"]
 
         return {name: ours[name] for name in sorted(ours, key=place)}
 
@@ -126,7 +125,7 @@ class Piece:
     def name(self) -> str:
         """The same each time, so that a cluster knows the job again."""
         folder = self.plan.folder(self.target)
-        run = epath.Path(targets.run_of(self.target.path)).name
+        run = epath.Path(run_of(self.target.path)).name
         name = _plain(f"eval-{run}-{folder}-{self.group}")
         if len(name) > LONGEST_NAME:
             digest = hashlib.sha256(name.encode()).hexdigest()[:8]
@@ -155,7 +154,7 @@ class Piece:
 
 
 def _folder_of(target: Target) -> epath.Path:
-    return epath.Path(targets.run_of(target.path)) / FOLDER
+    return epath.Path(run_of(target.path)) / FOLDER
 
 
 def step_of(target: Target) -> int:

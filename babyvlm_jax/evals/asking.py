@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.evals import controls
+from babyvlm_jax.evals.config import How
 from babyvlm_jax.evals.engine import shares
 from babyvlm_jax.evals.items import offered
 from babyvlm_jax.evals.matching import match
@@ -15,23 +16,6 @@ from babyvlm_jax.evals.scoring import Said
 from babyvlm_jax.evals.tasks import CHOICE, GENERATE, MATCH, Task
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.ties import best_places
-
-
-@dataclasses.dataclass(frozen=True)
-class How:
-    """How items are asked.
-
-    Attributes:
-        protocols: some of `tasks.PROTOCOLS`.
-        controls: some of `controls.VARIANTS`, beside the plain items.
-        permute: `choice` averages over the orders of the options.
-        ties: what `match` does about options of equal score; see `matching.TIES`.
-    """
-
-    protocols: tuple[str, ...]
-    controls: tuple[str, ...] = ()
-    permute: bool = False
-    ties: str = "random"
 
 
 def ask(

@@ -21,10 +21,6 @@ from babyvlm_jax.evals.tasks import MATCH, Task
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.ties import best_places
 
-# Options of equal score: one of them is drawn, seeded by the item's id; or the answer
-# is wrong; or it is right, as the original has it, whose first option is the right one.
-TIES = ("random", "wrong", "right")
-
 
 class Pair(NamedTuple):
     """One option: a picture of the item, by its number, and a text."""

@@ -15,10 +15,9 @@ import jax
 from etils import epath
 
 from babyvlm_jax.evals import tables
-from babyvlm_jax.evals.config import EvalConfig
+from babyvlm_jax.evals.config import EvalConfig, run_of
 from babyvlm_jax.evals.items import ItemSet
 from babyvlm_jax.evals.overall import corrected, leaderboard, overall
-from babyvlm_jax.evals.targets import run_of
 from babyvlm_jax.runtime.errors import UserError, check_file, raise_system_fault
 from babyvlm_jax.runtime.files import write_atomically
 from babyvlm_jax.runtime.json_fields import parse_json

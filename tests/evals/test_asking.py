@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.evals import controls
-from babyvlm_jax.evals.asking import How, ask, ask_no_model
+from babyvlm_jax.evals.asking import ask, ask_no_model
+from babyvlm_jax.evals.config import How
 from babyvlm_jax.evals.items import num_rounds, round_images
 from babyvlm_jax.evals.predictors import Predictor
 from babyvlm_jax.evals.tasks import TASKS

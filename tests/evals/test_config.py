@@ -2,8 +2,7 @@ import dataclasses
 
 import pytest
 
-from babyvlm_jax.evals.asking import How
-from babyvlm_jax.evals.config import EvalConfig, expand
+from babyvlm_jax.evals.config import EvalConfig, How, expand
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.runtime.errors import UserError
 from configs.eval import devcv, v1

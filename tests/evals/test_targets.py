@@ -2,8 +2,7 @@ import dataclasses
 
 import pytest
 
-from babyvlm_jax.evals.config import EvalConfig
-from babyvlm_jax.evals.targets import find_targets, run_of
+from babyvlm_jax.evals.config import EvalConfig, find_targets, run_of
 from babyvlm_jax.runtime.errors import UserError
 from configs.eval import devcv
 
