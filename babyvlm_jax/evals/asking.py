@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.evals import controls
 from babyvlm_jax.evals.config import How
 from babyvlm_jax.evals.engine import shares
 from babyvlm_jax.evals.items import offered
@@ -14,7 +13,6 @@ from babyvlm_jax.evals.orders import num_orders, rotate, rotate_back
 from babyvlm_jax.evals.predictors import Predictor
 from babyvlm_jax.evals.scoring import Said
 from babyvlm_jax.evals.tasks import CHOICE, GENERATE, MATCH, Task
-from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.ties import best_places
 
 
@@ -116,32 +114,3 @@ def _chosen(control, choices, found) -> Said:
             for answers, values in zip(choices, found, strict=True)
         ],
     )
-
-
-def ask_no_model(
-    task: Task, records: Sequence[Record], trained_on: Sequence[Record]
-) -> dict[str, list[list[str]]]:
-    """What the controls reply that need no model.
-
-    Args:
-        task: the task.
-        records: its items.
-        trained_on: items of the training split, none if there is none.
-
-    Returns:
-        Control (`prior`, `pixels`) -> replies of each record; those that cannot be
-        made are left out.
-    """
-    found = {}
-    try:
-        if trained_on:
-            counts = controls.count_answers(trained_on)
-            found[controls.PRIOR] = [
-                controls.likeliest(task, record, counts) for record in records
-            ]
-        matched = [controls.match_pixels(record) for record in records]
-    except UserError:  # a prompt that offers nothing in a form that is known
-        return found
-    if all(replies is not None for replies in matched):
-        found[controls.PIXELS] = matched
-    return found

@@ -1,8 +1,9 @@
 """Controls: what an answerer scores that lacks something, in the same table.
 
-Some ask the model about altered items (`VARIANTS`): without pictures, with another
-item's pictures, without words. Others need no model: the best constant answer, the
-answer that training makes likeliest, and a matcher of pixels.
+Some ask the model about altered items (`VARIANTS`): without images, with another item's
+images, without words. Others need no model: the best constant answer, the answer that
+training makes likeliest, a matcher of pixels. Simulated guessers give p-values to
+metrics whose chance is no simple proportion.
 """
 
 import collections
@@ -15,8 +16,24 @@ from PIL import Image
 from babyvlm_jax.data.images import blank, encode_png, read_image
 from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record
-from babyvlm_jax.evals.items import num_rounds, offered, option_images, round_images
+from babyvlm_jax.evals.items import (
+    ItemSet,
+    num_rounds,
+    offered,
+    option_images,
+    option_labels,
+    round_images,
+)
+from babyvlm_jax.evals.scoring import (
+    Lines,
+    Said,
+    make_line,
+    memory_metrics,
+    read_strictly,
+    score_replies,
+)
 from babyvlm_jax.evals.tasks import CAPTION, Task
+from babyvlm_jax.runtime.errors import UserError
 
 NO_IMAGE = "no_image"
 SHUFFLED_IMAGE = "shuffled_image"
@@ -24,7 +41,6 @@ NO_TEXT = "no_text"
 CONSTANT = "constant"
 PRIOR = "prior"
 PIXELS = "pixels"
-
 GREY = encode_png(blank(16))
 _SIDE = 32  # of what the matcher compares, as in the audit of the spec, section 7
 _BINS = 8
@@ -163,3 +179,115 @@ def constant_answers(task: Task, records: Sequence[Record]) -> list[str]:
 def constant(answer: str, record: Record) -> list[str]:
     """The same reply in each round."""
     return [answer] * num_rounds(record)
+
+
+def ask_no_model(
+    task: Task, records: Sequence[Record], trained_on: Sequence[Record]
+) -> dict[str, list[list[str]]]:
+    """What the controls reply that need no model.
+
+    Args:
+        task: the task.
+        records: its items.
+        trained_on: items of the training split, none if there is none.
+
+    Returns:
+        Control (`prior`, `pixels`) -> replies of each record; those that cannot be
+        made are left out.
+    """
+    found = {}
+    try:
+        if trained_on:
+            counts = count_answers(trained_on)
+            found[PRIOR] = [likeliest(task, record, counts) for record in records]
+        matched = [match_pixels(record) for record in records]
+    except UserError:  # a prompt that offers nothing in a form that is known
+        return found
+    if all(replies is not None for replies in matched):
+        found[PIXELS] = matched
+    return found
+
+
+def control_lines(
+    item_set: ItemSet,
+    records: Sequence[Record],
+    chances: Mapping[str, Mapping[str, float]] | None = None,
+) -> Lines:
+    """Lines of the controls that need no model; `chances` as for `make_line`, by id."""
+    task, chances = item_set.task, chances or {}
+    replies = ask_no_model(task, records, item_set.trained_on())
+    answer = best_constant(task, records)
+    replies[CONSTANT] = [constant(answer, r) for r in records]
+    return [
+        make_line(
+            task, item_set.source, record, Said("", name, said), chances.get(record.id)
+        )
+        for name, of_all in replies.items()
+        for record, said in zip(records, of_all, strict=True)
+    ]
+
+
+def best_constant(task: Task, records: Sequence[Record]) -> str:
+    """The answer that scores best for whoever never looks: a floor beside chance.
+
+    Five items with the answers A, A, A, B, C give A, which scores 3 / 5.
+    """
+
+    def score(answer):
+        return sum(
+            score_replies(task, record, constant(answer, record))[task.primary]
+            for record in records
+        )
+
+    return max(constant_answers(task, records), key=score)
+
+
+DRAWS = 10_000  # ours: a p-value of .05 moves by less than .005 between seeds
+
+
+def guess(
+    task: Task, records: Sequence[Record], seed: int, draws: int = DRAWS
+) -> dict[str, np.ndarray]:
+    """Scores of guessers who take each offered answer as often.
+
+    Args:
+        task: the task.
+        records: all of its items.
+        seed: of the guesses.
+        draws: number of guessers.
+
+    Returns:
+        metric -> f64[draws], a guesser's mean over the items; {} for tasks whose
+        items are right or wrong.
+    """
+    if not {"adjusted", "adjacent"}.intersection(task.metrics):
+        return {}
+    rng = np.random.default_rng(seed)
+    totals = {metric: np.zeros(draws) for metric in task.metrics}
+    for record in records:
+        found = (_guess_memory if "adjusted" in task.metrics else _guess_sides)(
+            task, record, rng, draws
+        )
+        for metric, values in found.items():
+            totals[metric] += values
+    return {metric: total / len(records) for metric, total in totals.items()}
+
+
+def _guess_memory(task, record, rng, draws) -> dict[str, np.ndarray]:
+    answers = offered(task, record)
+    right = [
+        (rng.random(draws, np.float32) < 1 / len(options)).astype(np.float64)
+        for options in answers
+    ]
+    return memory_metrics(right, option_labels(record))
+
+
+def _guess_sides(task, record, rng, draws) -> dict[str, np.ndarray]:
+    exact, near = [], []
+    for question, options in zip(
+        questions_of(record), offered(task, record), strict=True
+    ):
+        picks = rng.integers(len(options), size=draws)
+        exact.append(np.array([side == question.answer for side in options])[picks])
+        near.append(np.array([read_strictly(question, s).near for s in options])[picks])
+    return {"exact": np.mean(exact, axis=0), "adjacent": np.mean(near, axis=0)}

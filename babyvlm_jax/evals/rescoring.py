@@ -21,8 +21,8 @@ from babyvlm_jax.evals.items import (
     parse_sources,
     read_items,
 )
-from babyvlm_jax.evals.run import Lines, summarize_set
-from babyvlm_jax.evals.scoring import Said, make_line
+from babyvlm_jax.evals.run import summarize_set
+from babyvlm_jax.evals.scoring import Lines, Said, make_line
 from babyvlm_jax.evals.tables import CONTROLS
 from babyvlm_jax.evals.tasks import CAPTION, CHOICE, MATCH, PROTOCOLS, TASKS, Task
 from babyvlm_jax.runtime import json_fields

@@ -34,7 +34,7 @@ def summarize(
         protocol: the one whose score the entry shows.
         lines: all predictions of the task's items, of every control and protocol.
         guesses: metric -> f64[draws], means of simulated guessers, for metrics whose
-            chance is no simple proportion; see `guessing.guess`.
+            chance is no simple proportion; see `controls.guess`.
 
     Returns:
         The facts of the task; `rows`, one for each control, protocol and parser; and

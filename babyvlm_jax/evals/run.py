@@ -5,19 +5,18 @@ from typing import Any
 
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.evals import captions, controls
-from babyvlm_jax.evals.asking import ask, ask_no_model
+from babyvlm_jax.evals.asking import ask
 from babyvlm_jax.evals.config import EvalConfig
-from babyvlm_jax.evals.guessing import guess
+from babyvlm_jax.evals.controls import control_lines, guess
 from babyvlm_jax.evals.items import ItemSet, Problem, read_items
 from babyvlm_jax.evals.predictions_file import PredictionsFile
 from babyvlm_jax.evals.predictors import Predictor
 from babyvlm_jax.evals.results import summarize
-from babyvlm_jax.evals.scoring import Said, make_line, score_replies
+from babyvlm_jax.evals.scoring import Lines, make_line
 from babyvlm_jax.evals.store import Folder
-from babyvlm_jax.evals.tasks import CAPTION, MATCH, Task
+from babyvlm_jax.evals.tasks import CAPTION, MATCH
 from babyvlm_jax.runtime.errors import SystemFault, UserError, printable
 
-Lines = list[dict[str, Any]]
 Done = tuple[dict[str, dict], Lines, list[Problem]]
 
 
@@ -211,37 +210,3 @@ def summarize_set(
 def _size(record: Record):
     """Items of a size stand together, so that batches are full."""
     return len(record.images), sum(len(text) for _, text in record.turns), record.id
-
-
-def control_lines(
-    item_set: ItemSet,
-    records: Sequence[Record],
-    chances: Mapping[str, Mapping[str, float]] | None = None,
-) -> Lines:
-    """Lines of the controls that need no model; `chances` as for `make_line`, by id."""
-    task, chances = item_set.task, chances or {}
-    replies = ask_no_model(task, records, item_set.trained_on())
-    answer = best_constant(task, records)
-    replies[controls.CONSTANT] = [controls.constant(answer, r) for r in records]
-    return [
-        make_line(
-            task, item_set.source, record, Said("", name, said), chances.get(record.id)
-        )
-        for name, of_all in replies.items()
-        for record, said in zip(records, of_all, strict=True)
-    ]
-
-
-def best_constant(task: Task, records: Sequence[Record]) -> str:
-    """The answer that scores best for whoever never looks: a floor beside chance.
-
-    Five items with the answers A, A, A, B, C give A, which scores 3 / 5.
-    """
-
-    def score(answer):
-        return sum(
-            score_replies(task, record, controls.constant(answer, record))[task.primary]
-            for record in records
-        )
-
-    return max(controls.constant_answers(task, records), key=score)

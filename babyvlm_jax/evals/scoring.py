@@ -38,6 +38,7 @@ from babyvlm_jax.evals.tasks import (
     Task,
 )
 
+Lines = list[dict[str, Any]]
 OFFICIAL = "official"
 STRICT = "strict"
 PARSERS = (STRICT, OFFICIAL)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.evals import controls
-from babyvlm_jax.evals.asking import ask, ask_no_model
+from babyvlm_jax.evals.asking import ask
 from babyvlm_jax.evals.config import How
+from babyvlm_jax.evals.controls import ask_no_model
 from babyvlm_jax.evals.items import num_rounds, round_images
 from babyvlm_jax.evals.predictors import Predictor
 from babyvlm_jax.evals.tasks import TASKS

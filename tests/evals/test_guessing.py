@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from babyvlm_jax.evals.guessing import guess
+from babyvlm_jax.evals.controls import guess
 from babyvlm_jax.evals.scoring import chance_metrics
 from babyvlm_jax.evals.tasks import TASKS
 from tests.evals.samples import ITEMS, memory

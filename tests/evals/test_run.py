@@ -3,8 +3,9 @@
 import pytest
 
 from babyvlm_jax.data.schema import write_dataset
+from babyvlm_jax.evals.controls import best_constant, control_lines
 from babyvlm_jax.evals.items import ItemSet, Problem
-from babyvlm_jax.evals.run import best_constant, control_lines, report_problems
+from babyvlm_jax.evals.run import report_problems
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.runtime.errors import UserError
 from tests.evals.samples import QUADRANTS, memory, record
