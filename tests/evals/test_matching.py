@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.evals import controls
+from babyvlm_jax.evals.asking import Pair, decide, highest, match, pairs_of
 from babyvlm_jax.evals.controls import control_lines
 from babyvlm_jax.evals.items import ItemSet
-from babyvlm_jax.evals.matching import Pair, decide, highest, match, pairs_of
 from babyvlm_jax.evals.predictors import Predictor
 from babyvlm_jax.evals.results import summarize
 from babyvlm_jax.evals.scoring import make_line

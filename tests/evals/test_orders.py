@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.data.questions import questions_of
-from babyvlm_jax.evals.orders import num_orders, rotate, rotate_back
+from babyvlm_jax.evals.asking import num_orders, rotate, rotate_back
 from tests.evals.fakes import picture
 from tests.evals.samples import ITEMS, memory
 

@@ -5,7 +5,7 @@ import pytest
 
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.evals import pairs
-from babyvlm_jax.evals.matching import match
+from babyvlm_jax.evals.asking import match
 from babyvlm_jax.evals.pairs import SimilarityPredictor
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.runtime.errors import UserError
