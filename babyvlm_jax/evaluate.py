@@ -31,12 +31,15 @@ from babyvlm_jax.evals import run, store, tables
 from babyvlm_jax.evals.compare import compare
 from babyvlm_jax.evals.config import EvalConfig, Target, find_targets, run_of
 from babyvlm_jax.evals.items import ItemSet, find_sets
-from babyvlm_jax.evals.pairs import SimilarityPredictor
-from babyvlm_jax.evals.predictions_file import PredictionsFile
-from babyvlm_jax.evals.predictors import CheckpointPredictor, Predictor
+from babyvlm_jax.evals.predictors import (
+    CheckpointPredictor,
+    PredictionsFile,
+    Predictor,
+    SimilarityPredictor,
+    TransformersPredictor,
+)
 from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.evals.scoring import PARSERS
-from babyvlm_jax.evals.transformers_model import TransformersPredictor
 from babyvlm_jax.runtime import processes
 from babyvlm_jax.runtime.command import run_config_command
 from babyvlm_jax.runtime.errors import (

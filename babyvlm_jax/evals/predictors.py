@@ -1,22 +1,27 @@
-"""Who answers: the protocol of two methods, and our checkpoints behind it.
+"""Predictors: checkpoints of ours, image-text models, `transformers`, files of answers.
 
-Other people's models are in `transformers_model` and `predictions_file`.
+All of them serve one protocol of two methods, `generate` and `score`.
 """
 
+import copy
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Protocol
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
+from etils import epath
 
+from babyvlm_jax.data.images import read_image
 from babyvlm_jax.data.rows import decode
-from babyvlm_jax.data.schema import Record
+from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record
 from babyvlm_jax.evals.engine import Choices, Played, play
+from babyvlm_jax.evals.items import num_rounds, round_record
 from babyvlm_jax.evals.reader import Features, Reader, plan
 from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.ties import best_places
 
 MAX_NEW_TOKENS = 16  # ours: no allowed answer is longer; a babbler is cut off early
-
 Replies = list[list[str]]  # per item and round
 Likelihoods = list[list[np.ndarray]]  # per item and round, f64[offered answers]
 
@@ -130,3 +135,307 @@ class CheckpointPredictor(Predictor):
             for item in items:
                 decode(item.id, item.images, self.reader.image_size)  # says which
             raise
+
+
+EMBEDDED = 256  # ours: images or texts that two towers are given together
+
+
+class ImageTextModel(Protocol):
+    """Two towers that map pictures and texts to one sphere.
+
+    What normalises pixels, cuts text into tokens and batches for the device is the
+    model's own business.
+    """
+
+    def image_embeddings(self, images: np.ndarray) -> np.ndarray:
+        """u8[N, S, S, 3] pictures -> f32[N, D], each of length 1."""
+        ...
+
+    def text_embeddings(self, texts: list[str]) -> np.ndarray:
+        """N texts -> f32[N, D], each of length 1."""
+        ...
+
+
+class SimilarityPredictor(Predictor):
+    """An image-text model as one who answers: a text's score is its cosine.
+
+    It writes nothing, so the protocols are `match` alone.
+
+    Args:
+        model: the two towers.
+        image_size: S, the side of the pictures that the model takes.
+        name: of the model, for messages.
+        progress: is told the number of items that are newly answered.
+    """
+
+    def __init__(
+        self,
+        model: ImageTextModel,
+        image_size: int,
+        name: str = "the model",
+        progress: Callable[[int], object] = lambda number: None,
+    ):
+        self._model, self._size, self._name = model, image_size, name
+        self._progress = progress
+
+    def generate(self, items: Sequence[Record]) -> Replies:
+        raise UserError(
+            f"{self._name} compares pictures with texts and writes nothing; set "
+            "--config.protocols=\"('match',)\" and leave out the task 'caption'"
+        )
+
+    def score(self, items: Sequence[Record], choices: Sequence[Choices]) -> Likelihoods:
+        """Cosines of each item's picture with the texts that are offered.
+
+        Raises:
+            UserError: an item has several pictures or rounds, or one picture cannot
+                be decoded.
+        """
+        for item in items:
+            if (num_rounds(item), len(item.images)) != (1, 1):
+                raise UserError(
+                    f"item {item.id!r} has {len(item.images)} pictures and "
+                    f"{num_rounds(item)} questions; {self._name} compares one picture "
+                    "with one text, use the protocol 'match'"
+                )
+        seen = self._pictures(items)
+        read = self._texts(text for rounds in choices for text in rounds[0])
+        found = []
+        for item, (offered,) in zip(items, choices, strict=True):
+            texts = np.stack([read[text] for text in offered])
+            found.append([(texts @ seen[item.images[0]]).astype(np.float64)])
+        self._progress(len(items))
+        return found
+
+    def _pictures(self, items) -> dict[bytes, np.ndarray]:
+        owners = {item.images[0]: item.id for item in items}
+        every = list(owners)
+        rows = []
+        for start in range(0, len(every), EMBEDDED):
+            some = every[start : start + EMBEDDED]
+            images = [decode(owners[one], (one,), self._size)[0] for one in some]
+            rows += list(self._model.image_embeddings(np.stack(images)))
+        return dict(zip(every, rows, strict=True))
+
+    def _texts(self, texts) -> dict[str, np.ndarray]:
+        every = list(dict.fromkeys(texts))
+        rows = []
+        for start in range(0, len(every), EMBEDDED):
+            rows += list(self._model.text_embeddings(every[start : start + EMBEDDED]))
+        return dict(zip(every, rows, strict=True))
+
+
+class PredictionsFile(Predictor):
+    """A file of answers.
+
+    Raises:
+        UserError: there is no such file, a line is not an object with an id and an
+            output, or two lines answer the same item.
+    """
+
+    def __init__(self, path: str):
+        self._path = path
+        self._said: dict[tuple[str, str], Mapping[str, Any]] = {}
+        for number, line in enumerate(_read_answers(path), 1):
+            key = line.get("task", ""), line["id"]
+            if key in self._said:
+                raise UserError(f"{path}, line {number}: a second answer to {key[1]!r}")
+            self._said[key] = line
+
+    def problem(self, item: Record, needs_likelihoods: bool) -> str | None:
+        """What the file lacks for an item, in words; None if nothing."""
+        line = self._find(item)
+        if line is None:
+            return f"{self._path} has no answer to it"
+        rounds = num_rounds(item)
+        if len(_outputs(line)) != rounds:
+            return f"{self._path} has {len(_outputs(line))} answers for {rounds} rounds"
+        if needs_likelihoods and len(_likelihoods(line)) != rounds:
+            return (
+                f"{self._path} has no likelihoods for it; use the protocol 'generate'"
+            )
+        return None
+
+    def unknown(self, items: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+        """(task, id) of lines that answer no item.
+
+        Args:
+            items: task -> ids of its items; lines of other tasks are not judged.
+        """
+        every = {name for names in items.values() for name in names}
+        return [
+            (task, name)
+            for task, name in self._said
+            if (name not in every if not task else name not in items.get(task, [name]))
+        ]
+
+    def _find(self, item: Record) -> Mapping[str, Any] | None:
+        task = item.source.rpartition("/")[2]
+        return self._said.get((task, item.id)) or self._said.get(("", item.id))
+
+    def generate(self, items: Sequence[Record]) -> Replies:
+        return [_outputs(self._find(item)) for item in items]
+
+    def score(self, items: Sequence[Record], choices: Sequence[Choices]) -> Likelihoods:
+        return [
+            [
+                np.array([values.get(answer, -np.inf) for answer in offered])
+                for values, offered in zip(
+                    _likelihoods(self._find(item)), rounds, strict=True
+                )
+            ]
+            for item, rounds in zip(items, choices, strict=True)
+        ]
+
+
+def _outputs(line) -> list[str]:
+    return list(line["outputs"]) if "outputs" in line else [line["output"]]
+
+
+def _likelihoods(line) -> list[Mapping[str, float]]:
+    found = line.get("likelihoods", [])
+    return [found] if isinstance(found, Mapping) else list(found)
+
+
+def _read_answers(path):
+    file = epath.Path(path)
+    if not file.exists():
+        raise UserError(f"config.predictions={path!r} does not exist")
+    for number, text in enumerate(file.read_text().splitlines(), 1):
+        if not text.strip():
+            continue
+        try:
+            line = json.loads(text)
+            outputs = _outputs(line)
+            assert isinstance(line["id"], str)
+            assert all(isinstance(one, str) for one in outputs)
+        except (ValueError, KeyError, TypeError, AssertionError):
+            raise UserError(
+                f"{path}, line {number} is {text[:60]!r}; expected a JSON object with "
+                "a text 'id' and a text 'output', or 'outputs', one text a round"
+            ) from None
+        yield line
+
+
+class TransformersPredictor(Predictor):
+    """An image-text-to-text model in a local folder; its own code is run.
+
+    Args:
+        folder: what `from_pretrained` opens.
+        max_new_tokens: where a written answer is cut off.
+        normalize: likelihoods are per token.
+        score_eos: the <eos> behind an answer counts.
+
+    Raises:
+        UserError: the extra is not installed, or the folder holds no such model.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+        normalize: bool = False,
+        score_eos: bool = True,
+    ):
+        try:
+            import torch
+            import transformers
+        except ImportError as error:
+            raise UserError(
+                f"config.transformers needs the extra 'torch' ({error}); "
+                "pip install 'babyvlm_jax[torch]'"
+            ) from None
+        try:
+            self._processor = transformers.AutoProcessor.from_pretrained(
+                folder, trust_remote_code=True
+            )
+            model = transformers.AutoModelForImageTextToText.from_pretrained(
+                folder, trust_remote_code=True
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"config.transformers={folder!r}: {' '.join(str(error).split())[:200]}"
+            ) from None
+        self._torch = torch
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._model = model.to(device).eval()
+        self._max_new_tokens, self._normalize = max_new_tokens, normalize
+        self._score_eos = score_eos
+
+    def generate(self, items: Sequence[Record]) -> Replies:
+        replies: Replies = []
+        for item in items:
+            said: list[str] = []
+            for _ in range(num_rounds(item)):
+                said.append(self._write(round_record(item, said)))
+            replies.append(said)
+        return replies
+
+    def score(self, items: Sequence[Record], choices: Sequence[Choices]) -> Likelihoods:
+        found: Likelihoods = []
+        for item, rounds in zip(items, choices, strict=True):
+            said: list[str] = []
+            values = []
+            for offered in rounds:
+                inputs = self._inputs(round_record(item, said))
+                values.append(
+                    np.array([self._likelihood(inputs, text) for text in offered])
+                )
+                said.append(offered[best_places(values[-1])[0]])
+            found.append(values)
+        return found
+
+    def counting_eos(self) -> "TransformersPredictor":
+        found = copy.copy(self)
+        found._score_eos = True
+        return found
+
+    def _write(self, asked: Record) -> str:
+        inputs = self._inputs(asked)
+        with self._torch.inference_mode():
+            out = self._model.generate(
+                **inputs, max_new_tokens=self._max_new_tokens, do_sample=False
+            )
+        new = out[0, inputs["input_ids"].shape[1] :]
+        return self._processor.decode(new, skip_special_tokens=True).strip()
+
+    def _likelihood(self, inputs, text: str) -> float:
+        torch, tokenizer = self._torch, self._processor.tokenizer
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids += [tokenizer.eos_token_id] if self._score_eos else []
+        ids = torch.tensor([ids]).to(self._model.device)
+        whole = dict(inputs)
+        whole["input_ids"] = torch.cat([inputs["input_ids"], ids], 1)
+        whole["attention_mask"] = torch.ones_like(whole["input_ids"])
+        with torch.inference_mode():
+            logits = self._model(**whole).logits[0, -ids.shape[1] - 1 : -1].float()
+        said = logits.log_softmax(-1).gather(1, ids[0, :, None]).sum().item()
+        return said / ids.shape[1] if self._normalize else said
+
+    def _inputs(self, asked: Record) -> dict[str, Any]:
+        """The processor's tensors of a dialogue up to its last question."""
+        images = iter(asked.images)
+        messages = [
+            {
+                "role": "user" if role == HUMAN else "assistant",
+                "content": list(_parts(text, images)),
+            }
+            for role, text in asked.turns[:-1]
+        ]
+        inputs = self._processor.apply_chat_template(
+            messages,
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        )
+        inputs.pop("token_type_ids", None)
+        return dict(inputs.to(self._model.device))
+
+
+def _parts(text: str, images) -> Iterator[dict[str, Any]]:
+    for number, chunk in enumerate(text.split(IMAGE_MARK)):
+        if number:
+            yield {"type": "image", "image": read_image(next(images))}
+        if chunk:
+            yield {"type": "text", "text": chunk}

@@ -9,8 +9,7 @@ from babyvlm_jax.evals.asking import ask
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.controls import control_lines, guess
 from babyvlm_jax.evals.items import ItemSet, Problem, read_items
-from babyvlm_jax.evals.predictions_file import PredictionsFile
-from babyvlm_jax.evals.predictors import Predictor
+from babyvlm_jax.evals.predictors import PredictionsFile, Predictor
 from babyvlm_jax.evals.results import summarize
 from babyvlm_jax.evals.scoring import Lines, make_line
 from babyvlm_jax.evals.store import Folder

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.evals import pairs
+from babyvlm_jax.evals import predictors
 from babyvlm_jax.evals.asking import match
-from babyvlm_jax.evals.pairs import SimilarityPredictor
+from babyvlm_jax.evals.predictors import SimilarityPredictor
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.runtime.errors import UserError
 from tests.evals import v1_samples
@@ -35,7 +35,7 @@ class Towers:
 
 
 def test_each_text_under_its_picture(monkeypatch):
-    monkeypatch.setattr(pairs, "BATCH", 2)
+    monkeypatch.setattr(predictors, "EMBEDDED", 2)
     items = [
         Record(f"i{k}", "eval/x", (picture(g),), (("human", "<image>"),))
         for k, g in enumerate((3, 9, 3, 5))

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from babyvlm_jax.evals.predictions_file import PredictionsFile
+from babyvlm_jax.evals.predictors import PredictionsFile
 from babyvlm_jax.runtime.errors import UserError
 from tests.evals.samples import ITEMS, memory
 
