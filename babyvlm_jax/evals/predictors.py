@@ -157,7 +157,7 @@ class ImageTextModel(Protocol):
 
 
 class SimilarityPredictor(Predictor):
-    """An image-text model as one who answers: a text's score is its cosine.
+    """An image-text model as a predictor: a text's score is its cosine with the image.
 
     It writes nothing, so the protocols are `match` alone.
 
@@ -226,7 +226,14 @@ class SimilarityPredictor(Predictor):
 
 
 class PredictionsFile(Predictor):
-    """A file of answers.
+    """Answers that somebody else's model gave, from a file.
+
+    A line is a JSON object with `id`, and `output`, the raw text, or `outputs`, one per
+    round of a dialogue. `task` (and `source`, where several are evaluated) say where
+    the id belongs, if ids repeat between tasks. `likelihoods` (or a list of them, one
+    per round) give {answer: log-likelihood}.
+
+        {"task": "count", "id": "count_test_000000", "output": "Three."}
 
     Raises:
         UserError: there is no such file, a line is not an object with an id and an
@@ -318,7 +325,10 @@ def _read_answers(path):
 
 
 class TransformersPredictor(Predictor):
-    """An image-text-to-text model in a local folder; its own code is run.
+    """A `transformers` image-text-to-text model in a local folder; its code is run.
+
+    Questions go through the folder's own processor and chat template, one item at a
+    time. Requires the extra `torch`.
 
     Args:
         folder: what `from_pretrained` opens.
