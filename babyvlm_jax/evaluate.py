@@ -27,7 +27,7 @@ import jax
 import tqdm
 
 from babyvlm_jax.embedding import load_pair_model
-from babyvlm_jax.evals import run, store, tables
+from babyvlm_jax.evals import run, tables
 from babyvlm_jax.evals.compare import compare
 from babyvlm_jax.evals.config import EvalConfig, Target, find_targets, run_of
 from babyvlm_jax.evals.items import ItemSet, find_sets
@@ -39,6 +39,7 @@ from babyvlm_jax.evals.predictors import (
     TransformersPredictor,
 )
 from babyvlm_jax.evals.reader import Reader
+from babyvlm_jax.evals.results import read_json
 from babyvlm_jax.evals.scoring import PARSERS
 from babyvlm_jax.runtime import processes
 from babyvlm_jax.runtime.command import run_config_command
@@ -86,14 +87,14 @@ def evaluate(cfg: EvalConfig, workdir: str) -> list[dict]:
 
 def evaluate_one(cfg, target, item_sets, mesh, workdir) -> dict:
     """Evaluates one model."""
-    marks = {one.key: store.fingerprint(cfg, target.path, one) for one in item_sets}
+    marks = {one.key: run.fingerprint(cfg, target.path, one) for one in item_sets}
     processes.check_same("items or models", marks)
-    done = store.find_whole(workdir, marks)
+    done = run.find_whole(workdir, marks)
     if done:
         print(f"evaluation is whole: {done}")
-        return store.read_json(done)
+        return read_json(done)
     predictor, step, seed = load_predictor(cfg, target, mesh)
-    folder = store.Folder(workdir, target.folder(step, cfg.suffix))
+    folder = run.Folder(workdir, target.folder(step, cfg.suffix))
     began = time.monotonic()
     total = sum(_size(one, cfg.limit) for one in item_sets)
     with tqdm.tqdm(total=total, bar_format=_BAR, mininterval=1) as bar:
@@ -110,13 +111,13 @@ def evaluate_one(cfg, target, item_sets, mesh, workdir) -> dict:
         "kind": target.kind,
         "step": step or 0,
         "split": cfg.split,
-        "synthetic": all(map(store.is_synthetic, cfg.sources.values())),
+        "synthetic": all(map(run.is_synthetic, cfg.sources.values())),
         "seed": seed,
         "shards": cfg.shards,
         "seconds": round(time.monotonic() - began, 1),
     }
     said = [str(problem) for problem in problems]
-    return store.finish(folder, header, entries, lines, said, marks)
+    return run.finish(folder, header, entries, lines, said, marks)
 
 
 def _size(item_set: ItemSet, limit: int) -> int:

@@ -9,9 +9,10 @@ from typing import Any
 
 from etils import epath
 
-from babyvlm_jax.evals import store
 from babyvlm_jax.evals.config import EvalConfig, Target, find_targets, run_of
 from babyvlm_jax.evals.items import ItemSet, find_sets
+from babyvlm_jax.evals.results import read_json, read_lines
+from babyvlm_jax.evals.run import Folder, find_whole, fingerprint, finish
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training.checkpoint.reading import FOLDER, whole_steps
 
@@ -76,17 +77,17 @@ class Plan:
 
     def marks(self, target: Target, some: Sequence[ItemSet]) -> dict[str, str]:
         """Key of a set of items -> fingerprint of its result."""
-        return {one.key: store.fingerprint(self.cfg, target.path, one) for one in some}
+        return {one.key: fingerprint(self.cfg, target.path, one) for one in some}
 
     def is_done(self, target: Target) -> bool:
         """Whether the checkpoint's whole evaluation is there."""
         marks = self.marks(target, self.item_sets)
-        return store.find_whole(self.workdir, marks) is not None
+        return find_whole(self.workdir, marks) is not None
 
     def evaluated(self) -> dict[str, Mapping[str, Any]]:
         """Name of a folder of whole results -> their content, in order."""
         paths = epath.Path(self.workdir).glob("eval/*/results.json")
-        found = {path.parent.name: store.read_json(path) for path in paths}
+        found = {path.parent.name: read_json(path) for path in paths}
         ours = {
             name: one
             for name, one in found.items()
@@ -150,7 +151,7 @@ class Piece:
     def result(self) -> epath.Path | None:
         """Path of its results.json, if it is done."""
         marks = self.plan.marks(self.target, self.sets)
-        return store.find_whole(self.workdir, marks)
+        return find_whole(self.workdir, marks)
 
 
 def _folder_of(target: Target) -> epath.Path:
@@ -175,13 +176,13 @@ def merge(plan: Plan, target: Target) -> Mapping[str, Any] | None:
         UserError: a job's files are damaged.
     """
     marks = plan.marks(target, plan.item_sets)
-    done = store.find_whole(plan.workdir, marks)
+    done = find_whole(plan.workdir, marks)
     if done:
-        return store.read_json(done)
+        return read_json(done)
     results = [piece.result() for piece in plan.pieces(target)]
     if None in results:
         return None
-    contents = [store.read_json(path) for path in results]
+    contents = [read_json(path) for path in results]
     entries = {key: entry for one in contents for key, entry in one["tasks"].items()}
     header = {
         name: value
@@ -189,11 +190,11 @@ def merge(plan: Plan, target: Target) -> Mapping[str, Any] | None:
         if name not in ("fingerprints", "problems", "overall", "tasks")
     }
     header["seconds"] = round(sum(one["seconds"] for one in contents), 1)
-    return store.finish(
-        store.Folder(plan.workdir, plan.folder(target)),
+    return finish(
+        Folder(plan.workdir, plan.folder(target)),
         header,
         {key: entries[key] for key in marks},
-        [line for path in results for line in store.read_lines(path.parent)],
+        [line for path in results for line in read_lines(path.parent)],
         [problem for one in contents for problem in one["problems"]],
         marks,
     )

@@ -19,7 +19,7 @@ from babyvlm_jax.data.schema import (
     write_dataset,
 )
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.evals import store
+from babyvlm_jax.evals import results
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.interchange.weights import open_weights
 from babyvlm_jax.report import collect
@@ -72,8 +72,8 @@ READERS = {
         "t.model",
         lambda path: evaluate_with(checkpoint=".", tokenizer=str(path)),
     ),
-    "results": ("results.json", store.read_json),
-    "lines": ("predictions.jsonl", lambda path: store.read_lines(path.parent)),
+    "results": ("results.json", results.read_json),
+    "lines": ("predictions.jsonl", lambda path: results.read_lines(path.parent)),
     "curve": ("metrics.jsonl", lambda path: list(collect._json_lines(path))),
     "checkpoint": ("array", whole._read),
 }

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from etils import epath
 
 from babyvlm_jax.evals import tables
+from babyvlm_jax.evals.results import read_json, read_lines
 from babyvlm_jax.evals.scoring import metrics_of
 from babyvlm_jax.evals.stats import holm, paired
-from babyvlm_jax.evals.store import read_json, read_lines
 from babyvlm_jax.runtime.errors import UserError
 
 

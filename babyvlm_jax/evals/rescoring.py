@@ -12,7 +12,7 @@ from typing import Any
 
 from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.evals import captions, store
+from babyvlm_jax.evals import captions
 from babyvlm_jax.evals.items import (
     ItemSet,
     Problem,
@@ -21,7 +21,8 @@ from babyvlm_jax.evals.items import (
     parse_sources,
     read_items,
 )
-from babyvlm_jax.evals.run import summarize_set
+from babyvlm_jax.evals.results import STATISTICS, read_json, read_lines
+from babyvlm_jax.evals.run import Folder, finish, summarize_set
 from babyvlm_jax.evals.scoring import Lines, Said, make_line
 from babyvlm_jax.evals.tables import CONTROLS
 from babyvlm_jax.evals.tasks import CAPTION, CHOICE, MATCH, PROTOCOLS, TASKS, Task
@@ -69,8 +70,8 @@ def rescore(folder: Path) -> Iterator[str]:
     if not (folder / RESULTS).exists():  # stopped while it was written
         for name, kept in KEPT.items():
             shutil.copyfile(folder / kept, folder / name)
-    content = store.read_json(folder / RESULTS)
-    if content.get("statistics") == store.STATISTICS:
+    content = read_json(folder / RESULTS)
+    if content.get("statistics") == STATISTICS:
         yield f"{folder}: up to date"
         return
     shown, said = _read_evaluation(folder, content)
@@ -95,8 +96,8 @@ def rescore(folder: Path) -> Iterator[str]:
         raise UserError(f"{folder}: nothing could be scored again")
     for name, kept in KEPT.items():
         shutil.copyfile(folder / name, folder / kept)
-    store.finish(
-        store.Folder(str(folder.parent.parent), folder.name),
+    finish(
+        Folder(str(folder.parent.parent), folder.name),
         {name: content[name] for name in HEADER},
         entries,
         lines,
@@ -128,7 +129,7 @@ def _read_evaluation(
             for key, entry in content["tasks"].items()
         }
         said = collections.defaultdict(list)
-        for line in store.read_lines(folder):
+        for line in read_lines(folder):
             source, task, _, control, protocol = [
                 json_fields.text(line, name) for name in _NAMES
             ]

@@ -1,22 +1,40 @@
-"""From lines of predictions to results: rows of metrics, entries of tasks, means."""
+"""Results: from lines of predictions to the content of results.json and back.
+
+One entry per task: rows of metrics, breakdown, disagreement; and means over the tasks,
+by the leaderboard's rule and by ours.
+"""
 
 import collections
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from etils import epath
 
+from babyvlm_jax.evals import tables
 from babyvlm_jax.evals.controls import CONSTANT
-from babyvlm_jax.evals.scoring import STRICT, metrics_of, parsers_of
+from babyvlm_jax.evals.scoring import (
+    OFFICIAL,
+    STRICT,
+    metrics_of,
+    parsers_of,
+)
 from babyvlm_jax.evals.stats import (
     FEWEST,
     calibration,
     gather,
+    holm,
     interval,
     p_above,
     p_of_guesses,
 )
-from babyvlm_jax.evals.tasks import CHOICE, GENERATE, ROUND, Task
+from babyvlm_jax.evals.tasks import CHOICE, GENERATE, MATCH, ROUND, TASKS, Task
+from babyvlm_jax.runtime.errors import (
+    UserError,
+    check_file,
+    raise_system_fault,
+)
 
 Line = Mapping[str, Any]
 
@@ -203,3 +221,129 @@ def breakdown(task: Task, lines: Sequence[Line]) -> dict[str, Any]:
         for name in names
     }
     return {"by": task.breakdown, "values": values}
+
+
+def leaderboard(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Scores under the public leaderboard's names, by its protocol and its parser.
+
+    Args:
+        tasks: task name -> entry of `results.summarize`.
+
+    Returns:
+        {"results": {benchmark: {metric: value}}}; tasks without a slot are left out,
+        and those that were not asked to write.
+
+    Source: BabyVLM leaderboard 2026, spec section 5.4.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for task in _with_slot():
+        rows = tasks[task.name]["rows"] if task.name in tasks else []
+        row = find_row(rows, "", GENERATE, OFFICIAL)
+        if task.protocols == (MATCH,):
+            row = find_row(rows, "", MATCH, STRICT)
+        if row:
+            found[task.leaderboard.name] = {
+                theirs: row["metrics"][ours]["value"]
+                for ours, theirs in task.leaderboard.metrics.items()
+            }
+    return {"results": found}
+
+
+def _with_slot() -> list[Task]:
+    """The tasks that the leaderboard has, in its order."""
+    found = [task for task in TASKS.values() if task.leaderboard]
+    return sorted(found, key=lambda task: task.leaderboard.place)
+
+
+def corrected(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Adds `p_holm` to the entries of one source: p corrected for its headline tasks.
+
+    None for an extra row, of which nothing is claimed.
+    """
+    found = holm({k: task["p_value"] for k, task in tasks.items() if task["headline"]})
+    return {key: {**task, "p_holm": found.get(key)} for key, task in tasks.items()}
+
+
+def overall(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over the tasks of one source.
+
+    Args:
+        tasks: task name -> entry of `results.summarize`.
+
+    Returns:
+        `leaderboard`: the mean of its eleven primaries times 100, a missing one
+        counted as 0, and which are missing; `ours`: the mean of the scores, chances
+        and constants of the headline tasks that are there, and which of the same
+        benchmarks are missing.
+
+    Source: BabyVLM leaderboard 2026, spec section 5.4; the second rule is ours: a
+    missing task is missing, not zero.
+    """
+    found = leaderboard(tasks)["results"]
+    slots = {task.leaderboard.name: task for task in _with_slot()}
+    values = {
+        name: found.get(name, {}).get(task.leaderboard.metrics[task.primary])
+        for name, task in slots.items()
+    }
+    shown = {TASKS[name].benchmark for name in tasks}
+    headline = [
+        task.name
+        for task in TASKS.values()
+        if task.headline and task.benchmark in shown
+    ]
+    there = [tasks[name] for name in headline if name in tasks]
+    return {
+        "leaderboard": {
+            "mean": 100 * sum(v or 0.0 for v in values.values()) / len(values),
+            "missing": [name for name, value in values.items() if value is None],
+        },
+        "ours": {
+            **{
+                key: sum(task[key] for task in there) / len(there) if there else None
+                for key in ("score", "chance", "constant")
+            },
+            "tasks": len(there),
+            "missing": [name for name in headline if name not in tasks],
+        },
+    }
+
+
+STATISTICS = 2  # edition of intervals and p-values; older results are made again
+
+
+def read_json(path: epath.Path) -> dict[str, Any]:
+    """Reads a results file.
+
+    Raises:
+        UserError: it is not one.
+    """
+    check_file(path)
+    try:
+        content = json.loads(path.read_text())
+        return {"fingerprints": {}, "tasks": {}, **content}
+    except (ValueError, TypeError, RecursionError):
+        raise UserError(f"{path} is damaged; delete it and run again") from None
+
+
+def read_lines(folder: epath.Path) -> list[dict[str, Any]]:
+    """Reads predictions.jsonl of an evaluation's folder.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    path = folder / "predictions.jsonl"
+    check_file(path)
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise_system_fault(error, path, about_file=True)
+        raise UserError(f"{path} is damaged; delete {folder} and run again") from None
+
+
+def tasks_of(tasks: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Entries of one source by the task's name."""
+    return {
+        key.rpartition("/")[2]: entry
+        for key, entry in tasks.items()
+        if tables.source_of(key) == source
+    }

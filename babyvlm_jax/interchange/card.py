@@ -5,7 +5,8 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from babyvlm_jax.evals import store, tables
+from babyvlm_jax.evals import tables
+from babyvlm_jax.evals.run import is_synthetic
 from babyvlm_jax.interchange import hf_config
 from babyvlm_jax.training import settings
 
@@ -120,7 +121,7 @@ def _data(info: Mapping[str, Any]) -> str:
     data, synthetic = info["config"]["data"], False
     if "shards" in data:
         shards = settings.find_beside(info["workdir"], data["shards"])
-        synthetic = store.is_synthetic(str(shards))
+        synthetic = is_synthetic(str(shards))
     mixture = data.get("mixture", {})
     rows = [f"| {name} | {weight:g} |" for name, weight in sorted(mixture.items())]
     table = "\n".join(["| dataset | share |", "|---|---|", *rows]) if rows else ""

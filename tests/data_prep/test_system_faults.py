@@ -14,7 +14,7 @@ from babyvlm_jax.data.schema import Record, write_dataset
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.evals.items import ItemSet, read_items
 from babyvlm_jax.evals.rescoring import PREDICTIONS
-from babyvlm_jax.evals.store import read_lines
+from babyvlm_jax.evals.results import read_lines
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.interchange.weights import open_weights
 from babyvlm_jax.runtime.errors import SystemFault, UserError

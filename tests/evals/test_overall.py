@@ -1,6 +1,6 @@
 import pytest
 
-from babyvlm_jax.evals.overall import leaderboard, overall
+from babyvlm_jax.evals.results import leaderboard, overall
 from babyvlm_jax.evals.tasks import TASKS
 
 

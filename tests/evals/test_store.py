@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from babyvlm_jax.data.schema import ASSISTANT, Record, write_dataset
-from babyvlm_jax.evals import store
+from babyvlm_jax.evals import results, run
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.items import ItemSet
 from babyvlm_jax.evals.tasks import TASKS
@@ -40,7 +40,7 @@ def cfg(tmp_path):
 def mark(cfg, **changes):
     cfg = dataclasses.replace(cfg, **changes)
     item_set = ItemSet("", cfg.shards, TASKS["count"], cfg.split)
-    return store.fingerprint(cfg, cfg.checkpoint, item_set)
+    return run.fingerprint(cfg, cfg.checkpoint, item_set)
 
 
 def test_fingerprint_ignores_what_changes_no_result(cfg):
@@ -101,13 +101,13 @@ def test_fingerprint_of_a_file(cfg, tmp_path):
     file = tmp_path / "answers.jsonl"
     file.write_text("{}")
     item_set = ItemSet("", cfg.shards, TASKS["count"], "test")
-    before = store.fingerprint(cfg, str(file), item_set)
+    before = run.fingerprint(cfg, str(file), item_set)
     file.write_text("{} ")
-    assert store.fingerprint(cfg, str(file), item_set) != before
+    assert run.fingerprint(cfg, str(file), item_set) != before
 
 
 def test_lines_are_kept_for_their_fingerprint(tmp_path):
-    folder = store.Folder(tmp_path, "5")
+    folder = run.Folder(tmp_path, "5")
     assert folder.read_lines("ego4d/count", "mark") == []
     folder.keep_lines("ego4d/count", "mark", [{"id": "a"}])
     folder.keep_lines("ego4d/count", "mark", [{"id": "b"}, {"id": "c"}])
@@ -123,19 +123,19 @@ def line(name, **changes):
 
 
 def test_whole_evaluation_is_found_by_its_fingerprints(tmp_path):
-    folder = store.Folder(tmp_path, "5")
+    folder = run.Folder(tmp_path, "5")
     folder.keep_lines("count", "mark", [])
     marks = {"count": "mark"}
-    assert store.find_whole(tmp_path, marks) is None
+    assert run.find_whole(tmp_path, marks) is None
     lines = [line("b"), line("a"), line("a", protocol="choice")]
     entries = {"count": entry("Count", 0.5, 0.4, 0.6, 0.1)}
-    content = store.finish(folder, {"step": 5}, entries, lines, ["odd"], marks)
+    content = run.finish(folder, {"step": 5}, entries, lines, ["odd"], marks)
     assert content["problems"] == ["odd"]
     assert content["overall"][""]["ours"]["score"] == 0.5
-    path = store.find_whole(tmp_path, marks)
+    path = run.find_whole(tmp_path, marks)
     assert path == tmp_path / "eval/5/results.json"
-    assert store.read_json(path) == content
-    assert store.find_whole(tmp_path, {"count": "other"}) is None
+    assert results.read_json(path) == content
+    assert run.find_whole(tmp_path, {"count": "other"}) is None
     found = (tmp_path / "eval/5/predictions.jsonl").read_text().splitlines()
     found = [json.loads(text) for text in found]
     assert [(one["protocol"], one["id"]) for one in found] == [
@@ -157,7 +157,7 @@ def test_each_source_has_its_own_leaderboard_and_mean(tmp_path):
         "ego4d/count": entry("Count", 0.5, 0.4, 0.6, 0.1),
         "nih/count": entry("Count", 0.7, 0.4, 0.6, 0.1),
     }
-    content = store.finish(store.Folder(tmp_path, "5"), {}, entries, [], [], {})
+    content = run.finish(run.Folder(tmp_path, "5"), {}, entries, [], [], {})
     assert content["overall"]["nih"]["ours"]["score"] == 0.7
     board = json.loads((tmp_path / "eval/5/leaderboard-ego4d.json").read_text())
     assert board == {"results": {"baby_count": {"acc": 0.5}}}
@@ -169,12 +169,12 @@ def test_damaged_results_are_named(tmp_path, text):
     path.parent.mkdir(parents=True)
     path.write_text(text)
     with pytest.raises(UserError, match="damaged"):
-        store.find_whole(tmp_path, {})
+        run.find_whole(tmp_path, {})
 
 
 def test_synthetic_is_said_by_either_summary(tmp_path):
-    assert not store.is_synthetic(tmp_path)
+    assert not run.is_synthetic(tmp_path)
     (tmp_path / "build_summary.json").write_text('{"records": 3}')
-    assert not store.is_synthetic(tmp_path)
+    assert not run.is_synthetic(tmp_path)
     (tmp_path / "devcv_summary.json").write_text('{"synthetic": true}')
-    assert store.is_synthetic(tmp_path)
+    assert run.is_synthetic(tmp_path)

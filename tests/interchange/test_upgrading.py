@@ -114,7 +114,7 @@ def test_evaluations_are_scored_again_without_the_model(old_run, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:  # after results.json was removed
-        patch.setattr("babyvlm_jax.evals.store.Folder._write", killed)
+        patch.setattr("babyvlm_jax.evals.run.Folder._write", killed)
         with pytest.raises(KeyboardInterrupt):
             upgraded(old_run)
     assert not (old_run / "results.json").exists()

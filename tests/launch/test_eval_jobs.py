@@ -11,7 +11,7 @@ import pytest
 
 from babyvlm_jax import evaluate
 from babyvlm_jax.data.schema import write_dataset
-from babyvlm_jax.evals import store
+from babyvlm_jax.evals import results
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.predictors import CheckpointPredictor
 from babyvlm_jax.report.collect import read_growth
@@ -170,7 +170,7 @@ def test_killed_and_started_again_nothing_is_asked_twice(
         again.run(["babyvlm_jax.evaluate", *flags])
         ours, theirs = (tmp_path / f / "eval" / str(step) for f in ("out", "whole"))
         assert content_of(ours) == content_of(theirs)
-        assert store.read_lines(ours) == store.read_lines(theirs)
+        assert results.read_lines(ours) == results.read_lines(theirs)
         names = {path.name for path in theirs.iterdir()}
         assert {path.name for path in ours.iterdir()} == names
 
