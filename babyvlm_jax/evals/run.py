@@ -45,6 +45,7 @@ Done = tuple[dict[str, dict], Lines, list[Problem]]
 
 
 LIST = "files.json"  # of a checkpoint; see `checkpoint.whole`
+_NO_RESULT = ("order", "leaderboard")  # facts of a task that no result follows from
 SUMMARIES = ("build_summary.json", "devcv_summary.json", "v1_summary.json")
 
 
@@ -56,11 +57,12 @@ def fingerprint(cfg: EvalConfig, path: str, item_set: ItemSet) -> str:
         path: of who answers.
         item_set: what is asked.
     """
+    task = dataclasses.asdict(item_set.task)
     facts = {
         "who": _who(epath.Path(path)),
         "dataset": item_set.fingerprint,
         "tokenizer": cfg.tokenizer and _digest(epath.Path(cfg.tokenizer).read_bytes()),
-        "task": dataclasses.asdict(item_set.task),
+        "task": {k: x for k, x in task.items() if k not in _NO_RESULT},
         "settings": [cfg.suffix, list(cfg.controls), cfg.seed, cfg.max_new_tokens],
     }
     return _digest(json.dumps(facts, sort_keys=True).encode())
