@@ -236,7 +236,7 @@ def leaderboard(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     Source: BabyVLM leaderboard 2026, spec section 5.4.
     """
     found: dict[str, dict[str, float]] = {}
-    for task in _with_slot():
+    for task in filter(lambda task: task.leaderboard, TASKS.values()):
         rows = tasks[task.name]["rows"] if task.name in tasks else []
         row = find_row(rows, "", GENERATE, OFFICIAL)
         if task.protocols == (MATCH,):
@@ -247,12 +247,6 @@ def leaderboard(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
                 for ours, theirs in task.leaderboard.metrics.items()
             }
     return {"results": found}
-
-
-def _with_slot() -> list[Task]:
-    """The tasks that the leaderboard has, in its order."""
-    found = [task for task in TASKS.values() if task.leaderboard]
-    return sorted(found, key=lambda task: task.leaderboard.place)
 
 
 def corrected(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -280,10 +274,11 @@ def overall(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     missing task is missing, not zero.
     """
     found = leaderboard(tasks)["results"]
-    slots = {task.leaderboard.name: task for task in _with_slot()}
+    slots = [task for task in TASKS.values() if task.leaderboard]
     values = {
-        name: found.get(name, {}).get(task.leaderboard.metrics[task.primary])
-        for name, task in slots.items()
+        slot.name: found.get(slot.name, {}).get(slot.metrics[task.primary])
+        for task in sorted(slots, key=lambda task: task.leaderboard.place)
+        for slot in [task.leaderboard]
     }
     shown = {TASKS[name].benchmark for name in tasks}
     headline = [
