@@ -18,12 +18,14 @@ $(error DEMO="$(DEMO)" must be one path without spaces, as in DEMO=runs/demo)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-locked demo-parameters test test-portable lint clean-demo
+.PHONY: help setup demo demo-locked demo-parameters test test-integration test-portable
+.PHONY: lint clean-demo
 
 help:
 	@echo "make demo        build a small corpus, train, evaluate, write the report"
 	@echo "                 DEMO=$(DEMO) folder, SEED=$(SEED), SPRITES= folder of pictures"
-	@echo "make test        run the test suite"
+	@echo "make test        run the test suite, but for what takes long"
+	@echo "make test-integration  its tests of whole runs"
 	@echo "make test-portable  its numeric tests again, as on an older processor"
 	@echo "make setup       only the Python environment, in $(VENV)"
 	@echo "make lint        check style with ruff"
@@ -131,6 +133,11 @@ clean-demo:
 # Two workers, whatever the number of cores: each compiles with all of them.
 test: $(TEST_INSTALLED)
 	$(RUN) -m pytest -q -n 2 --dist loadfile
+
+# What takes seconds: whole runs, and chains of parts that `make test` tests alone.
+test-integration: $(TEST_INSTALLED)
+	$(RUN) -m pytest -q -n 2 --dist loadfile \
+	  -m "integration and not slow and not torch and not multiprocess and not tpu_compile"
 
 # The numeric tests as on a processor without AVX-512: numpy, OpenBLAS and XLA have
 # other kernels for it, whose sums differ in the last bits.

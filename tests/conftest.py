@@ -48,6 +48,27 @@ def pytest_collection_modifyitems(items):
             item.add_marker("portable")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def two_devices():
+    """`jax.devices()` are the first two of eight: what a run costs grows with them."""
+    import jax
+
+    found = jax.devices
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "devices", lambda *backend: found(*backend)[:2])
+        yield found
+
+
+@pytest.fixture
+def eight_devices(two_devices):
+    """`jax.devices()` are all eight, for tests of what a mesh does."""
+    import jax
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "devices", two_devices)
+        yield
+
+
 @pytest.fixture
 def own_signals():
     """`train` takes these signals for good; the test process wants them back."""

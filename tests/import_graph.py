@@ -37,19 +37,22 @@ def read_imports(source: str, module: str, is_package: bool = False) -> list[Imp
         module: its dotted name, against which relative imports are resolved.
         is_package: the text is that of an `__init__.py`.
     """
-    tree = ast.parse(source)
-    late = {
-        id(node)
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        for node in ast.walk(function)
-    }
     package = module if is_package else module.rpartition(".")[0]
     return [
-        Import(module, name, id(node) not in late)
-        for node in ast.walk(tree)
+        Import(module, name, at_import)
+        for node, at_import in _imports_in(ast.parse(source), True)
         for name in _imported_names(node, package)
     ]
+
+
+def _imports_in(node: ast.AST, at_import: bool) -> Iterator[tuple[ast.AST, bool]]:
+    """Import statements below a node; expressions, which are most nodes, hold none."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.Import, ast.ImportFrom)):
+            yield child, at_import
+        elif not isinstance(child, ast.expr):
+            is_function = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef))
+            yield from _imports_in(child, at_import and not is_function)
 
 
 def _imported_names(node: ast.AST, package: str) -> Iterator[str]:

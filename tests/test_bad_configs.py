@@ -17,6 +17,8 @@ JOINT = "--config=configs/v2/joint.py:smoke,data={world}"
 VISION = "--config=configs/v2/vision.py:smoke,data={world}"
 LANGUAGE = "--config=configs/v1/language.py:smoke,data={world}"
 CONNECTOR = "--config=configs/v2/connector.py:size=small,root={root},data={world}"
+pytestmark = pytest.mark.usefixtures("eight_devices")
+
 CASES = {
     "mesh and heads": (
         [JOINT, "--config.mesh.data=1", "--config.mesh.tensor=8"],
@@ -153,6 +155,7 @@ def test_each_mistake_is_told_in_one_line(case, places, tmp_path, capsys, monkey
     assert not (tmp_path / "w" / "metrics.jsonl").exists()
 
 
+@pytest.mark.integration
 def test_the_command_itself_says_so_too(places, tmp_path):
     flags, told = CASES["batch and mesh"]
     _, *argv = command(flags, places, tmp_path / "w")

@@ -14,12 +14,23 @@ from configs.v1 import contrastive
 from tests import tiny, tiny_pairs
 
 ARGS = (
-    "",
-    "finetune",
-    "text=transformer",
-    "text=transformer,loss=siglip,finetune",
-    "size=nursery",
-    "size=nursery,text=transformer,loss=siglip",
+    "smoke",
+    "text=transformer,loss=siglip,finetune,smoke",
+    "size=nursery,smoke",
+    *(
+        pytest.param(arg, marks=pytest.mark.integration)
+        for arg in (
+            "",
+            "finetune",
+            "text=transformer",
+            "text=transformer,loss=siglip,finetune",
+            "size=nursery",
+            "size=nursery,text=transformer,loss=siglip",
+            "finetune,smoke",
+            "text=transformer,smoke",
+            "size=nursery,text=transformer,loss=siglip,smoke",
+        )
+    ),
 )
 
 
@@ -52,14 +63,13 @@ def test_the_published_figures():
     assert mixed.validation.datasets == ("filtered",)
 
 
-@pytest.mark.parametrize("smoke", ["", ",smoke"])
 @pytest.mark.parametrize("arg", ARGS)
-def test_each_form_is_whole(arg, smoke):
-    run = run_of(arg + smoke)
-    mesh = tiny.mesh_of(data=8)
+def test_each_form_is_whole(arg):
+    run = run_of(arg)
+    mesh = tiny.mesh_of(data=2)
     preflight.check_run(run, mesh)  # patterns, layout, heads
     assert run.data.image_size == run.model.vision.image_size
-    assert (run.num_steps < 10) == bool(smoke)
+    assert (run.num_steps < 10) == ("smoke" in arg)
     with jax.set_mesh(mesh):
         made = phase.make_phase(run)
         params, extra = jax.eval_shape(made.init, jax.random.key(0))

@@ -65,7 +65,7 @@ def run(shards, tmp_path, monkeypatch):
     config.shards = str(shards)
     config.tasks = ("leftright", "count")
     config.batch_size = 8
-    config.mesh = {"data": 2, "fsdp": 4, "tensor": 1}
+    config.mesh = {"data": 2, "fsdp": 1, "tensor": 1}
     return config
 
 
@@ -132,9 +132,12 @@ def test_a_killed_evaluation_goes_on_in_the_middle_of_a_set(run, tmp_path, monke
     assert same[0] == same[1]
 
 
+@pytest.mark.integration
+@pytest.mark.usefixtures("eight_devices")
 def test_batches_buckets_shards_and_mesh_change_nothing(run, tmp_path):
     tasks = {"tasks": ("leftright", "memory"), "controls": ("no_text",)}
-    (first,) = evaluate_in(tmp_path / "a", run, **tasks)
+    mesh = {"data": 2, "fsdp": 4, "tensor": 1}
+    (first,) = evaluate_in(tmp_path / "a", run, **tasks, mesh=mesh)
     mesh = {"data": 2, "fsdp": 1, "tensor": 4}
     others = {"batch_size": 2, "mesh": mesh, "shard_items": 4, "buckets": (24, 200)}
     (second,) = evaluate_in(tmp_path / "b", run, **tasks, **others)
@@ -241,10 +244,11 @@ def test_answers_to_unknown_items_stop_a_strict_run(run, tmp_path):
 
 
 def test_batch_must_divide_over_the_mesh(run, tmp_path):
-    with pytest.raises(UserError, match=r"data x fsdp = 8; set config\.batch_size"):
-        evaluate_in(tmp_path, run, batch_size=12)
+    with pytest.raises(UserError, match=r"data x fsdp = 2; set config\.batch_size"):
+        evaluate_in(tmp_path, run, batch_size=7)
 
 
+@pytest.mark.usefixtures("eight_devices")
 def test_heads_must_divide_over_the_mesh(run, tmp_path, monkeypatch):
     monkeypatch.undo()  # so that the checkpoint is the one that is there
     workdir = make_workdir(tmp_path, "nursery")

@@ -16,11 +16,13 @@ from babyvlm_jax.runtime.errors import UserError
 from tests import tiny
 
 
+@pytest.mark.usefixtures("eight_devices")
 def test_the_free_axis_takes_the_remaining_devices():
     mesh = sharding.make_mesh({"data": 2, "fsdp": -1, "tensor": 2})
     assert dict(mesh.shape) == {"data": 2, "fsdp": 2, "tensor": 2}
 
 
+@pytest.mark.usefixtures("eight_devices")
 @pytest.mark.parametrize(
     ("sizes", "named"),
     [

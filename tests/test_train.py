@@ -24,7 +24,7 @@ from tests import tiny_run
 
 pytestmark = pytest.mark.usefixtures("own_signals", "steps_compile_once")
 
-NUM_STEPS = 10
+NUM_STEPS = 8
 CLOCK = ("step_s", "input_wait", "checkpoint_wait", "goodput", *RATES)
 EVERYTHING = ocp.args.Composite(
     params=ocp.args.StandardRestore(), train=ocp.args.StandardRestore()
@@ -44,11 +44,22 @@ def traced_once():
         yield
 
 
+SAVED = []  # of the run below: (step, steps in its log when it was saved)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(world, tmp_path_factory):
     """Work directory of a run that nothing disturbed."""
     workdir = tmp_path_factory.mktemp("undisturbed")
-    train.main(tiny_run.config(world, num_steps=NUM_STEPS), str(workdir))
+    save = checkpoint.Checkpoints.save
+
+    def noted(self, step, *args, **kwargs):
+        SAVED.append((step, [line["step"] for line in told(workdir)]))
+        save(self, step, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint.Checkpoints, "save", noted)
+        train.main(tiny_run.config(world, num_steps=NUM_STEPS), str(workdir))
     return workdir
 
 
@@ -123,16 +134,29 @@ def test_a_run_writes_every_step_and_says_that_it_is_done(undisturbed):
     assert (done["step"], done["start_step"]) == (NUM_STEPS, 0)
 
 
+def backwards(*args, **kwargs):
+    """`packing.plan` in another order."""
+    made = PLAN(*args, **kwargs)
+    return dataclasses.replace(made, rows=made.rows[::-1])
+
+
+PLAN = packing.plan
+
+
 def test_sigterm_saves_and_the_resumed_run_is_the_same(
-    world, undisturbed, tmp_path, after_ticks, capsys
+    world, undisturbed, tmp_path, after_ticks, capsys, monkeypatch
 ):
     config = tiny_run.config(world, num_steps=NUM_STEPS, save_every=100)
     after_ticks(5, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(SystemExit) as stop:
         run_main(lambda: train.main(config, str(tmp_path)))
     assert stop.value.code == 75
-    assert "tiny at step 5 of 10, saved" in capsys.readouterr().err
+    assert "tiny at step 5 of 8, saved" in capsys.readouterr().err
     assert not (tmp_path / "done.json").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "plan", backwards)
+        with pytest.raises(UserError, match=r"/5 cannot go on .* another order"):
+            train.main(config, str(tmp_path))
     assert len(told(tmp_path)) == 5
     train.main(config, str(tmp_path))
     assert json.loads((tmp_path / "done.json").read_text())["start_step"] == 5
@@ -148,7 +172,7 @@ ticks, tick = [], metrics.Writer.tick
 def counted(writer):
     tick(writer)
     ticks.append(None)
-    if len(ticks) == 8:
+    if len(ticks) == 7:
         os.kill(os.getpid(), signal.SIGKILL)
 metrics.Writer.tick = counted
 config = ml_collections.ConfigDict(json.loads(sys.argv[1]))
@@ -199,6 +223,7 @@ def test_a_finished_run_knows_its_data_wherever_they_lie(
         train.main(tiny_run.config(moved, num_steps=NUM_STEPS), str(workdir))
 
 
+@pytest.mark.integration
 def test_a_run_goes_on_when_its_data_moved_and_what_it_began_from_is_gone(
     world, undisturbed, tmp_path, after_ticks
 ):
@@ -219,19 +244,14 @@ def test_a_run_goes_on_when_its_data_moved_and_what_it_began_from_is_gone(
     assert kept["data"]["shards"] == config.data.shards
 
 
-def test_no_step_is_missing_from_the_log_of_a_checkpoint(world, tmp_path, monkeypatch):
+def test_no_step_is_missing_from_the_log_of_a_checkpoint(undisturbed):
     """Whatever ends the process: when a checkpoint is there, so are its lines."""
-    save, seen = checkpoint.Checkpoints.save, []
-
-    def noted(self, step, *args, **kwargs):
-        seen.append((step, [line["step"] for line in told(tmp_path)]))
-        save(self, step, *args, **kwargs)
-
-    monkeypatch.setattr(checkpoint.Checkpoints, "save", noted)
-    train.main(tiny_run.config(world, num_steps=4, save_every=2), str(tmp_path))
-    assert seen == [(2, [1, 2]), (4, [1, 2, 3, 4])]
+    assert [step for step, _ in SAVED] == [3, 6, NUM_STEPS]
+    for step, logged in SAVED:
+        assert logged == list(range(1, step + 1))
 
 
+@pytest.mark.integration
 def test_a_phase_starts_from_the_weights_of_another(world, undisturbed, tmp_path):
     config = tiny_run.config(world, num_steps=2)
     config.warm_start = {
@@ -249,28 +269,11 @@ def test_a_phase_starts_from_the_weights_of_another(world, undisturbed, tmp_path
         np.testing.assert_array_equal(leaf, expected)
 
 
+@pytest.mark.integration
 def test_dino_trains_and_its_teacher_serves_as_vision(world, tmp_path):
     config = tiny_run.vision_config(world, num_steps=2)
     train.main(config, str(tmp_path))
     assert [line["step"] for line in told(tmp_path)] == [1, 2]
-
-
-def test_a_run_does_not_go_on_with_other_data(world, tmp_path, after_ticks):
-    config = tiny_run.config(world, num_steps=NUM_STEPS, save_every=100)
-    after_ticks(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    with pytest.raises(SystemExit):
-        run_main(lambda: train.main(config, str(tmp_path)))
-    pack = packing.plan
-
-    def otherwise(*args, **kwargs):
-        made = pack(*args, **kwargs)
-        return dataclasses.replace(made, rows=made.rows[::-1])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packing, "plan", otherwise)
-        with pytest.raises(UserError, match=r"/2 cannot go on .* another order"):
-            train.main(config, str(tmp_path))
-    assert len(told(tmp_path)) == 2
 
 
 @pytest.mark.parametrize("make", [tiny_run.config, tiny_run.vision_config])
@@ -286,6 +289,7 @@ def test_the_loader_alone_is_measured_and_nothing_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.integration
 def test_the_step_alone_is_measured_without_any_data(world, tmp_path, capsys):
     config = tiny_run.config(world, num_steps=2)
     config.data.synthetic = True
@@ -308,6 +312,7 @@ class Unread:
         return float(self._value)
 
 
+@pytest.mark.integration
 def test_the_loop_asks_for_values_of_logged_steps_only_and_late(
     world, tmp_path, monkeypatch
 ):
@@ -327,10 +332,11 @@ def test_the_loop_asks_for_values_of_logged_steps_only_and_late(
     monkeypatch.setattr(train, "make_state_and_step", noted)
     config = tiny_run.config(world, num_steps=NUM_STEPS, log_every=4, save_every=100)
     train.main(config, str(tmp_path))
-    assert sorted(set(asked)) == [(4, 8), (8, 10), (10, 10)]
+    assert sorted(set(asked)) == [(4, 8), (8, 8)]
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eight_devices")
 def test_a_run_goes_on_with_another_mesh_and_other_habits(
     world, undisturbed, tmp_path, after_ticks
 ):
@@ -380,7 +386,7 @@ def set_value(key, value):
 @pytest.mark.parametrize(
     ("key", "value", "named"),
     [
-        ("data.batch_size", 12, "batch of 12 rows is not divisible by data x fsdp = 8"),
+        ("data.batch_size", 7, "batch of 7 rows is not divisible by data x fsdp = 2"),
         ("data.shards", "/nowhere", "/nowhere"),
         ("data.tokenizer", "/nowhere/t.model", "no tokenizer /nowhere/t.model"),
         ("data.mixture", {"pears": 1.0}, "'pears'"),
@@ -389,7 +395,7 @@ def set_value(key, value):
         ("optim.trains", ("decode/.*",), "'decode/.*' matches no parameter"),
         ("num_steps", 0, "config.num_steps is 0"),
         ("accumulate", 3, "not divisible by config.accumulate 3"),
-        ("mesh.data", 3, "does not fit 8 devices"),
+        ("mesh.data", 3, "does not fit 2 devices"),
         ("model.decoder.vocab_size", 20, "config.model.decoder.vocab_size is 20"),
         ("warm_start.decoder", "/nowhere", "no checkpoint in /nowhere/checkpoints"),
     ],
@@ -398,6 +404,7 @@ def test_bad_input_is_answered_in_one_line(world, tmp_path, capsys, key, value, 
     assert named in refuse(set_value(key, value), world, tmp_path, capsys)
 
 
+@pytest.mark.integration
 def test_data_that_ends_early_is_no_reason_to_run_again(world, tmp_path):
     config = tiny_run.config(world, num_steps=NUM_STEPS)
     config.data.repeats = 1

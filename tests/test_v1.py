@@ -63,6 +63,7 @@ def config(model, tmp_path, monkeypatch):
     return c
 
 
+@pytest.mark.integration
 def test_the_four_end_to_end(config, tmp_path):
     cfg = EvalConfig(**config.to_dict())
     (content,) = evaluate.evaluate(cfg, str(tmp_path))

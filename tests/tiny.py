@@ -94,7 +94,7 @@ class Bench(NamedTuple):
 def mesh_of(data: int = 1, fsdp: int = 1, tensor: int = 1) -> jax.sharding.Mesh:
     """Mesh over the first devices of the machine."""
     sizes = {"data": data, "fsdp": fsdp, "tensor": tensor}
-    return sharding.make_mesh(sizes, jax.devices()[: data * fsdp * tensor])
+    return sharding.make_mesh(sizes, jax.local_devices()[: data * fsdp * tensor])
 
 
 @functools.lru_cache

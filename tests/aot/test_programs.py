@@ -66,6 +66,7 @@ def compiled():
         return run, check(run, where, "train", dict(mesh.shape), made)
 
 
+@pytest.mark.integration
 def test_the_step_compiles_and_is_read():
     run, result = compiled()
     assert result.fits

@@ -118,6 +118,7 @@ def test_each_dialogue_is_as_when_it_is_read_anew_each_round(form):
             chosen.append(OFFERED[int(values[number].argmax())])
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("batch_size", "sizes", "buckets"),
     [
@@ -135,6 +136,7 @@ def test_batches_buckets_and_devices_change_nothing(batch_size, sizes, buckets):
         assert np.concatenate(one) == pytest.approx(np.concatenate(other), abs=1e-4)
 
 
+@pytest.mark.integration
 def test_a_cache_that_becomes_too_small_grows(monkeypatch):
     grown, grow = [], engine.grow
 

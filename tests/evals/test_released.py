@@ -91,7 +91,7 @@ def evaluated(request, shards, tmp_path_factory):
     config.shards = f"ego4d={shards}"
     config.batch_size, config.max_new_tokens = 8, 4
     config.buckets = (384,)
-    config.mesh = {"data": 2, "fsdp": 4, "tensor": 1}  # all devices of the tests
+    config.mesh = {"data": 2, "fsdp": 1, "tensor": 1}
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "fake":
             fake_checkpoint(patch)

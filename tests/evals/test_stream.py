@@ -72,6 +72,7 @@ def test_a_batch_streams_what_generate_says(reader):
             assert detokenize(reader.tokenizer, ids) == said[index]
 
 
+@pytest.mark.integration
 def test_one_compile_a_bucket(reader):
     model = reader.model
     programs = make_stream(model.prefill, model.decode_step, NUM_TOKENS)

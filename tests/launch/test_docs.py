@@ -122,6 +122,7 @@ def dry_run(monkeypatch, capsys):
     return run
 
 
+@pytest.mark.integration
 def test_every_command_of_the_doc_can_be_dry_run(dry_run):
     lines = [line for line in commands() if not line.startswith("gcloud ")]
     assert len(lines) > 20

@@ -59,6 +59,7 @@ def test_the_teacher_begins_as_the_student_and_the_centre_at_zero(begun):
     assert extra["center"].tolist() == [0.0] * 12
 
 
+@pytest.mark.integration
 def test_loss_and_centre_from_the_views(begun):
     _, center, ((total, (sums, extra)), _), (first, second, local) = begun
     mean = np.concatenate([first, second]).mean(axis=0)

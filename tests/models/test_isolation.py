@@ -15,7 +15,6 @@ import pytest
 from babyvlm_jax.models.vlm import make_model
 from tests import tiny
 
-KERNELS_HERE = ("xla", "splash")
 ROW = 128  # a splash kernel takes whole tiles
 FORM = tiny.FORMS["official"]
 
@@ -47,7 +46,9 @@ def found(kernel, first_seed):
     return batch, second, np.asarray(logits), jax.tree.map(np.asarray, grads)
 
 
-@pytest.mark.parametrize("kernel", KERNELS_HERE)
+@pytest.mark.parametrize(
+    "kernel", ["xla", pytest.param("splash", marks=pytest.mark.integration)]
+)
 def test_a_record_moves_neither_the_logits_nor_the_gradients_of_its_neighbour(kernel):
     batch, second, logits, grads = found(kernel, 0)
     other, _, moved_logits, moved_grads = found(kernel, 2)
@@ -62,6 +63,7 @@ def test_a_record_moves_neither_the_logits_nor_the_gradients_of_its_neighbour(ke
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.integration
 def test_the_kernels_agree_in_logits_and_gradients():
     _, second, logits, grads = found("xla", 0)
     _, _, fused_logits, fused_grads = found("splash", 0)

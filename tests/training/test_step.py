@@ -146,7 +146,14 @@ def test_frozen_parameters_have_no_optimizer_state():
     assert [path for path in paths if "decoder/blocks/attn/q/w" in path]
 
 
-@pytest.mark.parametrize("sizes", [(8, 1, 1), (1, 8, 1), (2, 2, 2)])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        pytest.param((8, 1, 1), marks=pytest.mark.integration),
+        pytest.param((1, 8, 1), marks=pytest.mark.integration),
+        (2, 2, 2),
+    ],
+)
 def test_a_mesh_of_eight_devices_gives_the_losses_of_one(plain, capfd, sizes):
     params, told = run(ADAMW, sizes)
     assert "Involuntary full rematerialization" not in capfd.readouterr().err

@@ -5,6 +5,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import pytest
 
 from babyvlm_jax.models.config import DecoderConfig
 from babyvlm_jax.models.vit import ViT
@@ -40,6 +41,7 @@ def step_jaxpr(trains, form=FORM):
         return jax.make_jaxpr(step)(state, batch).jaxpr
 
 
+@pytest.mark.integration
 def test_frozen_vision_has_a_forward_pass_and_no_backward_pass():
     others = ("connector/.*", "decoder/.*")
     everything = product_flops(step_jaxpr((".*",)))

@@ -103,6 +103,7 @@ def test_annotations(made):
             assert parts[1] == box["colour"] and parts[3] == box["size"]
 
 
+@pytest.mark.integration
 def test_processes_do_not_matter_and_seeds_do(made, tmp_path):
     _write(tmp_path / "two", SETTINGS, 2)
     assert _digests(tmp_path / "two") == _digests(made)

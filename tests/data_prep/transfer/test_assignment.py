@@ -44,6 +44,7 @@ def _optimum(targets, candidates):
     return cost[rows, columns].sum()
 
 
+@pytest.mark.usefixtures("eight_devices")
 def test_neighbours_are_those_of_sorting_on_any_number_of_devices():
     assert len(jax.devices()) == 8
     rng = np.random.default_rng(0)

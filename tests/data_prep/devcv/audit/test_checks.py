@@ -34,7 +34,15 @@ def _faults(task, **records):
     return {check for check, (verdict, _) in found.items() if verdict == FAULT}
 
 
-@pytest.mark.parametrize("task", planted.TASKS)
+@pytest.mark.parametrize(
+    "task",
+    [
+        task
+        if task in ("leftright", "memory", "count")
+        else pytest.param(task, marks=pytest.mark.integration)
+        for task in planted.TASKS
+    ],
+)
 def test_a_clean_set_has_no_fault(task):
     trains = (
         {"train": clean(task, 30, start=1)} if task not in ("lwl", "subitize") else {}
@@ -222,6 +230,7 @@ def test_a_picture_of_train_leaks_into_test():
     assert "0 show the files of an earlier split, 5 what" in found["leaks"][1]
 
 
+@pytest.mark.integration
 def test_black_margins_are_not_looked_at():
     """Things with the same light and shade are other things in other colours."""
 
