@@ -9,10 +9,10 @@ Each command tells its flags and examples with --help.
 
 from collections.abc import Sequence
 
-from data_prep.devcv import audit, build_command, import_command
+from data_prep.devcv import audit, build, imports
 from data_prep.importing.flags import run_commands
 
-COMMANDS = (build_command, import_command, audit)
+COMMANDS = (build, imports, audit)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

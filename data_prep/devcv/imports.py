@@ -1,24 +1,39 @@
-"""Finds the tasks of a released DevCV set and imports each as a dataset.
+"""`python -m data_prep.devcv import`: the tasks of a released DevCV set -> datasets.
 
 Layouts: `TASK/data.json`, `TASK/SPLIT.json`, `TASK/TASK_SPLIT.json` or
 `SPLIT/TASK/data.json` with `images/` beside each file, one task's folder alone, and
 `TASK_SPLIT.json` with `images/` beside them.
 """
 
+import argparse
 import dataclasses
 import itertools
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from babyvlm_jax.runtime.errors import SystemFault, UserError
+from babyvlm_jax.runtime.errors import (
+    SystemFault,
+    UserError,
+    add_command_flags,
+    printable,
+)
 from data_prep import raw
-from data_prep.devcv import names
-from data_prep.devcv.names import dataset_name
+from data_prep.devcv import tasks
 from data_prep.devcv.released import Released
-from data_prep.importing.engine import Import, run_import
+from data_prep.devcv.tasks import dataset_name
+from data_prep.importing.engine import Import, run_import, tell_summary
+from data_prep.importing.flags import add_command, check_out, positive
 from data_prep.importing.reading import Input
+
+SOURCE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+# What released names say beside the task, as in `abc_TASK_instructions_test`.
+_SAYS_NOTHING = re.compile(
+    r"\d+|v\d+|abc|interleaved|instructions?|datasets?|data|tasks?|final|total|larger|"
+    r"crop(ped)?|images?|verified|seen|devcv"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,20 +125,20 @@ def _place(path, folders, root, renamed) -> tuple[str, str | None, str]:
     `vdr/binary_test.json`, `test/vdr-binary/data.json`.
     """
     above = [*reversed(folders)]
-    rest, split = names.words_and_split(path.stem)
-    splits = [split, *(names.words_and_split(name)[1] for name in above)]
+    rest, split = words_and_split(path.stem)
+    splits = [split, *(words_and_split(name)[1] for name in above)]
     if root.name in raw.SPLITS:
         splits.append(root.name)
     split = next(filter(None, splits), "")
-    above = [name for name in (*above, root.name) if names.words_and_split(name)[0]]
+    above = [name for name in (*above, root.name) if words_and_split(name)[0]]
     nearest = above[0] if above else path.stem
     told = (path.stem, path.stem.removesuffix(f"_{split}"), *folders)
     for name in told:
         if name in renamed:
             return name, renamed[name], split
     if not rest:
-        return nearest, renamed.get(nearest) or names.task_named(nearest), split
-    task = names.task_named(rest) or names.task_named(f"{nearest}_{rest}")
+        return nearest, renamed.get(nearest) or task_named(nearest), split
+    task = task_named(rest) or task_named(f"{nearest}_{rest}")
     return path.stem, task, split
 
 
@@ -168,3 +183,152 @@ def _job(one: Found, out: Path, wanted: Wanted) -> Import:
         strict=wanted.strict,
         num_processes=wanted.num_processes,
     )
+
+
+def task_named(name: str) -> str | None:
+    """Our task of a released name, None where there is none.
+
+    task_named("vdr-binary") -> "vdr_binary"; task_named("baby_pv") ->
+    "picture_vocabulary"
+    """
+    whole = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_").removeprefix("baby_")
+    names = (whole, words_and_split(whole)[0])
+    ours = {
+        name: task.name
+        for task in tasks.TASKS.values()
+        for name in (task.name, *task.released_names)
+    }
+    return next((ours[name] for name in names if name in ours), None)
+
+
+def words_and_split(name: str) -> tuple[str, str]:
+    """The words of a released name that tell the task, and its split.
+
+    words_and_split("count_v2_test") -> ("count", "test"); ("data") -> ("", "")
+    """
+    words = re.findall("[a-z0-9]+", name.lower())
+    split = next((word for word in reversed(words) if word in raw.SPLITS), "")
+    rest = (w for w in words if w not in raw.SPLITS and not _SAYS_NOTHING.fullmatch(w))
+    return "_".join(rest), split
+
+
+def check_source(source: str) -> str:
+    """The corpus's name.
+
+    Raises:
+        UserError: it cannot be part of a dataset's name.
+    """
+    if source and not SOURCE.fullmatch(source):
+        raise UserError(
+            f"--source={source}: lower-case letters, digits and single underscores, a "
+            "letter first"
+        )
+    return source
+
+
+HELP = """\
+Imports a released DevCV set, a dataset a task; turns and pictures stay as they are.
+
+examples:
+  # TASK/data.json + TASK/images/ for each task -> SHARDS/devcv_ego4d_TASK, split test
+  python -m data_prep.devcv import --from=devcv_ego4d --out=shards --source=ego4d
+
+  # TASK_test.json (and _train, _val) + images/; items that nobody can answer stay in
+  python -m data_prep.devcv import --from=devcv_toolbox_ego4d --out=shards \\
+      --source=ego4d --keep-unanswerable
+
+  # a folder whose name says another task, or none
+  python -m data_prep.devcv import --from=nih --out=shards --source=nih \\
+      --task=who_has_more=compare_real --tasks=compare_real,memory --strict
+
+Items that cannot be used are left out, counted, and listed with the reason in
+OUT/imports/DATASET-SPLIT.json. The same command again goes on where a killed one was.
+Exit codes: 0 finished, 78 bad input.
+"""
+
+
+def add_parser(commands) -> None:
+    """Adds the command to those of `python -m data_prep.devcv`."""
+    one = add_command(
+        commands,
+        "import",
+        run,
+        HELP,
+        "import a released set",
+    )
+    one.add_argument("--from", required=True, dest="root", metavar="DIR")
+    one.add_argument("--out", required=True, metavar="SHARDS")
+    one.add_argument(
+        "--source",
+        default="",
+        metavar="NAME",
+        help="the corpus, part of the datasets' names: sets lie side by side",
+    )
+    one.add_argument(
+        "--split", default="test", help="of files whose name tells none (default test)"
+    )
+    one.add_argument(
+        "--task",
+        action="append",
+        default=[],
+        metavar="NAME=TASK",
+        help="a file or folder of this name holds that task",
+    )
+    one.add_argument("--tasks", help="comma-separated; default: all that are there")
+    one.add_argument(
+        "--keep-unanswerable",
+        action="store_true",
+        help="keep items whose right picture is also a wrong one, as a set was scored",
+    )
+    one.add_argument(
+        "--strict", action="store_true", help="end at the first item that is not usable"
+    )
+    one.add_argument("--workers", type=positive, default=os.cpu_count(), metavar="N")
+    add_command_flags(one)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Imports, and tells what was imported and what was not.
+
+    Raises:
+        UserError: nothing to import, or a file that gives no item.
+    """
+    if args.split not in raw.SPLITS:
+        raise UserError(f"--split={args.split}; give one of {', '.join(raw.SPLITS)}")
+    chosen = tasks.chosen_tasks(args.tasks)
+    found, problems = find_sets(args.root, args.split, _renamed(args.task))
+    found = [one for one in found if one.task in chosen]
+    if not found:
+        raise UserError(f"--from={args.root} holds none of the tasks {args.tasks}")
+    out = check_out(args.out)
+    wanted = Wanted(
+        source=check_source(args.source),
+        strict=args.strict,
+        keep_unanswerable=args.keep_unanswerable,
+        num_processes=args.workers,
+    )
+    if args.strict and problems:
+        raise UserError(f"--strict: {problems[0]}")
+    summaries, failures = import_sets(found, out, wanted)
+    for summary in summaries:
+        path = out / "imports" / f"{summary['dataset']}-{summary['split']}.json"
+        tell_summary(summary, path)
+    for line in problems:
+        print(printable(f"left out {line}"))
+    if failures:
+        told = "".join(f"\n  {line}" for line in failures[1:])
+        raise UserError(
+            f"{len(failures)} of {len(found)} files gave nothing: {failures[0]}{told}"
+        )
+
+
+def _renamed(given: list[str]) -> dict[str, str]:
+    renamed = {}
+    for pair in given:
+        name, _, task = pair.rpartition("=")
+        if not name or task not in tasks.TASKS:
+            raise UserError(
+                f"--task={pair}; give NAME=TASK, TASK one of {', '.join(tasks.TASKS)}"
+            )
+        renamed[name] = task
+    return renamed

@@ -9,9 +9,9 @@ import collections
 import dataclasses
 import functools
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -31,6 +31,9 @@ FLIPS = {
     "vertical": lambda image: image[::-1],
     "both": lambda image: image[::-1, ::-1],
 }
+WORDINGS = ("saycam", "ego4d")  # of prompts, which some tasks have in two forms
+PROMPTS = (*WORDINGS, "both")
+LETTERS = "ABCD"
 CROP_MARGIN = 0.1  # ours: a little of the surroundings, as detector crops have
 
 
@@ -290,10 +293,8 @@ class Style:
     Attributes:
         prompts: `saycam` or `ego4d` wording, or `both`, drawn for each item.
         image_side: longest side of a stored picture, None for the frame's own size.
-        leaky_size: object size tells the number, as published (Object Counting).
-        original_leftright: one copy and two identical mirrors, as published.
-        identical_repeats: repeats byte-identical, as published (Delayed Memory).
-        original_spatialdetails: whole frames, one the query's own, as published.
+        published: names of the constructions to keep as published, with their leaks
+            (see `tasks.Task.published`).
         vdr_frames: fewest and most frames of a Visual Delayed Response clip.
         vocabulary: words of Picture Vocabulary and how similar they are; None: every
             category, all alike.
@@ -303,10 +304,7 @@ class Style:
 
     prompts: str = "saycam"
     image_side: int | None = None
-    leaky_size: bool = False
-    original_leftright: bool = False
-    identical_repeats: bool = False
-    original_spatialdetails: bool = False
+    published: frozenset[str] = frozenset()
     vdr_frames: tuple[int, int] = (5, 10)
     vocabulary: Vocabulary | None = None
     mirror: bool = False
@@ -322,12 +320,13 @@ class Item:
     origins: frozenset[tuple[str, str]]  # (recording, instance), for the leakage check
 
 
-class Task(Protocol):
-    """A generator of at most `number` items from a bank; fewer where it runs dry."""
+def wording(rng: np.random.Generator, prompts: str) -> str:
+    """The wording of one item; `both` draws one.
 
-    def __call__(
-        self, bank: Bank, rng: np.random.Generator, number: int, style: Style
-    ) -> Iterator[Item]: ...
+    A model that knows a question in one wording alone may learn where its images stand
+    instead of what it asks.
+    """
+    return WORDINGS[rng.integers(len(WORDINGS))] if prompts == "both" else prompts
 
 
 def frames_of(bank: Bank, style: Style) -> tuple[Frame, ...]:

@@ -16,20 +16,22 @@ from typing import Any
 
 from tqdm import tqdm
 
-from babyvlm_jax.data.questions import NUMBER, TEXT, Question, parse_turns, recording_of
+from babyvlm_jax.data.questions import (
+    DIRECTION,
+    NUMBER,
+    TEXT,
+    Question,
+    parse_turns,
+    recording_of,
+)
 from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record, RecordSource
 from babyvlm_jax.data.shards import splits_of
-from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.runtime.errors import UserError
-from data_prep.devcv.names import dataset_name
+from data_prep.devcv.tasks import TASKS, dataset_name
 from data_prep.importing.reading import Refusal
 from data_prep.importing.records import Llava
 from data_prep.jobs import write_whole
 
-NUMBERED = ("count", "subitize")
-WORDED = ("picture_vocabulary", "picture_vocabulary_three", "lwl")
-MEMORY = ("memory", "memory_short")
-FOLDED = ("vdr_binary", "vdr_open")
 _NOUNS = (
     re.compile(r"Touch the image of '(.+?)'"),
     re.compile(r"How many (?:of )?(.+?) do you see"),
@@ -88,7 +90,7 @@ class Released:
         rounds = parse_turns(record.turns)
         if not rounds:
             raise Refusal("no_turns", "no question")
-        if self.task in MEMORY and len(rounds) == 1:
+        if TASKS[self.task].is_dialogue and len(rounds) == 1:
             raise Refusal("too_few_rounds", "one round")
         for number, one in enumerate(rounds):
             self._expect_usable(one, number, record.images)
@@ -119,12 +121,12 @@ class Released:
         self, one: Question, number: int, images: Sequence[bytes]
     ) -> None:
         where = f"question {number}: {one.prompt[-60:]!r}"
-        is_number = one.kind == NUMBER
-        if one.kind == TEXT or (is_number and self.task not in NUMBERED):
+        facts, is_number = TASKS[self.task].facts, one.kind == NUMBER
+        if one.kind == TEXT or (is_number and facts.answer != NUMBER):
             raise Refusal("no_choices", where)
         if one.fault:
             raise Refusal(one.fault, where)
-        if is_number and not 0 < int(one.answer) <= TASKS[self.task].largest_number:
+        if is_number and not 0 < int(one.answer) <= facts.largest_number:
             raise Refusal("not_offered", f"{where}: {one.answer}")
         if self.keep_unanswerable or one.gold is None or not one.options:
             return
@@ -133,12 +135,11 @@ class Released:
             raise Refusal("identical_options", where)
 
     def _meta(self, record: Record, rounds: Sequence[Question]) -> dict[str, Any]:
-        told = {
-            "noun" if self.task not in WORDED else "word": noun_of(rounds[0].prompt)
-        }
-        if self.task in NUMBERED and rounds[0].kind == NUMBER:
+        task = TASKS[self.task]
+        told = {task.word_field: noun_of(rounds[0].prompt)}
+        if task.facts.answer == NUMBER and rounds[0].kind == NUMBER:
             told["number"] = int(rounds[0].answer)
-        if self.task in FOLDED:
+        if task.facts.answer == DIRECTION:
             told["direction"] = rounds[0].says(rounds[0].answer)
         if recording := recording_of(record.id):
             told["recordings"] = [recording]
@@ -149,7 +150,7 @@ class Released:
             "answer": " ".join(one.answer for one in rounds),
             "rounds": [one.entry() for one in rounds],
         }
-        if self.task in MEMORY:
+        if task.is_dialogue:
             labels = labels_as_given(record.meta.get("labels"), rounds)
             ours["labels_from"] = "bytes" if labels is None else "file"
             ours["labels"] = labels or labels_by_bytes(rounds, record.images)

@@ -17,7 +17,8 @@ from babyvlm_jax.data.schema import Record, RecordSource
 from babyvlm_jax.data.shards import splits_of
 from babyvlm_jax.runtime.errors import UserError
 from data_prep import jobs
-from data_prep.devcv import ingest, item_job
+from data_prep.devcv import ingest
+from data_prep.devcv.build import ItemJob, count, make_items, write_banks
 from data_prep.devcv.items import Bank
 from data_prep.v1bench import generate, records
 
@@ -104,7 +105,7 @@ def build(
     contents = jobs.Hashes(out).grouped(files)
     if SPLIT in splits_of(plan.pairs, PAIRS):
         contents[PAIRS] = RecordSource(plan.pairs, PAIRS, SPLIT).fingerprint
-    items = item_job.ItemJob(
+    items = ItemJob(
         out=out,
         benchmark="V1",
         title=title,
@@ -116,7 +117,7 @@ def build(
         description=functools.partial(_description, plan.synthetic),
         from_frames=tuple(FROM_FRAMES),
     )
-    summary = item_job.make_items(items, num_workers)
+    summary = make_items(items, num_workers)
     jobs.write_whole(out / CARD, card(summary).encode())
     return summary
 
@@ -134,7 +135,7 @@ def _decode(load, folder: Path, each: Callable) -> list[str]:
     kept = [f for f in frames if not any(t.instance in trained for t in f.things)]
     if len(kept) < len(frames):
         faults.append(f"{len(frames) - len(kept)} test frames show things of train")
-    item_job.write_banks(folder, {SPLIT: Bank(kept)})
+    write_banks(folder, {SPLIT: Bank(kept)})
     return problems + faults
 
 
@@ -185,7 +186,7 @@ def card(summary: dict[str, Any]) -> str:
         "|---|---:|---:|",
         *(
             f"| {records.TITLES[task]} (`{records.dataset_name(task)}`) "
-            f"| {item_job.count(made):,} | {settings['wanted'][task]:,} |"
+            f"| {count(made):,} | {settings['wanted'][task]:,} |"
             for task, made in summary["tasks"].items()
         ),
         "",

@@ -3,7 +3,7 @@
 import argparse
 
 from babyvlm_jax.runtime.errors import UserError, add_command_flags
-from data_prep.devcv import item_job
+from data_prep.devcv.build import count
 from data_prep.devcv.source import add_source_flags, find_source, image_side
 from data_prep.importing.flags import add_command, check_out, positive
 from data_prep.v1bench import build, records
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
         out, plan, tasks, source.title, source.files, source.load, args.workers
     )
     for task, made in summary["tasks"].items():
-        number = item_job.count(made)
+        number = count(made)
         short = number < plan.wanted[task]
         note = f"; {plan.wanted[task]} wanted" if short else ""
         print(f"{records.dataset_name(task)}: {number}{note}")

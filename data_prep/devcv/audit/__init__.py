@@ -12,11 +12,10 @@ from tqdm import tqdm
 from babyvlm_jax.data.shards import splits_of
 from babyvlm_jax.runtime.errors import UserError, add_command_flags
 from data_prep import raw
-from data_prep.devcv import names
 from data_prep.devcv.audit import blind, checks
 from data_prep.devcv.audit.checks import FAULT, NOTE, Finding
 from data_prep.devcv.audit.facts import Facts, read_chunk
-from data_prep.devcv.names import PREFIX, dataset_parts
+from data_prep.devcv.tasks import PREFIX, chosen_tasks, dataset_parts
 from data_prep.importing.flags import add_command, positive
 from data_prep.jobs import write_json, write_whole
 from data_prep.stages.workers import workers
@@ -210,7 +209,7 @@ examples:
   python -m data_prep.devcv audit runs/demo/shards
 
   # an imported set, two tasks; exit code 78 if there is a fault
-  python -m data_prep.devcv audit shards --source=ego4d --tasks=leftright,count --strict
+  python -m data_prep.devcv audit shards --source=ego4d --tasks=TASK,TASK --strict
 
   # report and table elsewhere, for shards that are read only
   python -m data_prep.devcv audit shards --json=audit.json --markdown=audit.md
@@ -256,8 +255,7 @@ def run(args: argparse.Namespace) -> None:
     """
     if args.max_items < 0:
         raise UserError(f"--max-items={args.max_items}; give 0 or more")
-    tasks = names.chosen_tasks(args.tasks)
-    wanted = datasets(args.shards, tasks, args.source)
+    wanted = datasets(args.shards, chosen_tasks(args.tasks), args.source)
     places = [Path(args.json or Path(args.shards) / REPORT)]
     places += [Path(args.markdown)] if args.markdown else []
     for place in places:

@@ -29,13 +29,12 @@ from data_prep.devcv.audit.checks import (
     interval,
 )
 from data_prep.devcv.audit.facts import Facts
+from data_prep.devcv.tasks import TASKS
 
 FEWEST = 100  # questions: with less, an interval says nothing
 MOST = 4000  # questions of a split that a model is fitted to
 MIN_COUNT = 3  # times that a word must occur
 MAX_WORDS = 300
-# In these the pictures alone are the whole question; `size` and `matcher` look at them.
-PICTURES_ASK = ("count", "subitize", "compare_synthetic", "vdr_binary", "vdr_open")
 _WORDS = re.compile(r"[a-z0-9_']+")
 FOLDS = 5
 L2 = 1.0  # of the weights, against the sum of losses; features are standardised
@@ -53,7 +52,7 @@ def image_only(task: str, splits: Splits) -> Finding:
     The question's words, its query, and earlier rounds are hidden. Of a single picture
     the quadrants are the options.
     """
-    if task in PICTURES_ASK:
+    if TASKS[task].images_ask:  # `size` and `matcher` look at them
         return Finding("image only", NONE, "the pictures are the whole question")
     return _solved("image only", task, splits, _read_options)
 

@@ -15,19 +15,16 @@ import scipy.spatial
 import scipy.special
 
 from babyvlm_jax.data.questions import DIRECTION, LETTER, NUMBER, TEXT, Question
-from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.ties import best_places
 from data_prep.devcv.audit import facts
-from data_prep.devcv.audit.facts import CANVASES, NEAR, Facts
-from data_prep.devcv.sizes import HELD_OUT
+from data_prep.devcv.audit.facts import NEAR, Facts
+from data_prep.devcv.tasks import TASKS
 
 OK, NOTE, FAULT, NONE = "ok", "note", "FAULT", "n/a"
 Z = 2.576  # of a 99% interval
 ALPHA = 0.01  # of a test
 _OFFICIAL_LETTER = re.compile(r"\b([A-D])\b", re.IGNORECASE)
 MARGIN = 0.05  # above chance: ours, less is no way to answer items
-SAME_BY_NATURE = ("leftright", "leftright_things")  # which option is the query?
-MEMORY = ("memory", "memory_short")
 SOLVED = 0.9  # a matcher that knows nothing and gets so much right solves the task
 IS_CANVAS = 0.3  # of a picture must be black
 FEWEST = 30  # items: with less, nothing can be said
@@ -120,7 +117,7 @@ def num_choices(task: str, one: Question) -> int:
     """How many answers a question allows."""
     if one.choices:
         return len(one.choices)
-    return (task in TASKS and TASKS[task].largest_number) or 12
+    return TASKS[task].facts.largest_number or 12
 
 
 def chance(task: str, rounds: Sequence[Question]) -> float:
@@ -250,7 +247,7 @@ def floor(task: str, rounds: Sequence[Question]) -> float:
 
 def held_out(task: str, splits: Splits) -> Finding:
     """Whether a task that measures generalisation has items to train on."""
-    if task not in HELD_OUT:
+    if not TASKS[task].facts.held_out:
         return Finding("held out", NONE, "the task is trained on")
     number = len(splits.get("train", ()))
     if number:
@@ -332,13 +329,17 @@ def query(task: str, splits: Splits) -> Finding:
         near += not is_same and bool(given[telling].min() < NEAR)
     if not total:
         return Finding("query", NONE, "nothing is shown before the options")
-    what = "an old picture comes again" if task in MEMORY else "the query is the answer"
+    what = (
+        "an old picture comes again"
+        if TASKS[task].is_dialogue
+        else "the query is the answer"
+    )
     values = {"questions": total, "same": same, "near": near}
     told = f"{what} as the same file in {same:,} of {total:,}, nearly so in {near:,}"
     short = f"{same:,} + {near:,}"
     if not same and near <= MARGIN * total:
         return Finding("query", OK, told, short, values)
-    if task in SAME_BY_NATURE:
+    if TASKS[task].query_is_answer:
         says = f"{told}: so the task is defined; tell it with the score"
         return Finding("query", NOTE, says, short, values)
     return Finding("query", FAULT, told, short, values)
@@ -346,7 +347,7 @@ def query(task: str, splits: Splits) -> Finding:
 
 def _telling(task, one) -> list[int]:
     """Options that tell the answer if they equal what was shown before."""
-    if task in MEMORY:
+    if TASKS[task].is_dialogue:
         return [i for i in range(len(one.options)) if i != one.gold]
     return [one.gold]
 
@@ -362,7 +363,7 @@ def matcher(task: str, splits: Splits) -> Finding:
         unlike = item.unlike[number]
         if len(unlike):
             rounds.append(one)
-            told, *_ = best_places(unlike if task in MEMORY else -unlike)
+            told, *_ = best_places(unlike if TASKS[task].is_dialogue else -unlike)
             right += told == one.gold
     if not rounds:
         return Finding("matcher", NONE, "nothing is shown before the options")
@@ -376,7 +377,7 @@ def matcher(task: str, splits: Splits) -> Finding:
     )
     if low < SOLVED:
         return Finding("matcher", OK, told, f"{share:.3f}", values)
-    if task in (*SAME_BY_NATURE, *MEMORY):
+    if TASKS[task].query_is_answer or TASKS[task].is_dialogue:
         says = f"{told}: so the task is defined; tell it with the score"
         return Finding("matcher", NOTE, says, f"{share:.3f}", values)
     return Finding(
@@ -386,12 +387,12 @@ def matcher(task: str, splits: Splits) -> Finding:
 
 def sizes(task: str, splits: Splits) -> Finding:
     """Whether the size of a thing tells how many there are."""
-    if task not in CANVASES:
+    if not TASKS[task].on_canvas:
         return Finding("size", NONE, "no canvas is drawn")
     items = [item for items in splits.values() for item in items if is_drawn(item)]
     if len(items) < FEWEST:
         return Finding("size", NONE, f"{len(items)} items on black canvases: too few")
-    return _pairs(items) if task == "compare_synthetic" else _counts(items)
+    return (_counts if TASKS[task].facts.answer == NUMBER else _pairs)(items)
 
 
 def is_drawn(item: Facts) -> bool:

@@ -16,8 +16,8 @@ from PIL import Image
 from babyvlm_jax.data.images import read_image
 from babyvlm_jax.data.questions import Question, questions_of
 from babyvlm_jax.data.schema import ASSISTANT, Record, RecordSource
+from data_prep.devcv.tasks import TASKS
 
-CANVASES = ("count", "subitize", "compare_synthetic")
 # Mean difference (0..255, at 32 pixels) below which two pictures count as one; ours:
 # what saving a picture again as a JPEG changes.
 NEAR = 3.0
@@ -93,7 +93,7 @@ def facts_of(record: Record, task: str) -> Facts:
     instances = [str(one) for one in record.meta.get("instances", ())]
     sizes = np.array([p.size for p in pictures] or np.zeros((0, 2)), float)
     lengths = np.array([len(image) for image in record.images], float)
-    canvases = [canvas(p) for p in pictures] if task in CANVASES else []
+    canvases = [canvas(p) for p in pictures] if TASKS[task].on_canvas else []
     measured = _measured(rounds, thumbs)
     return Facts(
         id=record.id,

@@ -8,12 +8,12 @@ import pytest
 
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.runtime.errors import UserError
-from data_prep.devcv import build, sizes, source
+from data_prep.devcv import build, source, tasks
 from data_prep.devcv.items import Style
 from tests.data_prep.devcv.coco_fixture import SEED, write_world
 
 FEW = {"train": 6, "val": 4, "test": 8}
-TRAINED = [task for task in sizes.TASKS if task not in sizes.HELD_OUT]
+TRAINED = [name for name, task in tasks.TASKS.items() if not task.facts.held_out]
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +24,10 @@ def world(tmp_path_factory):
 @pytest.fixture(scope="module")
 def plan():
     style = Style(prompts="ego4d", image_side=32)
-    return build.Plan("the little world", True, SEED, style, sizes.numbers("demo", FEW))
+    return build.Plan("the little world", True, SEED, style, tasks.numbers("demo", FEW))
 
 
-def _build(out, plan, world, tasks=tuple(sizes.TASKS), num_workers=1):
+def _build(out, plan, world, tasks=tuple(tasks.TASKS), num_workers=1):
     path, folder = world
 
     def load():
@@ -58,7 +58,7 @@ def _files(shards, tasks):
     }
 
 
-@pytest.mark.parametrize("task", sizes.TASKS)
+@pytest.mark.parametrize("task", tasks.TASKS)
 def test_splits_sources_and_meta(shards, plan, task):
     for split in ("train", "val", "test"):
         if not plan.wanted[task][split]:
@@ -78,8 +78,12 @@ def test_splits_sources_and_meta(shards, plan, task):
 def test_no_recording_and_no_instance_is_in_two_splits(shards):
     seen = {}
     for split in ("train", "val", "test"):
-        tasks = [t for t in TRAINED if split == "train" or t not in sizes.TRAIN_ONLY]
-        records = [r for task in tasks for r in _records(shards, task, split)]
+        chosen = [
+            name
+            for name in TRAINED
+            if split == "train" or not tasks.TASKS[name].easier_form_of
+        ]
+        records = [r for task in chosen for r in _records(shards, task, split)]
         for kind in ("recordings", "instances"):
             seen[kind, split] = {name for r in records for name in r.meta[kind]}
             assert seen[kind, split]

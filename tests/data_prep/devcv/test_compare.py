@@ -4,8 +4,8 @@ import collections
 
 import numpy as np
 
-from data_prep.devcv.compare import compare_real, frames_by_count, pair, twins
 from data_prep.devcv.items import Bank
+from data_prep.devcv.tasks.compare import compare_real, frames_by_count, pair, twins
 from tests.data_prep.devcv.world import make_frames, thing
 
 BOX = [(2, 2, 12, 12), (20, 2, 12, 12), (2, 40, 12, 12)]

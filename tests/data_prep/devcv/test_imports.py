@@ -286,3 +286,42 @@ def test_two_files_of_one_split_are_refused(tmp_path):
 )
 def test_nouns(prompt, noun):
     assert released.noun_of(prompt) == noun
+
+
+def test_sources_are_checked():
+    assert imports.check_source("ego4d") == "ego4d" and imports.check_source("") == ""
+    for bad in ("Ego4D", "_x", "a__b", "4d"):
+        with pytest.raises(UserError, match="--source"):
+            imports.check_source(bad)
+
+
+@pytest.mark.parametrize(
+    ("released", "task"),
+    [
+        ("vdr-binary", "vdr_binary"),
+        ("baby_pv", "picture_vocabulary"),
+        ("Who Has More", "compare_synthetic"),
+        ("spatial", "spatialdetails"),
+        ("memory", "memory"),
+        # names of files and folders of the releases
+        ("count_v2_test", "count"),
+        ("memory_task_test_final_250", "memory"),
+        ("total_binary_dataset_train", "vdr_binary"),
+        ("open_test", "vdr_open"),
+        ("vdr_image_task", "vdr_binary"),
+        ("localize_4_crop_instructions_abc_test", "localize"),
+        ("interleaved_leftright_instructions_abc_train", "leftright"),
+        ("abc_interleaved_spatialdetails_instructions_val", "spatialdetails"),
+        ("picture_vocabulary_v6_train_verified", "picture_vocabulary"),
+        ("pv_test", "picture_vocabulary"),
+        ("compare_synthetic_instructions_train_abc", "compare_synthetic"),
+        ("compare_larger_train_abc", "compare_real"),
+        ("whohasmore_naturalistic", "compare_real"),
+        ("whohasmore_synthetic", "compare_synthetic"),
+        ("picture_vocab_selected", None),  # a part of another
+        ("data", None),
+        ("chess", None),
+    ],
+)
+def test_released_names(released, task):
+    assert imports.task_named(released) == task

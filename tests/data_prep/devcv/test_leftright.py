@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from data_prep.devcv.items import Frame, View
-from data_prep.devcv.leftright import (
+from data_prep.devcv.tasks.leftright import (
     flip_names,
     is_lopsided,
     leftright,
@@ -38,7 +38,7 @@ def test_the_easier_form_shows_three_categories(bank, rng, style):
 
 
 def test_original_has_two_identical_mirrors(bank, rng, style):
-    original = replace(style, original_leftright=True)
+    original = replace(style, published=frozenset({"original_leftright"}))
     for item in leftright(bank, rng, 9, original):
         query, *options = item.images
         assert options.count(query) == 1 and len(set(options)) == 2

@@ -5,7 +5,7 @@ import collections
 import numpy as np
 
 from data_prep.devcv.items import Frame
-from data_prep.devcv.localize import localize, quadrant_shares, windows
+from data_prep.devcv.tasks.localize import localize, quadrant_shares, windows
 from tests.data_prep.devcv.world import CORNERS, SIDE, thing
 
 FOUR = ("cup", "hat", "key", "car")

@@ -4,7 +4,7 @@ import collections
 from dataclasses import replace
 
 from data_prep.devcv.items import Bank
-from data_prep.devcv.memory import by_label, memory, memory_short, schedule
+from data_prep.devcv.tasks.memory import by_label, memory, memory_short, schedule
 
 
 def test_schedule_shows_every_old_thing_as_published(rng):
@@ -68,7 +68,9 @@ def test_answers_of_a_dialogue_do_not_follow_from_each_other(bank, rng, style):
 def test_repeats_are_other_pictures_unless_asked_for(bank, rng, style):
     (item,) = memory(bank, rng, 1, style)
     assert len(set(item.images)) == 29
-    (item,) = memory(bank, rng, 1, replace(style, identical_repeats=True))
+    (item,) = memory(
+        bank, rng, 1, replace(style, published=frozenset({"identical_repeats"}))
+    )
     assert len(set(item.images)) == 15
 
 

@@ -6,7 +6,13 @@ import dataclasses
 import pytest
 
 from data_prep.devcv.items import frames_of
-from data_prep.devcv.vdr import exit_direction, exits, stretches, vdr_binary, vdr_open
+from data_prep.devcv.tasks.vdr import (
+    exit_direction,
+    exits,
+    stretches,
+    vdr_binary,
+    vdr_open,
+)
 from tests.data_prep.devcv.world import SIDE, STEPS, make_frames, pan, thing
 
 

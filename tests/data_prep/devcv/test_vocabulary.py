@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.runtime.errors import UserError
+from data_prep.devcv.tasks import TASKS
 from data_prep.devcv.vocabulary import Vocabulary, edits, read_sounds, vocabulary
-from data_prep.devcv.words import picture_vocabulary
 
 WORDS = {"cup": "kitchen", "cap": "clothes", "bowl": "kitchen", "tree": "outside"}
 
@@ -58,7 +58,7 @@ def test_settings_are_numbers_and_a_fingerprint():
 
 def test_items_ask_for_listed_words_only(bank, rng, style):
     listed = Vocabulary(dict.fromkeys(["cup", "hat", "key", "car", "moon"]), {}, {})
-    made = picture_vocabulary(
+    made = TASKS["picture_vocabulary"].make(
         bank, rng, 8, dataclasses.replace(style, vocabulary=listed)
     )
     asked = [item.meta for item in made]

@@ -11,8 +11,10 @@ import numpy as np
 from PIL import Image
 
 from babyvlm_jax.data.schema import Record
-from data_prep.devcv import prompts
 from data_prep.devcv.audit.facts import facts_of
+from data_prep.devcv.tasks import TASKS as BUILT
+from data_prep.devcv.tasks import vdr
+from data_prep.devcv.tasks.memory import question as asked_in_memory
 
 NUMBER = 120  # items of a set: enough for the blind readers
 SIDE = 32
@@ -63,18 +65,22 @@ def noun(number: int) -> str:
     return NOUNS[np.random.default_rng(number).integers(len(NOUNS))]
 
 
+def prompt_of(task: str, noun: str = "ball", wording: str = "saycam") -> str:
+    return BUILT[task].example(wording).replace("ball", noun)
+
+
 def picture_vocabulary(k, start=0):
-    prompt = prompts.touch(noun(k), 4, "ego4d")
+    prompt = prompt_of("picture_vocabulary", noun(k), "ego4d")
     return record("picture_vocabulary", k, prompt, "ABCD"[k % 4], fresh(k, 4, start))
 
 
 def lwl(k, start=0):
-    prompt = prompts.touch(noun(k), 2, "saycam")
+    prompt = prompt_of("lwl", noun(k))
     return record("lwl", k, prompt, "AB"[k % 2], fresh(k, 2, start))
 
 
 def localize(k, start=0):
-    prompt = prompts.localize(noun(k))
+    prompt = prompt_of("localize", noun(k))
     return record("localize", k, prompt, "ABCD"[k % 4], fresh(k, 1, start))
 
 
@@ -83,17 +89,17 @@ def leftright(k, start=0):
     options = [query[:, ::-1], query[::-1]]
     options.insert(k % 3, query)
     images = [encode(pixels) for pixels in (query, *options)]
-    return record("leftright", k, prompts.leftright("saycam"), "ABC"[k % 3], images)
+    return record("leftright", k, prompt_of("leftright"), "ABC"[k % 3], images)
 
 
 def spatialdetails(k, start=0):
-    prompt = prompts.spatialdetails("saycam")
+    prompt = prompt_of("spatialdetails")
     return record("spatialdetails", k, prompt, "ABC"[k % 3], fresh(k, 4, start))
 
 
 def vdr_binary(k, start=0):
     sides = (("left", "right"), ("right", "left"), ("top", "bottom"), ("bottom", "top"))
-    prompt = prompts.vdr_binary(noun(k), 5, sides[k % 4])
+    prompt = vdr.question_binary(noun(k), 5, sides[k % 4])
     answer = sides[k % 4][(k // 4) % 2]
     return record("vdr_binary", k, prompt, answer, fresh(k, 5, start))
 
@@ -101,7 +107,7 @@ def vdr_binary(k, start=0):
 def vdr_open(k, start=0):
     sides = ("left", "right", "top", "bottom")
     answers = (*sides, *(f"{v} {h}" for v in sides[2:] for h in sides[:2]))
-    prompt = prompts.vdr_open(noun(k), 5)
+    prompt = prompt_of("vdr_open", noun(k))
     return record("vdr_open", k, prompt, answers[k % 8], fresh(k, 5, start))
 
 
@@ -109,18 +115,18 @@ def memory(k, start=0):
     """Fifteen rounds; a thing that comes back looks like another picture."""
     rng = np.random.default_rng(k)
     turns, images = [], fresh(k, 1, start)
-    turns += [("human", prompts.memory(True)), ("assistant", "A")]
+    turns += [("human", asked_in_memory(True)), ("assistant", "A")]
     for number in range(1, 15):
         images += [
             picture(2_000_000 * (start + 1) + 100 * k + 2 * number + i) for i in (0, 1)
         ]
-        turns += [("human", prompts.memory(False))]
+        turns += [("human", asked_in_memory(False))]
         turns += [("assistant", "AB"[rng.integers(2)])]
     return Record(f"memory_{k:04d}", "eval/memory", tuple(images), tuple(turns))
 
 
 def compare_real(k, start=0):
-    prompt = prompts.compare_real(noun(k))
+    prompt = prompt_of("compare_real", noun(k))
     return record("compare_real", k, prompt, "AB"[k % 2], fresh(k, 2, start))
 
 
@@ -133,7 +139,7 @@ def compare_synthetic(k, start=0):
     order = [(low, sizes[0], first), (high, sizes[1], first + 1)]
     order = order if k % 2 else order[::-1]
     images = [canvas(int(n), int(s), seed) for n, s, seed in order]
-    prompt = prompts.compare_synthetic(noun(k))
+    prompt = prompt_of("compare_synthetic", noun(k))
     return record("compare_synthetic", k, prompt, "AB"[k % 2], images)
 
 
@@ -143,7 +149,7 @@ def count(k, start=0, leaky=False, largest=12):
     side = round(22 / copies**0.5) + 1 if leaky else int(rng.integers(8, 22))
     task = "count" if largest == 12 else "subitize"
     image = canvas(copies, side, int(rng.integers(2**31)))
-    return record(task, k, prompts.count(noun(k)), str(copies), [image])
+    return record(task, k, prompt_of("count", noun(k)), str(copies), [image])
 
 
 def subitize(k, start=0):

@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pytest
 
-from data_prep.devcv import prompts
 from data_prep.devcv.audit import CHECKS, blind, checks
 from data_prep.devcv.audit.checks import FAULT, NOTE
 from tests.data_prep.devcv.audit import planted
@@ -16,6 +15,7 @@ from tests.data_prep.devcv.audit.planted import (
     encode,
     fresh,
     picture,
+    prompt_of,
     record,
     splits,
 )
@@ -75,7 +75,9 @@ def _two_mirrors(k):
     options = [query[:, ::-1], query[:, ::-1]]
     options.insert(k % 3, query)
     images = [encode(pixels) for pixels in (query, *options)]
-    return record("leftright", k, prompts.leftright("ego4d"), "ABC"[k % 3], images)
+    return record(
+        "leftright", k, prompt_of("leftright", wording="ego4d"), "ABC"[k % 3], images
+    )
 
 
 def _nearly_the_query(k):
@@ -89,13 +91,13 @@ def _nearly_the_query(k):
 def _skewed(k):
     """Three fifths of the answers are B."""
     answer = "B" if k % 5 < 3 else "ACD"[k % 3]
-    return record("localize", k, prompts.localize("cup"), answer, fresh(k, 1))
+    return record("localize", k, prompt_of("localize", "cup"), answer, fresh(k, 1))
 
 
 def _told_by_noun(k):
     answer = "ABCD"[k % 4]
     return record(
-        "localize", k, prompts.localize(planted.NOUNS[k % 4]), answer, fresh(k, 1)
+        "localize", k, prompt_of("localize", planted.NOUNS[k % 4]), answer, fresh(k, 1)
     )
 
 
@@ -133,7 +135,7 @@ def _in_words(k):
     words = ("eleven", "twelve", "one")
     return dataclasses.replace(
         planted.count(k),
-        turns=(("human", prompts.count("cup")), ("assistant", words[k % 3])),
+        turns=(("human", prompt_of("count", "cup")), ("assistant", words[k % 3])),
     )
 
 
@@ -155,7 +157,7 @@ def _one_size(k):
     images = [planted.canvas(n, 12, k + n) for n in order]
     answer = "B" if k % 2 else "A"
     return record(
-        "compare_synthetic", k, prompts.compare_synthetic("cup"), answer, images
+        "compare_synthetic", k, prompt_of("compare_synthetic", "cup"), answer, images
     )
 
 

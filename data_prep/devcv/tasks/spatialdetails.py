@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from data_prep.devcv import items, prompts
+from data_prep.devcv import items
 from data_prep.devcv.items import Bank, Item, Style, View, intersection, pick
+from data_prep.devcv.tasks import Task
 
 QUERY_FILL = 0.8  # of the canvas's shorter side
 WINDOW = (1.6, 2.5)  # of the box's longer side: what an option shows
@@ -23,13 +24,23 @@ MIN_DIFFERENCE = 20.0
 TRIES = 20
 
 
+def question(wording: str) -> str:
+    """The human turn, word for word as released."""
+    give = "give only a letter" if wording == "saycam" else "give a letter"
+    return (
+        "<image> Which of the following contains exactly this object? (A) <image> "
+        f"(B) <image> (C) <image>. Pay attention to details and {give} A-C."
+    )
+
+
 def spatialdetails(
     bank: Bank, rng: np.random.Generator, number: int, style: Style
 ) -> Iterator[Item]:
     """Items of a query and three options; `same_colour` is in their meta.
 
     Options are windows around the objects that show no other thing of the category.
-    `original_spatialdetails`: whole frames, and the query is cropped from one of them.
+    As published (`original_spatialdetails`): whole frames, and the query is cropped
+    from one of them.
 
     Source: BabyVLM-V2, Spatial Details.
     """
@@ -100,9 +111,10 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _item(bank, rng, views: Sequence[View], answer: int, style: Style) -> Item | None:
-    asked = views[0] if style.original_spatialdetails else _again(bank, rng, views[0])
+    as_published = "original_spatialdetails" in style.published
+    asked = views[0] if as_published else _again(bank, rng, views[0])
     query = items.object_crop(asked, style)
-    if style.original_spatialdetails:
+    if as_published:
         options = [view.frame.pixels() for view in views]
     else:
         query = items.cut_out(query)
@@ -116,8 +128,8 @@ def _item(bank, rng, views: Sequence[View], answer: int, style: Style) -> Item |
         return None
     colours = {view.thing.colour for view in views}
     return items.one_round(
-        prompts.spatialdetails(prompts.wording(rng, style.prompts)),
-        prompts.LETTERS[answer],
+        question(items.wording(rng, style.prompts)),
+        items.LETTERS[answer],
         [query, *items.placed(rng, encoded[0], encoded[1:], answer)],
         [asked, *views],
         noun=asked.thing.category,
@@ -160,3 +172,20 @@ def _start(rng, low, length, side, limit) -> float:
     earliest = max(low + length - side, 0)
     latest = max(min(low, limit - side), earliest)
     return float(rng.uniform(earliest, latest))
+
+
+TASKS = (
+    Task(
+        name="spatialdetails",
+        title="Spatial Details",
+        make=spatialdetails,
+        example=question,
+        # BabyVLM-V2, SAYCam
+        sizes={"demo": (1200, 40, 200), "full": (11818, 1243, 1243)},
+        build_rank=9,
+        released_names=("spatial", "spatial_details"),
+        published={
+            "original_spatialdetails": "whole frames, one of them the query's own"
+        },
+    ),
+)

@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.devcv import counting
-from data_prep.devcv.counting import (
-    compare_synthetic,
-    count,
-    pair_sizes,
-    places,
-    subitize,
-)
+from data_prep.devcv.tasks import TASKS
+from data_prep.devcv.tasks import count as counting
+from data_prep.devcv.tasks.compare import compare_synthetic, pair_sizes
+from data_prep.devcv.tasks.count import places
+
+count, subitize = TASKS["count"].make, TASKS["subitize"].make
 
 
 def _ink(image: bytes) -> float:
@@ -52,7 +50,7 @@ def _size_number_correlation(made):
 def test_size_tells_the_number_only_when_leaky(bank, rng, style):
     fair = _size_number_correlation(list(count(bank, rng, 240, style)))
     leaky = _size_number_correlation(
-        list(count(bank, rng, 60, replace(style, leaky_size=True)))
+        list(count(bank, rng, 60, replace(style, published=frozenset({"leaky_size"}))))
     )
     # 240 independent pairs: |r| < .17 with 99 %.
     assert abs(fair) < 0.17 and leaky < -0.6

@@ -1,4 +1,7 @@
-"""Who Has More in real frames: which of two shows more of the named things?"""
+"""Who Has More: which of two images shows more of the named objects?
+
+Synthetic: canvases of pasted copies. Naturalistic: real frames.
+"""
 
 import collections
 import itertools
@@ -6,13 +9,75 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data_prep.devcv import items, prompts
+from data_prep.devcv import items
 from data_prep.devcv.items import Bank, Frame, Item, Style, View, pick
+from data_prep.devcv.tasks import Task
+from data_prep.devcv.tasks.count import SIZES, canvas, largest_size
 
 COUNTED = 0.5  # visible at least this much: counted
 TRIES = 200
+COMPARE_COUNTS = range(1, 11)  # of copies on a canvas
 
 Asked = tuple[tuple[Frame, Frame], str]  # two frames, in order, and the noun
+
+
+def question(noun: str, answer: str) -> str:
+    """The human turn, word for word as released; `answer` is in the synthetic one."""
+    return f"Which image has more of {noun}?{answer} (A) <image> (B) <image>"
+
+
+def compare_synthetic(
+    bank: Bank, rng: np.random.Generator, number: int, style: Style
+) -> Iterator[Item]:
+    """Two canvases with different numbers of the same object: which has more?
+
+    In half of the items the fewer copies are so much larger that they cover more; in
+    the other half the more copies are also the larger ones. So neither the amount of
+    ink nor the size of a copy tells the answer.
+    """
+    categories = items.deck(rng, bank.categories, number)
+    answers = items.deck(rng, range(2), number)
+    tricky = items.deck(rng, (True, False), number)
+    for category, answer, is_tricky in zip(categories, answers, tricky, strict=False):
+        view = bank.draw(rng, category)
+        low, high = sorted(int(n) for n in rng.choice(COMPARE_COUNTS, 2, replace=False))
+        size_low, size_high = pair_sizes(rng, low, high, is_tricky)
+        fewer = canvas(view, rng, low, size_low, style)
+        more = canvas(view, rng, high, size_high, style)
+        options = items.placed(rng, (more, high), [(fewer, low)], answer)
+        yield items.one_round(
+            question(category, " Answer"),
+            items.LETTERS[answer],
+            [items.encode(image) for image, _ in options],
+            [view],
+            numbers=[n for _, n in options],
+            noun=category,
+        )
+
+
+def pair_sizes(
+    rng: np.random.Generator, low: int, high: int, is_tricky: bool
+) -> tuple[float, float]:
+    """Sizes of the copies on the canvas with `low` and the one with `high` copies.
+
+    Args:
+        rng: the dice.
+        low: the smaller number.
+        high: the larger number.
+        is_tricky: the fewer copies cover the larger area; otherwise the more copies
+            are also at least as large.
+
+    Returns:
+        (size of the fewer, size of the more).
+    """
+    floor = SIZES[0] * 0.8  # ours: below, a copy is too small at 32 pixels
+    if is_tricky:
+        ratio = np.sqrt(high / low)
+        size_high = rng.uniform(floor, min(SIZES[1], largest_size(low) / ratio / 1.05))
+        smallest = size_high * ratio * 1.05
+        return float(rng.uniform(smallest, largest_size(low))), float(size_high)
+    size_high = rng.uniform(SIZES[0], largest_size(high))
+    return float(rng.uniform(floor, size_high)), float(size_high)
 
 
 def compare_real(
@@ -38,8 +103,8 @@ def compare_real(
             continue
         numbers = [len(_counted(frame, noun)) for frame in frames]
         yield items.one_round(
-            prompts.compare_real(noun),
-            prompts.LETTERS[int(np.argmax(numbers))],
+            question(noun, ""),
+            items.LETTERS[int(np.argmax(numbers))],
             images,
             [View(frame, thing) for frame in frames for thing in _counted(frame, noun)],
             numbers=numbers,
@@ -187,3 +252,33 @@ def pair(
 
 def _ink(frame, noun) -> float:
     return sum(thing.area for thing in _counted(frame, noun))
+
+
+TASKS = (
+    Task(
+        name="compare_synthetic",
+        title="Who Has More, synthetic",
+        make=compare_synthetic,
+        example=lambda wording: question("ball", " Answer"),
+        # BabyVLM-V2, SAYCam
+        sizes={"demo": (1500, 40, 200), "full": (11200, 1813, 1832)},
+        build_rank=2,
+        released_names=(
+            *("who_has_more", "who_has_more_synthetic"),
+            *("whohasmore", "whohasmore_synthetic"),
+        ),
+        on_canvas=True,
+        images_ask=True,
+    ),
+    Task(
+        name="compare_real",
+        title="Who Has More, naturalistic",
+        make=compare_real,
+        example=lambda wording: question("ball", ""),
+        sizes={"demo": (600, 40, 200), "full": (12404, 1940, 2199)},
+        build_rank=3,
+        released_names=(
+            *("compare", "who_has_more_naturalistic", "whohasmore_naturalistic"),
+        ),
+    ),
+)

@@ -4,13 +4,22 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data_prep.devcv import items, prompts
+from data_prep.devcv import items
 from data_prep.devcv.items import Bank, Frame, Item, Style, View
+from data_prep.devcv.tasks import Task
 
 WINDOWS_PER_FRAME = 300
 SIDES = (0.4, 1.0)  # of the frame's short side
 INSIDE = 0.97  # of a box's area: this much in one quadrant counts as inside
 MIN_SIDE = 0.14  # of the window's side, for each of the four objects
+
+
+def question(noun: str) -> str:
+    """The human turn, word for word as released."""
+    return (
+        f"<image> Point at the {noun}. Is it in the (A) top left or (B) top right or "
+        "(C) bottom left or (D) bottom right of the image?"
+    )
 
 
 def localize(
@@ -29,8 +38,8 @@ def localize(
         frame, edges, things = found[index % len(found)]
         image = items.window(frame.pixels(), edges)
         yield items.one_round(
-            prompts.localize(things[quadrant].category),
-            prompts.LETTERS[quadrant],
+            question(things[quadrant].category),
+            items.LETTERS[quadrant],
             [items.encode(items.shrink(image, style.image_side))],
             [View(frame, thing) for thing in things],
             noun=things[quadrant].category,
@@ -54,7 +63,7 @@ def windows(frame: Frame, rng: np.random.Generator) -> list[tuple]:
 
     Returns:
         [((left, top, right, bottom), things by quadrant)]: whole pixels; quadrants in
-        the order of `prompts.QUADRANTS`.
+        the order of `babyvlm_jax.evals.tasks.QUADRANTS`.
     """
     if len({thing.category for thing in frame.things}) < 4:
         return []
@@ -86,7 +95,7 @@ def quadrant_shares(frame: Frame, left, top, half) -> np.ndarray:
         half: i64[W] half their sides.
 
     Returns:
-        f64[W, K, 4], quadrants in the order of `prompts.QUADRANTS`.
+        f64[W, K, 4], quadrants in the order of `evals.tasks.QUADRANTS`.
     """
     boxes = np.array([thing.bbox for thing in frame.things])  # [K, 4]
     shares = []
@@ -122,3 +131,17 @@ def _keeps_rule(frame, shares, half) -> bool:
         for thing, share, is_chosen in zip(frame.things, present, chosen, strict=True)
         if not is_chosen
     )
+
+
+TASKS = (
+    Task(
+        name="localize",
+        title="Localization",
+        make=localize,
+        example=lambda wording: question("ball"),
+        # BabyVLM-V2, SAYCam
+        sizes={"demo": (3000, 40, 200), "full": (12250, 2131, 2100)},
+        build_rank=6,
+        released_names=("localization",),
+    ),
+)

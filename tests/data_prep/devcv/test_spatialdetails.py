@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from data_prep.devcv.spatial import (
+from data_prep.devcv.tasks.spatialdetails import (
     MIN_DIFFERENCE,
     difference,
     look_of,
@@ -54,6 +54,8 @@ def test_a_window_shows_no_rival(bank, rng):
 
 
 def test_original_shows_whole_frames(bank, rng, style):
-    original = replace(style, original_spatialdetails=True, image_side=None)
+    original = replace(
+        style, published=frozenset({"original_spatialdetails"}), image_side=None
+    )
     for item in spatialdetails(bank, rng, 4, original):
         assert len(item.images) == 4

@@ -11,12 +11,20 @@ from collections.abc import Iterator
 import numpy as np
 
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN
-from data_prep.devcv import items, prompts
+from data_prep.devcv import items
 from data_prep.devcv.items import Bank, Item, Style, View, pick
+from data_prep.devcv.tasks import Task
 
 NUM_OLD = 5
 SHORT = (1, 2, 3)  # things to remember in a short dialogue
 JITTER = 0.12  # of the box's longer side, where no other view is left
+
+
+def question(is_first: bool) -> str:
+    """A human turn, word for word as released."""
+    if is_first:
+        return "Touch the new image. (A) <image>"
+    return "Let's try more. Touch the new image. (A) <image> (B) <image>"
 
 
 def memory(
@@ -25,8 +33,8 @@ def memory(
     """Dialogues of 15 rounds with 15 differently labelled things.
 
     A thing that comes back is seen in another frame, or in a shifted crop where it has
-    no other frame, so that equal pixels do not give it away (`identical_repeats`
-    brings the published construction back).
+    no other frame, so that equal pixels do not give it away (as published,
+    `identical_repeats`: they do).
 
     Source: BabyVLM-V2, Delayed Memory.
     """
@@ -103,9 +111,9 @@ def _dialogue(rng, labels, decks, positions) -> Item:
         looks = [next(decks[name]) for name in names]
         images += [image for image, _ in looks]
         views += [view for _, view in looks]
-        answers.append(prompts.LETTERS[names.index(labels[new])])
+        answers.append(items.LETTERS[names.index(labels[new])])
         shown.append(names)
-        turns += [(HUMAN, prompts.memory(old is None)), (ASSISTANT, answers[-1])]
+        turns += [(HUMAN, question(old is None)), (ASSISTANT, answers[-1])]
     return Item(
         images=tuple(images),
         turns=tuple(turns),
@@ -118,7 +126,7 @@ def _looks(rng, views, style) -> Iterator[tuple[bytes, View]]:
     """Endless encoded looks at one thing, no two alike unless the style wants it."""
     order = [views[i] for i in rng.permutation(len(views))]
     first = items.encode(items.object_crop(order[0], style))
-    while style.identical_repeats:
+    while "identical_repeats" in style.published:
         yield first, order[0]
     seen = set()
     for view in order:
@@ -141,3 +149,31 @@ def _shifted(rng, view, style) -> np.ndarray:
     margin = items.CROP_MARGIN + rng.uniform(0, JITTER)
     image = items.crop(view.frame.pixels(), (x + dx, y + dy, width, height), margin)
     return items.shrink(image, style.image_side)
+
+
+TASKS = (
+    Task(
+        name="memory",
+        title="Delayed Memory",
+        make=memory,
+        example=lambda wording: question(is_first=True),
+        # BabyVLM-V2, SAYCam
+        sizes={"demo": (450, 20, 60), "full": (12000, 250, 250)},
+        build_rank=8,
+        items_per_dialogue=4,  # ours: 15 rounds weigh as much as several items
+        released_names=("delayed_memory",),
+        published={"identical_repeats": "memory: same bytes again"},
+        known="in Delayed Memory what is not new was shown before",
+        is_dialogue=True,
+    ),
+    Task(
+        name="memory_short",
+        title="Delayed Memory, short dialogues (training only)",
+        make=memory_short,
+        example=lambda wording: question(is_first=True),
+        sizes={"demo": (3000, 0, 0), "full": (0, 0, 0)},
+        easier_form_of="memory",
+        build_rank=8,
+        is_dialogue=True,
+    ),
+)

@@ -1,10 +1,22 @@
-"""The wordings, letter by letter (spec of BabyVLM-V2, section 4.2)."""
+"""What tasks declare: wordings letter by letter, numbers of items, names."""
 
 import numpy as np
 import pytest
 
-from data_prep.devcv import prompts, sizes
+from babyvlm_jax.runtime.errors import UserError
+from data_prep.devcv import items
+from data_prep.devcv.tasks import (
+    SIZES,
+    TASKS,
+    chosen_tasks,
+    dataset_name,
+    dataset_parts,
+    memory,
+    numbers,
+)
 
+HELD_OUT = {name for name, task in TASKS.items() if task.facts.held_out}
+EASIER = {name for name, task in TASKS.items() if task.easier_form_of}
 EGO4D = {
     "count": "<image> How many of ball do you see?",
     "subitize": "<image> How many of ball do you see?",
@@ -75,22 +87,67 @@ for wordings in (EGO4D, SAYCAM):
     ("variant", "expected"), [("ego4d", EGO4D), ("saycam", SAYCAM)]
 )
 def test_prompts(variant, expected):
-    assert {task: prompts.example(task, variant) for task in sizes.TASKS} == expected
+    assert {name: task.example(variant) for name, task in TASKS.items()} == expected
 
 
 def test_later_rounds_of_memory():
-    assert prompts.memory(is_first=False) == (
+    assert memory.question(is_first=False) == (
         "Let's try more. Touch the new image. (A) <image> (B) <image>"
     )
 
 
 def test_both_wordings():
     rng = np.random.default_rng(0)
-    drawn = [prompts.wording(rng, "both") for _ in range(100)]
+    drawn = [items.wording(rng, "both") for _ in range(100)]
     assert set(drawn) == {"saycam", "ego4d"}
     assert 30 < drawn.count("saycam") < 70
-    assert {prompts.wording(rng, "ego4d") for _ in range(9)} == {"ego4d"}
-    assert prompts.examples("count", "both") == [prompts.count("ball")]
-    assert prompts.examples("lwl", "both") == sorted(
-        [prompts.touch("ball", 2, "saycam"), prompts.touch("ball", 2, "ego4d")]
-    )
+    assert {items.wording(rng, "ego4d") for _ in range(9)} == {"ego4d"}
+    assert TASKS["count"].examples("both") == [EGO4D["count"]]
+    assert TASKS["lwl"].examples("both") == sorted([SAYCAM["lwl"], EGO4D["lwl"]])
+
+
+NONE = {"train": None, "val": None, "test": None}
+
+
+def test_every_task_has_its_numbers_and_held_out_ones_are_never_trained():
+    for size in SIZES:
+        wanted = numbers(size, NONE)
+        assert set(wanted) == set(TASKS)
+        untrained = {task for task in wanted if wanted[task]["train"] == 0}
+        extra = EASIER if size == "full" else ()  # not published
+        assert untrained == {*HELD_OUT, *extra}
+
+
+def test_the_demo_tests_on_enough():
+    demo = numbers("demo", NONE)
+    assert demo["memory"]["test"] == 60
+    tested = set(demo) - {"memory", *EASIER}
+    assert {demo[task]["test"] for task in tested} == {200}
+    assert {demo[task]["test"] for task in EASIER} == {0}
+
+
+def test_the_full_size_is_the_published_one():
+    full = numbers("full", NONE)
+    assert sum(numbers["train"] for numbers in full.values()) == 113211
+
+
+def test_overrides_leave_held_out_tasks_untrained():
+    wanted = numbers("demo", {"train": 101, "val": None, "test": 8})
+    assert wanted["count"] == {"train": 101, "val": 40, "test": 8}
+    assert wanted["memory"] == {"train": 26, "val": 20, "test": 2}
+    assert wanted["lwl"] == {"train": 0, "val": 40, "test": 8}
+
+
+def test_datasets_of_every_task_and_source():
+    for task in TASKS:
+        for source in ("", "ego4d", "memory", "baby_view"):
+            name = dataset_name(task, source)
+            assert dataset_parts(name) == (task, source)
+    assert dataset_parts("devcv_chess") is None
+    assert dataset_parts("frames") is None
+
+
+def test_chosen_tasks_are_checked():
+    assert chosen_tasks("count,lwl") == ("count", "lwl")
+    with pytest.raises(UserError, match="unknown chess"):
+        chosen_tasks("count,chess")

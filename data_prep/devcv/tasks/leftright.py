@@ -4,14 +4,24 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data_prep.devcv import items, prompts
+from data_prep.devcv import items
 from data_prep.devcv.items import Bank, Item, Style, View, pick
+from data_prep.devcv.tasks import Task
 
 OBJECT_FILL = 0.8  # of the canvas's shorter side
 # Mean absolute difference (0..255, at 32 pixels) below which a crop counts as equal to
 # its flip; ours: below, a person sees no difference either.
 MIN_ASYMMETRY = 8.0
 TRIES = 40
+
+
+def question(wording: str) -> str:
+    """The human turn, word for word as released."""
+    number = " Answer with a number." if wording == "saycam" else ""
+    return (
+        f"<image> Which of the following is the same as this?{number} "
+        "(A) <image> (B) <image> (C) <image>"
+    )
 
 
 def leftright(
@@ -23,7 +33,7 @@ def leftright(
     uprightness nor being the odd one out tells: whichever three are shown, each is the
     query equally often. The mirror image is among them in two items of three; were it
     always, the one that alone stands upright, or alone does not, would never be right.
-    `original_leftright`: an unflipped query, two identical mirrors.
+    As published (`original_leftright`): an unflipped query, two identical mirrors.
 
     Source: BabyVLM-V2, Left/Right.
     """
@@ -33,7 +43,7 @@ def leftright(
         view = _lopsided_view(bank, rng, category)
         if view is None:
             continue
-        names = flip_names(rng, style.original_leftright)
+        names = flip_names(rng, "original_leftright" in style.published)
         yield _question(rng, style, [(view, name) for name in names], answer)
 
 
@@ -63,8 +73,8 @@ def _question(rng, style, shown, answer) -> Item:
         encoded.append(items.encode(canvas))
     options = items.placed(rng, encoded[0], encoded[1:], answer)
     return items.one_round(
-        prompts.leftright(prompts.wording(rng, style.prompts)),
-        prompts.LETTERS[answer],
+        question(items.wording(rng, style.prompts)),
+        items.LETTERS[answer],
         [encoded[0], *options],
         [view for view, _ in shown],
         noun=shown[0][0].thing.category,
@@ -100,3 +110,30 @@ def is_lopsided(view: View) -> bool:
         for name, flip in items.FLIPS.items()
         if name != "identity"
     )
+
+
+TASKS = (
+    Task(
+        name="leftright",
+        title="Left/Right",
+        make=leftright,
+        example=question,
+        # BabyVLM-V2, SAYCam
+        sizes={"demo": (2500, 40, 200), "full": (12250, 2229, 2265)},
+        build_rank=4,
+        released_names=("left_right",),
+        published={"original_leftright": "two identical mirrors"},
+        known="in Left/Right the right option is the query",
+        query_is_answer=True,
+    ),
+    Task(
+        name="leftright_things",
+        title="Left/Right, three things (training only)",
+        make=leftright_things,
+        example=question,
+        sizes={"demo": (2000, 0, 0), "full": (0, 0, 0)},
+        easier_form_of="leftright",
+        build_rank=4,
+        query_is_answer=True,
+    ),
+)

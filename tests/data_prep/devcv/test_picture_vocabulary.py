@@ -5,20 +5,20 @@ from dataclasses import replace
 
 import pytest
 
-from data_prep.devcv.words import (
-    lwl,
-    picture_vocabulary,
-    picture_vocabulary_three,
-)
+from data_prep.devcv.tasks import TASKS
 from tests.data_prep.devcv.world import NOUNS
 
 
 @pytest.mark.parametrize(
     ("task", "letters"),
-    [(picture_vocabulary, "ABCD"), (picture_vocabulary_three, "ABC"), (lwl, "AB")],
+    [
+        ("picture_vocabulary", "ABCD"),
+        ("picture_vocabulary_three", "ABC"),
+        ("lwl", "AB"),
+    ],
 )
 def test_items_name_one_of_their_pictures(bank, rng, style, task, letters):
-    made = list(task(bank, rng, 32, style))
+    made = list(TASKS[task].make(bank, rng, 32, style))
     answers = collections.Counter(item.meta["answer"] for item in made)
     assert sorted(answers) == list(letters)
     assert max(answers.values()) - min(answers.values()) <= 1
@@ -32,5 +32,6 @@ def test_items_name_one_of_their_pictures(bank, rng, style, task, letters):
 
 
 def test_saycam_wording_names_the_images(bank, rng, style):
-    (item,) = picture_vocabulary(bank, rng, 1, replace(style, prompts="saycam"))
+    make = TASKS["picture_vocabulary"].make
+    (item,) = make(bank, rng, 1, replace(style, prompts="saycam"))
     assert item.turns[0][1].startswith("<image><image><image><image>\nTouch")

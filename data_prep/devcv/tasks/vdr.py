@@ -7,12 +7,14 @@ its box, never off the camera's record.
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from data_prep.devcv import items, prompts
+from data_prep.devcv import items
 from data_prep.devcv.items import Bank, Frame, Item, Style, Thing, View
+from data_prep.devcv.tasks import Task
 
 OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 DIRECTIONS = (
@@ -36,6 +38,25 @@ class Exit:
     direction: str
 
 
+def question_binary(noun: str, num_frames: int, sides: tuple[str, str]) -> str:
+    """The human turn about two sides, word for word as released."""
+    first, second = sides
+    return (
+        "<image>" * num_frames + f" does the {noun} leave the frame through the "
+        f"{first} side of the frame or the {second} side of the frame? respond ONLY "
+        f"with '{first}' or '{second}'."
+    )
+
+
+def question_open(noun: str, num_frames: int) -> str:
+    """The human turn about eight directions, word for word as released."""
+    return (
+        "<image>" * num_frames + f" which part of the frame does the {noun} leave "
+        "from? respond ONLY with one of: 'top', 'bottom', 'left', 'right', "
+        "'top right', 'top left', 'bottom right', or 'bottom left'."
+    )
+
+
 def vdr_binary(
     bank: Bank, rng: np.random.Generator, number: int, style: Style
 ) -> Iterator[Item]:
@@ -46,7 +67,7 @@ def vdr_binary(
         sides = (exit_.direction, OPPOSITE[exit_.direction])
         frames, images = _pictures(rng, exit_, style)
         yield items.one_round(
-            prompts.vdr_binary(
+            question_binary(
                 exit_.thing.category, len(images), sides[:: -1 if order else 1]
             ),
             exit_.direction,
@@ -64,7 +85,7 @@ def vdr_open(
     for exit_ in _balanced(rng, exits(items.frames_of(bank, style)), number):
         frames, images = _pictures(rng, exit_, style)
         yield items.one_round(
-            prompts.vdr_open(exit_.thing.category, len(images)),
+            question_open(exit_.thing.category, len(images)),
             exit_.direction,
             images,
             [View(frames[0], exit_.thing)],
@@ -242,3 +263,38 @@ def _centre(box, whole, size) -> tuple[float, float]:
         else:
             centre.append(start + length / 2)
     return tuple(centre)
+
+
+def _remark(style: Mapping[str, Any]) -> str:
+    if not style["mirror"]:
+        return ""
+    return (
+        "Half of the train clips of Visual Delayed Response are mirror images: a scene"
+        " known by heart does not tell the side."
+    )
+
+
+TASKS = (
+    Task(
+        name="vdr_binary",
+        title="Visual Delayed Response, two sides",
+        make=vdr_binary,
+        example=lambda wording: question_binary("ball", 5, ("left", "right")),
+        # BabyVLM-V2, SAYCam
+        sizes={"demo": (2000, 40, 200), "full": (2584, 440, 465)},
+        build_rank=7,
+        released_names=("vdr", "binary", "vdr_image", "visual_delayed_response"),
+        remark=_remark,
+        images_ask=True,
+    ),
+    Task(
+        name="vdr_open",
+        title="Visual Delayed Response, eight directions",
+        make=vdr_open,
+        example=lambda wording: question_open("ball", 5),
+        sizes={"demo": (400, 40, 200), "full": (2584, 440, 465)},
+        build_rank=7,
+        released_names=("open",),
+        images_ask=True,
+    ),
+)
