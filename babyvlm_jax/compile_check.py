@@ -25,6 +25,7 @@ from babyvlm_jax.aot import printing, sweeping
 from babyvlm_jax.aot.check import Check, advice, check, write_json
 from babyvlm_jax.aot.chips import GIB, Slice, parse_slice
 from babyvlm_jax.aot.compiling import compile_for, devices
+from babyvlm_jax.aot.programs import has_update
 from babyvlm_jax.runtime.command import run_config_command
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training import settings
@@ -47,7 +48,7 @@ def main(config, topology: str, slices: int, what: str, sweep: bool, out: str) -
         return
     result = compile_one(run, where, what)
     print(printing.describe(result))
-    if what in ("train", "dino") and result.fits:
+    if has_update(what) and result.fits:
         print(f"  {printing.chip_hours(result, run.num_steps)}")
     if out:
         write_json(pathlib.Path(out), result)

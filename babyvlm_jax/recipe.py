@@ -28,8 +28,9 @@ from babyvlm_jax.runtime import lock, processes
 from babyvlm_jax.runtime.command import run_config_command
 from babyvlm_jax.runtime.errors import EXIT_DONE, UserError
 from babyvlm_jax.runtime.files import write_atomically
-from babyvlm_jax.training import agreement, preflight, settings
+from babyvlm_jax.training import preflight, settings
 from babyvlm_jax.training.checkpoint.reading import FOLDER, whole_steps
+from babyvlm_jax.training.objectives import make_objective
 from babyvlm_jax.training.optim import check_patterns
 
 
@@ -75,21 +76,23 @@ def check_phases(recipe: dict[str, Any], workdir: epath.Path) -> None:
             faults.setdefault(str(error), []).append(name)
             shapes[name] = None
             continue
-        shapes[name] = preflight.abstract_shapes(run)
+        objective = make_objective(run)
+        shapes[name] = preflight.abstract_shapes(objective)
         if not (workdir / name / "done.json").exists():
-            for fault in faults_of(run, name, shapes, workdir):
+            for fault in faults_of(objective, name, shapes, workdir):
                 faults.setdefault(fault, []).append(name)
     if faults:
         told = [f"{', '.join(names)}: {fault}" for fault, names in faults.items()]
         raise UserError("\n  ".join(["the recipe cannot be trained", *told]))
 
 
-def faults_of(run, name: str, shapes, workdir) -> Iterator[str]:
+def faults_of(objective, name: str, shapes, workdir) -> Iterator[str]:
     """What is wrong with a phase whose settings are right; see `check_start`."""
+    run = objective.run
     data, trains = run.data, run.optim.trains
     checks = [
         functools.partial(check_patterns, "config.optim.trains", trains, shapes[name]),
-        functools.partial(agreement.check_words, run),
+        objective.check_words,
         *(functools.partial(RecordSource, data.shards, *one) for one in reads(run)),
         *(
             functools.partial(check_start, part, source, workdir, shapes, name)

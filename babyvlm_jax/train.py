@@ -17,7 +17,6 @@ it again), 78 something in the config or the input is wrong.
 """
 
 import contextlib
-import dataclasses
 import itertools
 import json
 import time
@@ -30,11 +29,6 @@ from etils import epath
 from babyvlm_jax import sharding
 from babyvlm_jax.data import features, pipeline
 from babyvlm_jax.data.identity import check_facts
-from babyvlm_jax.data.synthetic import (
-    synthetic_frames,
-    synthetic_pairs,
-    synthetic_rows,
-)
 from babyvlm_jax.models.fingerprint import fingerprint
 from babyvlm_jax.runtime import metrics, processes, throughput
 from babyvlm_jax.runtime.command import run_config_command
@@ -43,7 +37,6 @@ from babyvlm_jax.runtime.files import write_atomically
 from babyvlm_jax.runtime.pace import Pace
 from babyvlm_jax.runtime.watchdog import Watchdog
 from babyvlm_jax.training import (
-    agreement,
     checkpoint,
     guard,
     optim,
@@ -51,13 +44,8 @@ from babyvlm_jax.training import (
     recovery,
     settings,
 )
-from babyvlm_jax.training.phase import (
-    make_phase,
-    make_step,
-    model_of,
-    step_flops,
-    trained_parts,
-)
+from babyvlm_jax.training.objectives import make_objective
+from babyvlm_jax.training.objectives.base import BaseObjective
 from babyvlm_jax.training.state import make_state
 from babyvlm_jax.training.validation import Validator
 
@@ -67,10 +55,10 @@ class Job(NamedTuple):
 
     Attributes:
         source: rows, frames or pairs by step.
-        validator: of a contrastive phase with validations, else None.
+        validator: of a phase with validations, else None.
     """
 
-    run: settings.TrainSettings
+    objective: BaseObjective
     workdir: epath.Path
     mesh: jax.sharding.Mesh
     step_fn: Callable
@@ -88,14 +76,15 @@ def main(config, workdir: str, verify: bool = False) -> None:
     if not values.get("data", {}).get("only"):
         processes.start()
     run = processes.together(lambda: settings.from_config(values))
+    objective = make_objective(run)
     if run.data.only:
-        print(f"the loader alone: {measure_loader(run)}")
+        print(f"the loader alone: {measure_loader(objective)}")
         return
     check_processes(run, workdir)
     mesh = sharding.make_mesh(run.mesh)
-    preflight.check_run(run, mesh)
+    preflight.check_run(objective, mesh)
     if run.data.synthetic:
-        print(f"the step alone: {measure_step(run, mesh)}")
+        print(f"the step alone: {measure_step(objective, mesh)}")
         return
 
     workdir = epath.Path(workdir)
@@ -106,8 +95,8 @@ def main(config, workdir: str, verify: bool = False) -> None:
         is_done, is_in_place = processes.on_first(lambda: look_at(workdir, values))
         if is_done and is_in_place:
             return
-        agreement.check_words(run)
-        source = processes.together(lambda: open_data(run))
+        objective.check_words()
+        source = processes.together(objective.data)
         if verify:
             processes.together(source.facts.verify)
         processes.check_same("data", facts_of(run, source))
@@ -115,27 +104,28 @@ def main(config, workdir: str, verify: bool = False) -> None:
             check_moved(workdir, source)
             return
         with checkpoint.Checkpoints(workdir, run.keep, run.keep_every) as checkpoints:
-            state, step_fn, validator = make_ready(run, mesh, checkpoints, source)
+            ready = make_ready(objective, mesh, checkpoints, source)
+            state, step_fn, validator = ready
             processes.on_first(lambda: settings.write_config(workdir, values))
-            job = Job(run, workdir, mesh, step_fn, checkpoints, source, stop, validator)
-            train(job, state)
+            places = workdir, mesh, step_fn, checkpoints, source, stop, validator
+            train(Job(objective, *places), state)
 
 
-def make_ready(run: settings.TrainSettings, mesh, checkpoints, source):
+def make_ready(objective: BaseObjective, mesh, checkpoints, source):
     """State, step and validator of a new run, or of one that resumes."""
-    newest = checkpoints.newest()
+    newest, begins_from = checkpoints.newest(), objective.run.warm_start
     if newest is None:
-        preflight.check_warm_start(run, source.facts["tokenizer"])
+        preflight.check_warm_start(objective, source.facts["tokenizer"])
     else:  # what it began from may be gone
-        run = dataclasses.replace(run, warm_start={})
-    state, step_fn = make_state_and_step(run, mesh)
+        begins_from = {}
+    state, step_fn = make_state_and_step(objective, mesh, begins_from)
     validator = None
-    if run.validation.every:
-        validator = processes.together(lambda: Validator(run, mesh, state))
+    if objective.run.validation.every:
+        validator = processes.together(lambda: Validator(objective, mesh, state))
         source.facts["validation"] = validator.records
     if newest is not None:
         state = checkpoints.restore(newest, state, source.facts)
-    check_features(run, source, state.params)
+    check_features(objective, source, state.params)
     return state, step_fn, validator
 
 
@@ -177,26 +167,21 @@ def check_moved(workdir: epath.Path, source) -> None:
     processes.say(f"already finished in {workdir}, on the same data")
 
 
-def open_data(run: settings.TrainSettings):
-    """The phase's rows, frames or pairs, by step."""
-    make = {"dino": pipeline.make_frames, "contrastive": pipeline.make_pairs}
-    return make.get(run.loss, pipeline.make_rows)(run.data)
-
-
 def facts_of(run: settings.TrainSettings, source) -> dict[str, Any]:
     """What a run's data are, for processes that read it from disks of their own."""
     return {**source.facts, **(source.features.facts if run.data.features else {})}
 
 
-def check_features(run: settings.TrainSettings, source, params) -> None:
+def check_features(objective: BaseObjective, source, params) -> None:
     """Features must be those that this run's encoder would give, and go on giving.
 
     Raises:
         UserError: the encoder trains, or the features were made otherwise.
     """
+    run = objective.run
     if not run.data.features:
         return
-    if "vision" in trained_parts(run):
+    if "vision" in objective.trained_parts():
         raise UserError(
             f"config.optim.trains {run.optim.trains} trains the vision encoder, whose "
             "features would then change; set config.data.features=''"
@@ -211,25 +196,19 @@ def batches_from(run: settings.TrainSettings, source, start_step: int):
     return pipeline.prefetched(source, run.data, start_step, *place)
 
 
-def measure_loader(run: settings.TrainSettings) -> throughput.Rate:
+def measure_loader(objective: BaseObjective) -> throughput.Rate:
     """What this process's loader gives when nobody makes it wait."""
-    made = (batch for _, batch in batches_from(run, open_data(run), 0))
+    run = objective.run
+    made = (batch for _, batch in batches_from(run, objective.data(), 0))
     return throughput.measure(made, lambda batch: None, run.num_steps)
 
 
-def measure_step(run: settings.TrainSettings, mesh) -> throughput.Rate:
+def measure_step(objective: BaseObjective, mesh) -> throughput.Rate:
     """What the devices do when they never wait: made-up rows, fresh weights."""
-    rows = run.data.batch_size // jax.process_count()
-    if run.loss == "dino":
-        batch = synthetic_frames(run.data, rows)
-    elif run.loss == "contrastive":
-        batch = synthetic_pairs(run.data, rows, run.contrastive.text.vocab_size)
-    else:
-        batch = synthetic_rows(run.data, rows, run.model.decoder.vocab_size)
+    run = objective.run
+    batch = objective.synthetic(run.data.batch_size // jax.process_count())
     with jax.set_mesh(mesh):
-        state, step_fn = make_state_and_step(
-            dataclasses.replace(run, warm_start={}), mesh
-        )
+        state, step_fn = make_state_and_step(objective, mesh)
         placed = sharding.put_batch(mesh, batch)
 
         def step(_):
@@ -240,28 +219,30 @@ def measure_step(run: settings.TrainSettings, mesh) -> throughput.Rate:
         return throughput.measure(itertools.repeat(batch), step, run.num_steps)
 
 
-def make_state_and_step(run: settings.TrainSettings, mesh):
-    """The phase's state at its beginning, laid out on the mesh, and its jitted step."""
+def make_state_and_step(objective: BaseObjective, mesh, begins_from=None):
+    """The phase's state at its beginning, laid out on the mesh, and its jitted step.
+
+    Args:
+        begins_from: as `config.warm_start`; None begins from nothing.
+    """
+    run = objective.run
     init_key, step_key = jax.random.split(jax.random.key(run.seed))
-    phase = make_phase(run)
-    if run.loss == "dino":
-        params, extra = jax.jit(phase.init)(init_key)
-    else:
-        params = begin(run, model_of(run), mesh, init_key)
-        extra = jax.jit(phase.extra)(params)
-    trains = run.optim.trains
-    state = make_state(params, extra, phase.tx, trains, mesh, phase.specs)
-    step = make_step(run, phase, step_key)
+    params = begin(objective, mesh, init_key, begins_from or {})
+    made, extra = jax.jit(objective.made)(params)
+    trains, specs = run.optim.trains, objective.specs
+    state = make_state(params | made, extra, objective.tx, trains, mesh, specs)
+    step = objective.step(step_key)
     # The state keeps its layout, or the second step would compile again.
     shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
     return state, jax.jit(step, donate_argnums=0, out_shardings=(shardings, None))
 
 
-def begin(run: settings.TrainSettings, model, mesh, key):
+def begin(objective: BaseObjective, mesh, key, begins_from):
     """Parameters from earlier phases where the config names one, else drawn."""
-    abstract = checkpoint.abstract_params(model, mesh, run.parts)
-    params = checkpoint.warm_start(abstract, run.warm_start)
-    drawn = tuple(part for part in run.parts if part not in params)
+    model, parts = objective.model, objective.parts
+    abstract = checkpoint.abstract_params(model, mesh, parts)
+    params = checkpoint.warm_start(abstract, begins_from)
+    drawn = tuple(part for part in parts if part not in params)
     if drawn:
         shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
         init = jax.jit(
@@ -274,7 +255,7 @@ def begin(run: settings.TrainSettings, model, mesh, key):
 
 def train(job: Job, state) -> None:
     """Runs the remaining steps, saving on the way and at the end."""
-    run, start, began = job.run, int(state.step), time.perf_counter()
+    run, start, began = job.objective.run, int(state.step), time.perf_counter()
     state = make_steps(job, state)
     while guard.is_hopeless(guard.in_a_row(state)) or guard.never_learned(state):
         state = recovery.after_nonfinite(
@@ -310,7 +291,7 @@ def make_steps(job: Job, state):
 
     Validations come before the checkpoint of their step, which so holds their account.
     """
-    run, start = job.run, int(state.step)
+    run, start = job.objective.run, int(state.step)
     if is_over(job, state):
         return state
     with contextlib.ExitStack() as stack:
@@ -325,7 +306,7 @@ def make_steps(job: Job, state):
             metrics.Writer(job.workdir, run.name, run.num_steps, start)
         )
         pace = Pace(
-            lambda: step_flops(run).model, writer.productive_s, writer.elapsed_s
+            lambda: job.objective.flops().model, writer.productive_s, writer.elapsed_s
         )
         for step, batch in pace.timed(batches_from(run, job.source, start)):
             if step >= run.num_steps or job.stop.reached(step):

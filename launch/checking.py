@@ -15,6 +15,7 @@ from babyvlm_jax.runtime.command import make_flags, parse
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.runtime.fields import from_dict
 from babyvlm_jax.training import preflight, settings
+from babyvlm_jax.training.objectives import make_objective
 from launch.jobs import Job, Run
 
 SETTINGS = {
@@ -69,7 +70,7 @@ def _check_phase(job: Job, values: Mapping[str, Any]) -> str:
     else:
         return f"checked: {phase.name}, not its mesh: the devices are not known here"
     mesh = sharding.make_abstract_mesh(phase.mesh, *place)
-    preflight.check_run(phase, mesh)
+    preflight.check_run(make_objective(phase), mesh)
     shape = ", ".join(f"{axis} {size}" for axis, size in mesh.shape.items())
     name = job.where.name if job.where else f"{machines} x {gpus} GPUs"
     return f"checked: {phase.name} on {name}, mesh {shape}"

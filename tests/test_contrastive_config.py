@@ -7,9 +7,11 @@ import pytest
 
 from babyvlm_jax.aot.programs import abstract_batch, make_program
 from babyvlm_jax.runtime.errors import UserError
-from babyvlm_jax.training import phase, preflight, settings
+from babyvlm_jax.training import preflight, settings
+from babyvlm_jax.training.objectives import make_objective
+from babyvlm_jax.training.objectives.contrastive import check_text_heads, pair_flops
 from babyvlm_jax.training.optim import matches, split_params
-from babyvlm_jax.training.step_flops import pair_flops, vision_forward
+from babyvlm_jax.training.step_flops import vision_forward
 from configs.v1 import contrastive
 from tests import tiny, tiny_pairs
 
@@ -67,14 +69,14 @@ def test_the_published_figures():
 def test_each_form_is_whole(arg):
     run = run_of(arg)
     mesh = tiny.mesh_of(data=2)
-    preflight.check_run(run, mesh)  # patterns, layout, heads
+    made = make_objective(run)
+    preflight.check_run(made, mesh)  # patterns, layout, heads
     assert run.data.image_size == run.model.vision.image_size
     assert (run.num_steps < 10) == ("smoke" in arg)
     with jax.set_mesh(mesh):
-        made = phase.make_phase(run)
-        params, extra = jax.eval_shape(made.init, jax.random.key(0))
+        params, extra = made.shapes()
         trained, frozen = split_params(params, run.optim.trains)
-        abstract = abstract_batch(run, mesh)
+        abstract = abstract_batch(made, mesh)
     assert extra["best"].keys() == trained.keys()  # what is frozen has no copy
     # statistics of batch norm are stored, and never to be decayed
     decayed = {name for name in trained | frozen if matches(name, run.optim.decays)}
@@ -108,15 +110,15 @@ def test_texts_are_no_longer_than_the_tower_s_positions():
 
 
 def test_only_the_step_of_a_contrastive_phase_can_be_compiled():
-    run, mesh = run_of("smoke"), tiny.mesh_of(data=8)
-    with jax.set_mesh(mesh), pytest.raises(UserError, match="a contrastive one train"):
+    run, mesh = run_of("smoke"), tiny.mesh_of(data=2)
+    with jax.set_mesh(mesh), pytest.raises(UserError, match="--what=eval"):
         make_program(run, mesh, "eval")
 
 
 def test_heads_of_the_text_tower_divide_over_the_mesh():
     run = run_of("text=transformer,smoke")
     with pytest.raises(UserError, match=r"config\.contrastive\.text\.num_heads 8"):
-        preflight.check_text_heads(run.contrastive, FakeMesh)
+        check_text_heads(run.contrastive, FakeMesh)
 
 
 class FakeMesh:

@@ -29,7 +29,7 @@ LAYERS = (
         "step",
         "guard",
         "state",
-        "phase",
+        "objectives",
         "preflight",
         "checkpoint",
         "interchange",
@@ -38,7 +38,7 @@ LAYERS = (
     ),
     ("data", "metrics", "pace", "throughput"),
     (
-        *("losses", "pair_losses", "optim", "plateau", "muon"),
+        *("losses", "optim", "plateau", "muon"),
         *("models", "flops", "step_flops"),
     ),
     ("sharding", "command", "lock", "ties", "processes", "watchdog", "json_fields"),

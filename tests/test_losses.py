@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.losses import (
-    by_source,
     chunked_token_losses,
-    distillation,
     masked_sum,
     token_losses,
     token_nll,
 )
+from babyvlm_jax.training.objectives.dino import distillation
+from babyvlm_jax.training.objectives.tokens import by_source
 
 
 def test_token_nll_sums_what_counts():

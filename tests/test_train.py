@@ -318,8 +318,8 @@ def test_the_loop_asks_for_values_of_logged_steps_only_and_late(
 ):
     make, steps, asked = train.make_state_and_step, [], []
 
-    def noted(run, mesh):
-        state, step = make(run, mesh)
+    def noted(*args):
+        state, step = make(*args)
 
         def unread(state, batch):
             steps.append(None)

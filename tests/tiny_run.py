@@ -121,6 +121,12 @@ def vision_config(world: World, **changes) -> ml_collections.ConfigDict:
     return c
 
 
+def settings_of(make=config, **changes) -> settings.TrainSettings:
+    """Settings of a tiny run whose data lie nowhere."""
+    nowhere = World(pathlib.Path("shards"), pathlib.Path("tokenizer.model"))
+    return settings.from_config(json.loads(make(nowhere, **changes).to_json()))
+
+
 # Settings that change neither the weights that a run begins with nor its step.
 _HABITS = ("save_every", "keep", "keep_every", "log_every", "on_nonfinite", "name")
 _PLACES = ("data.shards", "data.tokenizer")
@@ -134,15 +140,15 @@ def made_once(make):
     """
     made = {}
 
-    def remembered(run, mesh):
-        if run.warm_start:
-            return make(run, mesh)
-        facts = settings.resolved(run)
+    def remembered(objective, mesh, begins_from=None):
+        if begins_from:
+            return make(objective, mesh, begins_from)
+        facts = settings.resolved(objective.run)
         left_out = {*_HABITS, *_PLACES}
         kept = {name: facts[name] for name in facts if name not in left_out}
         key = json.dumps(kept, sort_keys=True), mesh
         if key not in made:
-            made[key] = make(run, mesh)
+            made[key] = make(objective, mesh)
         state, step = made[key]
         # the step takes its state for good, and compiles again for another layout
         copied = jax.tree.map(

@@ -8,11 +8,11 @@ from typing import Any
 from babyvlm_jax.aot import collectives, hlo, kernels, traffic
 from babyvlm_jax.aot.chips import GIB, Slice
 from babyvlm_jax.aot.compiling import Compiled
-from babyvlm_jax.aot.programs import NEW_TOKENS
+from babyvlm_jax.aot.programs import NEW_TOKENS, has_update
 from babyvlm_jax.aot.refusal import Buffer, read_refusal
 from babyvlm_jax.aot.roofline import Roofline, Work, roofline
 from babyvlm_jax.models.config import DecoderConfig
-from babyvlm_jax.training.phase import remat_of, step_flops
+from babyvlm_jax.training.objectives import make_objective
 from babyvlm_jax.training.settings import TrainSettings
 from babyvlm_jax.training.step_flops import StepFlops, decode_flops, row_forward
 
@@ -87,7 +87,7 @@ def check(
         "topology": where.topology,
         "chips": where.num_chips,
         "mesh": dict(mesh),
-        "remat": remat_of(run),
+        "remat": dict(make_objective(run).remat()),
         "batch": run.data.batch_size,
         "accumulate": run.accumulate,
         "seq_len": run.data.seq_len,
@@ -138,8 +138,8 @@ def check(
 
 def program_flops(run: TrainSettings, what: str) -> StepFlops:
     """FLOPs of one run of the program, over all chips; the mesh must be set."""
-    if what in ("train", "dino"):
-        return step_flops(run)
+    if has_update(what):
+        return make_objective(run).flops()
     data, batch = run.data, run.data.batch_size
     forward = row_forward(run.model, run.parts, data.seq_len, data.max_images)
     read = batch * sum(cost.total for cost in forward.values())
@@ -157,9 +157,9 @@ def advice(run: TrainSettings, result: Check, what: str) -> str:
     if fixed > sum(one.size for one in result.buffers) / 2 and result.mesh["data"] > 1:
         return "the state is the largest: move devices from config.mesh.data to fsdp"
     for part, policy in result.remat.items():
-        if what in ("train", "dino") and policy != "full":
+        if has_update(what) and policy != "full":
             return f"set config.model.{part}.remat to 'full'"
-    if rows > 1 and what in ("train", "dino"):
+    if rows > 1 and has_update(what):
         return f"set config.accumulate to {2 * result.accumulate}: {rows} rows a chip"
     if rows > 1:
         return f"set config.data.batch_size to {result.batch // 2}"

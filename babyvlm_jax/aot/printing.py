@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from babyvlm_jax.aot.check import Check
 from babyvlm_jax.aot.chips import GIB
+from babyvlm_jax.aot.programs import has_update
 
 HEAD = (
     "slice",
@@ -110,7 +111,7 @@ def _row(result: Check) -> Sequence[str]:
     if result.accumulate > 1:
         rows += f" in {result.accumulate}"
     phase = result.name
-    if result.what not in ("train", "dino"):
+    if not has_update(result.what):
         phase += f", {result.what}"
     times = ("does not fit", "", "")
     if result.roofline and result.fits:

@@ -11,8 +11,6 @@ import numpy as np
 from jax.sharding import Mesh
 
 from babyvlm_jax import sharding
-from babyvlm_jax.data.rows import collate
-from babyvlm_jax.data.synthetic import synthetic_pairs
 from babyvlm_jax.data.tokenizer import EOS_ID
 from babyvlm_jax.evals.engine import ANSWERS_STEP, make_greedy, make_scores
 from babyvlm_jax.evals.reader import Piece
@@ -20,17 +18,13 @@ from babyvlm_jax.evals.reader import collate as collate_pieces
 from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training.checkpoint import abstract_params
-from babyvlm_jax.training.phase import Phase, make_phase, make_step
+from babyvlm_jax.training.objectives import make_objective
+from babyvlm_jax.training.objectives.base import BaseObjective
 from babyvlm_jax.training.preflight import check_run
 from babyvlm_jax.training.settings import TrainSettings
 from babyvlm_jax.training.state import abstract_state
 
-WHATS = ("train", "eval", "decode", "dino")
-OFFERED = {
-    "tokens": ("train", "eval", "decode"),
-    "dino": ("train", "dino"),
-    "contrastive": ("train",),
-}
+READING = ("eval", "decode")  # programs without an update
 NEW_TOKENS = 32  # ours: the longest answer of a benchmark is a few words
 
 
@@ -46,24 +40,21 @@ def make_program(run: TrainSettings, mesh: Mesh, what: str) -> tuple[Any, tuple]
     Raises:
         UserError: the settings have no such program.
     """
-    if what not in WHATS:
-        raise UserError(f"--what={what!r} is not one of {WHATS}")
-    if what not in OFFERED[run.loss]:
+    objective = make_objective(run)
+    if what not in objective.PROGRAMS:
         raise UserError(
-            f"--what={what} does not go with config.loss {run.loss!r}; a vision phase "
-            "has dino (or train), a contrastive one train, the others train, eval and "
-            "decode"
+            f"--what={what} does not go with config.loss {run.loss!r}, which has "
+            f"{', '.join(objective.PROGRAMS)}"
         )
-    check_run(run, mesh)
-    batch = abstract_batch(run, mesh)
-    if what in ("train", "dino"):
-        phase = make_phase(run)
-        state = state_shapes(run, phase, mesh)
+    check_run(objective, mesh)
+    batch = abstract_batch(objective, mesh)
+    if has_update(what):
+        state = state_shapes(objective, mesh)
         places = jax.tree.map(lambda leaf: leaf.sharding, state)
 
         def step(state, batch):
             # The key is made under the trace: outside there is no device for it.
-            return make_step(run, phase, jax.random.key(run.seed))(state, batch)
+            return objective.step(jax.random.key(run.seed))(state, batch)
 
         jitted = jax.jit(step, donate_argnums=0, out_shardings=(places, None))
         return jitted, (state, batch)
@@ -87,23 +78,23 @@ def make_program(run: TrainSettings, mesh: Mesh, what: str) -> tuple[Any, tuple]
     return jax.jit(decode), (params, batch)
 
 
-def state_shapes(run: TrainSettings, phase: Phase, mesh: Mesh):
+def has_update(what: str) -> bool:
+    """Whether a program is a training step, by whichever name."""
+    return what not in READING
+
+
+def state_shapes(objective: BaseObjective, mesh: Mesh):
     """The phase's state as shapes with shardings."""
-    params, extra = phase.shapes()
-    trains = run.optim.trains
-    return abstract_state(params, extra, phase.tx, trains, mesh, phase.specs)
+    params, extra = objective.shapes()
+    trains = objective.run.optim.trains
+    return abstract_state(params, extra, objective.tx, trains, mesh, objective.specs)
 
 
-def abstract_batch(run: TrainSettings, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+def abstract_batch(
+    objective: BaseObjective, mesh: Mesh
+) -> dict[str, jax.ShapeDtypeStruct]:
     """A global batch as shapes with shardings."""
-    if run.loss == "contrastive":
-        row = synthetic_pairs(run.data, 1, run.contrastive.text.vocab_size)
-        return _abstract_rows(row, run, mesh)
-    row = collate([()], run.data.row_shape)
-    if run.loss == "dino":
-        side = run.data.image_size
-        row = {"images": row["images"].reshape(-1, side, side, 3)[:1]}
-    return _abstract_rows(row, run, mesh)
+    return _abstract_rows(objective.synthetic(1), objective.run, mesh)
 
 
 def abstract_answers(run: TrainSettings, mesh: Mesh) -> tuple[dict, dict]:

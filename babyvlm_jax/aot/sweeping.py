@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 from babyvlm_jax.aot.check import Check, key_heads
 from babyvlm_jax.aot.chips import Slice
+from babyvlm_jax.aot.programs import has_update
 from babyvlm_jax.training.settings import TrainSettings
 
 ROWS_A_CHIP = (1, 2, 4)
@@ -36,7 +37,7 @@ def sweep(
         what: the program; those without a backward pass have no remat to choose.
         compile_one: makes a check of one choice.
     """
-    policies = POLICIES if what in ("train", "dino") else POLICIES[:1]
+    policies = POLICIES if has_update(what) else POLICIES[:1]
     for mesh in meshes(run, where):
         most = len(ROWS_A_CHIP)  # that may still fit
         for policy in policies:

@@ -16,7 +16,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from babyvlm_jax.models.augment import single_crop
 from babyvlm_jax.models.config import (
     PAIR_PARTS,
     ContrastiveConfig,
@@ -27,7 +26,6 @@ from babyvlm_jax.models.config import (
 from babyvlm_jax.models.decoder import Context
 from babyvlm_jax.models.layers import Linear, embed_tokens
 from babyvlm_jax.models.vlm import DECODERS, ENCODERS
-from babyvlm_jax.pair_losses import infonce, siglip
 from babyvlm_jax.sharding import axis_names, constrain, partitioned
 
 
@@ -193,27 +191,3 @@ def make_pair_model(
     return PairModel(
         vision, cfg, init, embed_images, embed_texts, scales, param_specs, shapes
     )
-
-
-def make_pair_loss(model: PairModel, augmented: bool):
-    """Returns the loss function that `step.make_train_step` takes.
-
-    Args:
-        augmented: whether pictures are changed at random, with the key.
-    """
-    cfg = model.config
-
-    def loss(params, extra, batch, key):
-        images = batch["images"]
-        if augmented:
-            images = single_crop(key, images, cfg.augment)
-        x = model.embed_images(params, images)
-        y = model.embed_texts(params, batch["tokens"], batch["text_mask"])
-        scale, bias = model.scales(params)
-        if cfg.loss == "siglip":
-            total, count = siglip(x, y, batch["valid"], scale, bias, cfg.chunk)
-        else:
-            total, count = infonce(x, y, batch["valid"], scale, cfg.chunk)
-        return total, ({"count": count}, extra)
-
-    return loss

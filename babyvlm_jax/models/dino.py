@@ -1,23 +1,27 @@
-"""Self-distillation without labels for the vision phase.
+"""The student of self-distillation: a vision transformer and a head of prototypes.
 
-A student sees all crops, a teacher (its moving average) the two global ones; the
-student learns the teacher's centred, sharpened prototype assignments.
+Its loss, and its teacher, are in `training/objectives/dino.py`.
 
-Axes: V views, B images, C prototypes.
+Axes: V views, B images, D width, C prototypes.
 
-Source: DINO (arXiv 2104.14294); defaults are Orhan's for SAYCam (spec V1, 2.4).
+Source: DINO (arXiv 2104.14294); defaults are Orhan's for SAYCam (BabyVLM V1, arXiv
+2504.09426).
 """
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from babyvlm_jax.losses import distillation
-from babyvlm_jax.models.augment import multi_crop
 from babyvlm_jax.models.config import DinoConfig, ViTConfig
 from babyvlm_jax.models.layers import Linear
 from babyvlm_jax.models.vit import ViT
 from babyvlm_jax.sharding import axis_names, constrain, partitioned
+
+STUDENT = ("vision", "head")
 
 
 class DinoHead(nn.Module):
@@ -47,71 +51,52 @@ def _unit(x, axis):
     return x / (jnp.linalg.norm(x, axis=axis, keepdims=True) + 1e-6)
 
 
-def dino_init(key: jax.Array, vit_cfg: ViTConfig, cfg: DinoConfig):
-    """Student, an equal teacher, and the centre.
+class Student(NamedTuple):
+    """The functions of a student; a teacher's parameters have the same form.
 
-    Returns:
-        params {vision, head, teacher: {vision, head}}, extra {center: f32[C]}.
+    Attributes:
+        init: (key, parts=STUDENT) -> params; only the named top-level parts.
+        assign: (params, views f32[V, B, H, W, 3]) -> scores f32[V, B, C].
+        param_specs: (parts=STUDENT) -> tree of logical axis names.
+        shapes: (parts=STUDENT) -> params as ShapeDtypeStructs; nothing is allocated.
     """
-    student = nn.meta.unbox(_boxed(key, vit_cfg, cfg))
-    teacher = jax.tree.map(jnp.copy, student)
-    return {**student, "teacher": teacher}, {"center": jnp.zeros(cfg.num_prototypes)}
+
+    init: Callable[..., Any]
+    assign: Callable[..., jax.Array]
+    param_specs: Callable[..., Any]
+    shapes: Callable[..., Any]
 
 
-def dino_specs(vit_cfg: ViTConfig, cfg: DinoConfig):
-    """Logical axis names of the student; the teacher's paths end alike."""
-    boxed = jax.eval_shape(lambda: _boxed(jax.random.key(0), vit_cfg, cfg))
-    return axis_names(boxed)
+@functools.lru_cache(maxsize=16)
+def make_student(vit: ViTConfig, cfg: DinoConfig) -> Student:
+    """Binds the functions to an architecture."""
 
+    def boxed(key, parts):
+        vision_key, head_key = jax.random.split(key)
+        image = jnp.zeros((1, vit.image_size, vit.image_size, 3))
+        drawn = {
+            "vision": lambda: ViT(vit).init(vision_key, image),
+            "head": lambda: DinoHead(cfg).init(head_key, jnp.zeros((1, vit.width))),
+        }
+        return {name: drawn[name]()["params"] for name in parts}
 
-def _boxed(key, vit_cfg, cfg):
-    vision_key, head_key = jax.random.split(key)
-    side = vit_cfg.image_size
-    image = jnp.zeros((1, side, side, 3))
-    return {
-        "vision": ViT(vit_cfg).init(vision_key, image)["params"],
-        "head": DinoHead(cfg).init(head_key, jnp.zeros((1, vit_cfg.width)))["params"],
-    }
-
-
-def make_dino_loss(vit_cfg: ViTConfig, cfg: DinoConfig):
-    """Returns the loss function that `step.make_train_step` takes."""
+    def init(key, parts=STUDENT):
+        return nn.meta.unbox(boxed(key, parts))
 
     def assign(params, views):
         flat = constrain(views.reshape(-1, *views.shape[2:]), "batch")
-        cls = ViT(vit_cfg).apply({"params": params["vision"]}, flat)[:, 0]
+        cls = ViT(vit).apply({"params": params["vision"]}, flat)[:, 0]
         scores = DinoHead(cfg).apply({"params": params["head"]}, cls)
         return scores.reshape(*views.shape[:2], -1)
 
-    def loss(params, extra, batch, key):
-        big, small = multi_crop(key, batch["images"], cfg.augment)
-        teacher = jax.lax.stop_gradient(assign(params["teacher"], big))
-        targets = jax.nn.softmax(
-            (teacher - extra["center"]) / cfg.teacher_temperature, axis=-1
-        )
-        views = [assign(params, big)]
-        if small.shape[0]:
-            views.append(assign(params, small))
-        student = jax.nn.log_softmax(
-            jnp.concatenate(views) / cfg.student_temperature, axis=-1
-        )
-        keep = cfg.center_momentum
-        center = keep * extra["center"] + (1 - keep) * jnp.mean(teacher, axis=(0, 1))
-        total, count = distillation(student, targets)
-        return total, ({"count": count}, {"center": center})
+    @functools.lru_cache
+    def abstract(parts):
+        return jax.eval_shape(lambda: boxed(jax.random.key(0), parts))
 
-    return loss
+    def param_specs(parts=STUDENT):
+        return axis_names(abstract(parts))
 
+    def shapes(parts=STUDENT):
+        return nn.meta.unbox(abstract(parts))
 
-def make_teacher_update(cfg: DinoConfig):
-    """Returns params -> params with the teacher moved towards the student."""
-
-    def update(params):
-        student = {name: params[name] for name in ("vision", "head")}
-        keep = cfg.teacher_momentum
-        teacher = jax.tree.map(
-            lambda t, s: keep * t + (1 - keep) * s, params["teacher"], student
-        )
-        return {**params, "teacher": teacher}
-
-    return update
+    return Student(init, assign, param_specs, shapes)

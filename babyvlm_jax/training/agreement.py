@@ -1,9 +1,9 @@
 """What data and model must agree on, checked before anything is compiled.
 
-Settings of a run pass `check` when they are made, so training, features, recipes,
-compile checks and benchmarks all do. A checkpoint that reads records (evaluation,
-chat) passes `check_reader`. What disagrees would be clamped on the device without a
-word: an index beyond a table takes its last entry.
+Settings of a run pass their objective's `check` when they are made, so training,
+features, recipes, compile checks and benchmarks all do. A checkpoint that reads records
+(evaluation, chat) passes `check_reader`. What disagrees would be clamped on the device
+without a word: an index beyond a table takes its last entry.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.runtime.errors import UserError
 
 
-def check(run) -> None:
-    """Whether the data of a run fits its model.
+def check_rows(run) -> None:
+    """Whether the rows of a run fit the model that reads them.
 
     Args:
         run: `settings.TrainSettings`.
@@ -22,19 +22,7 @@ def check(run) -> None:
     Raises:
         UserError: names two fields that disagree.
     """
-    if run.loss == "dino":
-        sizes = {"global_size": run.dino.augment.global_size}
-        if run.dino.augment.num_local:
-            sizes["local_size"] = run.dino.augment.local_size
-        for name, size in sizes.items():
-            _check_multiple(f"dino.augment.{name}", size, run.model.vision)
-        return
     data = run.data
-    if run.loss == "contrastive":
-        _check_size(data.image_size, run.model.vision)
-        if run.contrastive.text.family != "words":
-            _check_length(data, data.seq_len, run.contrastive.text, "contrastive.text")
-        return
     seeing = sorted({"vision", "connector"} & set(run.parts))
     _need(
         data.max_images or not seeing,
@@ -64,7 +52,7 @@ def check(run) -> None:
     if getattr(run.model.decoder, "positions", "") == "learned":
         part = run.model.decoder
         shorter = f"or set config.data.record_len to {part.max_len}"
-        _check_length(data, data.longest_record, part, "model.decoder", shorter)
+        check_length(data, data.longest_record, part, "model.decoder", shorter)
 
 
 def check_images(model, image_size: int, tokens_per_image: int) -> None:
@@ -78,7 +66,7 @@ def check_images(model, image_size: int, tokens_per_image: int) -> None:
     Raises:
         UserError: they do not.
     """
-    _check_size(image_size, model.vision)
+    check_size(image_size, model.vision)
     made, maker = model.vision.num_tokens, "config.model.vision makes"
     if model.connector.tokens_per_image:
         made = model.connector.tokens_per_image
@@ -109,21 +97,6 @@ def check_reader(model, data: Mapping[str, Any], tokenizer: Tokenizer, path) -> 
         raise UserError(f"{path}: {error}") from None
 
 
-def check_words(run) -> None:
-    """Whether what reads words in a run knows each id of the tokenizer.
-
-    Raises:
-        UserError: it does not, or the tokenizer cannot be read.
-    """
-    if run.loss == "dino" or run.data.synthetic:
-        return
-    tokenizer = Tokenizer.load(run.data.tokenizer)
-    if run.loss == "contrastive":
-        check_vocabulary(tokenizer, run.contrastive.text, "contrastive.text")
-    else:
-        check_vocabulary(tokenizer, run.model.decoder, "model.decoder")
-
-
 def check_vocabulary(tokenizer: Tokenizer, part, where: str) -> None:
     """Raises UserError unless `part` has a row for every id of the tokenizer."""
     _need(
@@ -133,8 +106,9 @@ def check_vocabulary(tokenizer: Tokenizer, part, where: str) -> None:
     )
 
 
-def _check_size(image_size: int, vision) -> None:
-    _check_multiple("data.image_size", image_size, vision)
+def check_size(image_size: int, vision) -> None:
+    """Raises UserError unless images have the size that an encoder sees."""
+    check_multiple("data.image_size", image_size, vision)
     _need(
         image_size == vision.image_size,
         f"data.image_size is {image_size}, but config.model.vision.image_size "
@@ -142,14 +116,15 @@ def _check_size(image_size: int, vision) -> None:
     )
 
 
-def _check_multiple(name: str, size: int, vision) -> None:
+def check_multiple(name: str, size: int, vision) -> None:
+    """Raises UserError unless an encoder can divide images of this size."""
     is_vit = vision.family == "vit"
     unit = vision.patch_size if is_vit else vision.stride
     of = "config.model.vision.patch_size" if is_vit else "the stride of its stages"
     _need(size % unit == 0, f"{name} is {size}, no multiple of {of} {unit}")
 
 
-def _check_length(
+def check_length(
     data, longest: int, part, where: str, shorter: str = "or raise max_len"
 ) -> None:
     """Raises UserError if the longest record has more positions than a table."""

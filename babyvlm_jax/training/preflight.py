@@ -11,7 +11,6 @@ from flax.traverse_util import flatten_dict
 from jax.sharding import AbstractMesh, Mesh
 
 from babyvlm_jax import sharding
-from babyvlm_jax.models.attention_kernels import choose_kernel
 from babyvlm_jax.models.config import PARTS, ContrastiveConfig, VLMConfig
 from babyvlm_jax.models.contrastive import make_pair_model
 from babyvlm_jax.models.vlm import make_model
@@ -19,12 +18,12 @@ from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.runtime.fields import from_dict
 from babyvlm_jax.training import checkpoint, settings
 from babyvlm_jax.training.config import OptimConfig
+from babyvlm_jax.training.objectives.base import BaseObjective
+from babyvlm_jax.training.objectives.contrastive import check_text_heads
 from babyvlm_jax.training.optim import check_patterns
-from babyvlm_jax.training.phase import make_phase
-from babyvlm_jax.training.settings import TrainSettings
 
 
-def check_run(run: TrainSettings, mesh: Mesh | AbstractMesh) -> None:
+def check_run(objective: BaseObjective, mesh: Mesh | AbstractMesh) -> None:
     """Whether this run can go on this mesh, which need not be here.
 
     Raises:
@@ -32,16 +31,12 @@ def check_run(run: TrainSettings, mesh: Mesh | AbstractMesh) -> None:
             attention cannot do these rows here; a pattern matches no parameter, or two
             match the same.
     """
+    run = objective.run
     sharding.check_batch(run.data.batch_size // run.accumulate, mesh)
     check_heads(run.model, run.parts, mesh)
-    if run.loss == "contrastive":
-        check_text_heads(run.contrastive, mesh)
     with sharding.within(mesh):
-        if run.loss == "tokens":
-            decoder = run.model.decoder
-            shape = run.data.seq_len, decoder.head_dim, decoder.dtype
-            choose_kernel(decoder.attention, *shape)
-        shapes, names = abstract_params(run)
+        objective.check_mesh(mesh)
+        shapes, names = abstract_params(objective)
     check_layout(shapes, names, mesh)
     check_patterns("config.optim.trains", run.optim.trains, shapes)
     if run.optim.decays != OptimConfig.decays:
@@ -75,7 +70,7 @@ def check_checkpoint(workdir, mesh: Mesh | AbstractMesh) -> None:
         raise UserError(f"{workdir}: {error}") from None
 
 
-def check_warm_start(run: TrainSettings, tokenizer: str) -> None:
+def check_warm_start(objective: BaseObjective, tokenizer: str) -> None:
     """Whether the checkpoints that the run starts from fit; the mesh must be set.
 
     Args:
@@ -85,9 +80,10 @@ def check_warm_start(run: TrainSettings, tokenizer: str) -> None:
         UserError: a source has no checkpoint, one of another architecture, or one that
             was trained with another tokenizer; or the run does not have the part.
     """
+    run = objective.run
     if not run.warm_start:
         return
-    shapes, _ = make_phase(run).shapes()
+    shapes, _ = objective.shapes()
     for part, source in run.warm_start.items():
         if part not in shapes:
             raise UserError(
@@ -101,21 +97,21 @@ def check_warm_start(run: TrainSettings, tokenizer: str) -> None:
             raise UserError(f"config.warm_start.{part}: {error}") from None
 
 
-def abstract_params(run: TrainSettings) -> tuple[dict[str, Any], dict[str, Any]]:
+def abstract_params(
+    objective: BaseObjective,
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Flat shapes, and flat logical names, of the parameters that the run has."""
-    phase = make_phase(run)
-    params, _ = phase.shapes()
-    specs = dict(phase.specs)
-    if "teacher" in params:  # DINO's, which lies as the student does
-        specs["teacher"] = phase.specs
+    params, _ = objective.shapes()
+    made = params.keys() - objective.specs.keys()  # a teacher's lie as a student's
+    specs = objective.specs | dict.fromkeys(made, objective.specs)
     return flatten_dict(params, sep="/"), flatten_dict(specs, sep="/")
 
 
-def abstract_shapes(run: TrainSettings) -> dict[str, tuple[int, ...]]:
+def abstract_shapes(objective: BaseObjective) -> dict[str, tuple[int, ...]]:
     """Path -> shape of every parameter that the run has; no device is asked."""
     mesh = sharding.make_abstract_mesh({"data": 1, "fsdp": 1, "tensor": 1}, 1, "cpu")
     with sharding.within(mesh):
-        shapes, _ = abstract_params(run)
+        shapes, _ = abstract_params(objective)
     return {path: tuple(leaf.shape) for path, leaf in shapes.items()}
 
 
@@ -138,20 +134,6 @@ def check_heads(model: VLMConfig, parts: Sequence[str], mesh: Mesh) -> None:
             raise UserError(
                 f"config.mesh.tensor {ways} does not divide config.model.{field} "
                 f"{count}; set it to a divisor of {fits} and config.mesh.fsdp to more"
-            )
-
-
-def check_text_heads(cfg: ContrastiveConfig, mesh: Mesh) -> None:
-    """`check_heads` for the text tower of a contrastive model; words have none."""
-    fields = {"words": (), "gpt2": ("num_heads",)}.get(
-        cfg.text.family, ("num_heads", "num_kv_heads")
-    )
-    for field in fields:
-        count = getattr(cfg.text, field)
-        if count % mesh.shape["tensor"]:
-            raise UserError(
-                f"config.mesh.tensor {mesh.shape['tensor']} does not divide "
-                f"config.contrastive.text.{field} {count}; set it to a divisor"
             )
 
 

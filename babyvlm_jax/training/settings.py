@@ -23,10 +23,9 @@ from babyvlm_jax.runtime.errors import UserError, check_file
 from babyvlm_jax.runtime.fields import SEED, Settings, field, from_dict
 from babyvlm_jax.runtime.files import write_atomically
 from babyvlm_jax.runtime.json_fields import parse_json
-from babyvlm_jax.training import agreement
+from babyvlm_jax.training import objectives
 from babyvlm_jax.training.config import OptimConfig, ValidationConfig
 
-KINDS = ("tokens", "dino", "contrastive")
 ON_NONFINITE = ("stop", "rollback")
 
 # A run may go on with other values of these: they do not decide what it learns. (The
@@ -104,7 +103,7 @@ class TrainSettings(Settings):
         default_factory=ContrastiveConfig
     )
     validation: ValidationConfig = dataclasses.field(default_factory=ValidationConfig)
-    loss: str = field("tokens", one_of=KINDS)
+    loss: str = field("tokens", one_of=objectives.KINDS)
     seed: int = field(0, **SEED)
     num_steps: int = field(1000, ge=1)
     parts: tuple[str, ...] = field(PARTS, one_of=(*PARTS, *PAIR_PARTS[1:]))
@@ -119,18 +118,6 @@ class TrainSettings(Settings):
     trace_steps: tuple[int, ...] = field((), ge=0)
 
     def check(self) -> None:
-        if self.loss == "dino" and self.model.vision.family != "vit":
-            raise UserError(
-                "config.loss 'dino' reads the CLS token of a vision transformer; "
-                f"config.model.vision.family is {self.model.vision.family!r}: import "
-                "such an encoder instead of training it"
-            )
-        if self.loss == "dino" and self.data.features:
-            raise UserError(
-                "config.data.features are of a frozen encoder, which config.loss "
-                "'dino' trains; set config.data.features=''"
-            )
-        self._check_pairs()
         self.need(
             len(self.trace_steps) in (0, 2)
             and list(self.trace_steps) == sorted(self.trace_steps),
@@ -142,35 +129,7 @@ class TrainSettings(Settings):
                 f"config.data.batch_size {self.data.batch_size} is not divisible by "
                 f"config.accumulate {self.accumulate}"
             )
-        parts = PAIR_PARTS if self.loss == "contrastive" else PARTS
-        unknown = sorted(set(self.warm_start) - set(parts))
-        if unknown:
-            raise UserError(f"config.warm_start names {unknown}; parts are {parts}")
-        agreement.check(self)
-
-    def _check_pairs(self) -> None:
-        if self.loss != "contrastive":
-            if self.validation.every:
-                raise UserError(
-                    "config.validation serves config.loss 'contrastive' only; set "
-                    "config.validation.every=0"
-                )
-            return
-        if tuple(self.parts) != PAIR_PARTS:
-            raise UserError(
-                f"config.parts is {self.parts}; config.loss 'contrastive' has "
-                f"{PAIR_PARTS}"
-            )
-        if self.accumulate != 1:
-            raise UserError(
-                f"config.accumulate is {self.accumulate}: each pair of a contrastive "
-                "batch is compared with all others, so it cannot be split; set it to "
-                "1, and use more devices or config.model.vision.remat='full'"
-            )
-        if self.data.features:
-            raise UserError(
-                "config.loss 'contrastive' reads pictures; set config.data.features=''"
-            )
+        objectives.kind_of(self.loss).check(self)
 
     @property
     def feature_facts(self) -> dict[str, Any]:

@@ -7,8 +7,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from babyvlm_jax.losses import by_source, masked_sum
-from babyvlm_jax.models.vlm import Model
 from babyvlm_jax.training.optim import join_params, split_params
 from babyvlm_jax.training.state import TrainState
 
@@ -16,37 +14,6 @@ from babyvlm_jax.training.state import TrainState
 # "count", by which total is divided; "z", what of total is z-loss; and for datasets
 # "nll/NAME" and "count/NAME"
 LossFn = Callable[..., tuple[jax.Array, tuple[dict[str, jax.Array], Any]]]
-
-
-def make_token_loss(
-    model: Model, sources: tuple[str, ...] = (), z_loss: float = 0.0
-) -> LossFn:
-    """Sum of the supervised tokens' negative log-likelihood over a row batch.
-
-    Args:
-        sources: names of the datasets whose sums are kept apart too.
-        z_loss: weight of the squared log normaliser, which keeps logits from drifting.
-
-    Source: z-loss as in PaLM (arXiv 2204.02311), section 5.
-    """
-
-    def loss(params, extra, batch, key):
-        del key
-        nll, log_z = model.token_losses(params, batch)
-        mask = batch["loss_mask"]
-        total, count = masked_sum(nll, mask)
-        sums = {"count": count}
-        if z_loss:
-            sums["z"] = z_loss * masked_sum(log_z**2, mask)[0]
-            total += sums["z"]
-        if sources:
-            known = jax.lax.stop_gradient(nll)
-            parts = by_source(known, mask, batch["sources"], sources)
-            for name, (part, tokens) in parts.items():
-                sums |= {f"nll/{name}": part, f"count/{name}": tokens}
-        return total, (sums, extra)
-
-    return loss
 
 
 def _sums_and_grads(computed):

@@ -11,14 +11,11 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from babyvlm_jax.models.config import (
-    ContrastiveConfig,
     DecoderConfig,
-    DinoConfig,
     GPT2Config,
     ResNeXtConfig,
     ViTConfig,
     VLMConfig,
-    WordsConfig,
 )
 
 
@@ -143,52 +140,6 @@ def train_flops(
             kept = {"full": 0.0, "attention": cost.attention}
             again += cost.total - kept.get(remat.get(part, "none"), cost.total)
     return StepFlops(model, again)
-
-
-def dino_flops(vit: ViTConfig, cfg: DinoConfig, num_images: int) -> StepFlops:
-    """Teacher over the global crops; student over all, forward and backward."""
-    crops = cfg.augment
-    hidden, bottleneck = cfg.head_hidden_dim, cfg.head_bottleneck_dim
-    head = vit.width * hidden + hidden * hidden + hidden * bottleneck
-    head = Forward(2 * (head + bottleneck * cfg.num_prototypes))
-    big = vision_forward(vit, crops.global_size).times(2)
-    small = vision_forward(vit, crops.local_size).times(crops.num_local)
-    student = Forward(big.weights + small.weights, big.attention + small.attention)
-    teacher = big.total + head.total * 2
-    trunk = train_flops({"vision": student}, ("vision",), {"vision": vit.remat})
-    heads = 3 * head.total * (2 + crops.num_local)
-    return StepFlops(
-        num_images * (teacher + trunk.model + heads), num_images * trunk.again
-    )
-
-
-def pair_flops(
-    vision: ViTConfig | ResNeXtConfig,
-    cfg: ContrastiveConfig,
-    num_pairs: int,
-    num_tokens: int,
-    trained: Collection[str],
-    remat: Mapping[str, str],
-) -> StepFlops:
-    """Two towers side by side, their projections, and similarities both ways."""
-    towers = {"vision": vision_forward(vision)}
-    head = vision.width * cfg.embed_dim
-    if not isinstance(cfg.text, WordsConfig):
-        whole = decoder_forward(cfg.text, num_tokens)
-        logits = 2 * num_tokens * cfg.text.width * cfg.text.vocab_size
-        towers["text"] = Forward(whole.weights - logits, whole.attention)
-        head += cfg.text.width * cfg.embed_dim
-    each = [
-        train_flops({part: cost.times(num_pairs)}, trained, remat)
-        for part, cost in towers.items()
-    ]
-    ways = 1 if cfg.loss == "siglip" else 2
-    square = 2 * ways * num_pairs**2 * cfg.embed_dim
-    head = 2 * num_pairs * head * 3
-    return StepFlops(
-        sum(one.model for one in each) + head + 3 * square,
-        sum(one.again for one in each) + square,
-    )
 
 
 def decode_flops(

@@ -14,9 +14,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from babyvlm_jax import sharding
 from babyvlm_jax.data.pairs import HeldOutPairs
 from babyvlm_jax.training import plateau
+from babyvlm_jax.training.objectives.base import BaseObjective
 from babyvlm_jax.training.optim import join_params, split_params
-from babyvlm_jax.training.phase import make_phase
-from babyvlm_jax.training.settings import TrainSettings
 from babyvlm_jax.training.state import TrainState
 
 
@@ -27,21 +26,22 @@ class Validator:
         records: of the validation set, as `data.identity` names them.
     """
 
-    def __init__(self, run: TrainSettings, mesh: Mesh, state: TrainState):
+    def __init__(self, objective: BaseObjective, mesh: Mesh, state: TrainState):
         """
         Args:
-            run: its `validation.every` is not 0.
+            objective: its run's `validation.every` is not 0.
             mesh: set by the caller.
             state: of the run; only how it lies on the mesh is kept.
 
         Raises:
             UserError: the split is missing, or holds no pairs.
         """
+        run = objective.run
         self._run, self._mesh = run, mesh
         cfg = run.validation
         self._pairs = HeldOutPairs(run.data, cfg.split, cfg.datasets)
         self.records = self._pairs.records
-        loss, trains = make_phase(run).held_out, run.optim.trains
+        loss, trains = objective.held_out, run.optim.trains
 
         def measure(params, batch):
             total, (sums, _) = loss(params, {}, batch, None)

@@ -73,7 +73,7 @@ def joint(args: argparse.Namespace) -> list[dict[str, Any]]:
     from babyvlm_jax.data.synthetic import synthetic_rows
     from babyvlm_jax.train import make_state_and_step
     from babyvlm_jax.training import settings
-    from babyvlm_jax.training.phase import step_flops
+    from babyvlm_jax.training.objectives import make_objective
     from configs.v2 import joint as config
 
     c = config.get_config("smoke" if args.smoke else "").unlock()
@@ -85,7 +85,8 @@ def joint(args: argparse.Namespace) -> list[dict[str, Any]]:
     mesh = sharding.make_mesh(run.mesh, [device])
     made = synthetic_rows(run.data, args.rows, run.model.decoder.vocab_size)
     with jax.set_mesh(mesh):
-        state, step = make_state_and_step(run, mesh)
+        objective = make_objective(run)
+        state, step = make_state_and_step(objective, mesh)
         batch = sharding.put_batch(mesh, made)
         losses, seconds = [], []
         for _ in range(WARM_UP + args.steps):
@@ -93,7 +94,7 @@ def joint(args: argparse.Namespace) -> list[dict[str, Any]]:
             state, values = step(state, batch)
             losses.append(float(values["loss"]))
             seconds.append(time.perf_counter() - begin)
-        flops = step_flops(run)
+        flops = objective.flops()
     median = statistics.median(seconds[WARM_UP:])
     peak = peak_flops(device.device_kind)
     tokens = int((made["segment_ids"] > 0).sum())

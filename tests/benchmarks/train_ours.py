@@ -9,6 +9,7 @@ from flax.traverse_util import flatten_dict
 from babyvlm_jax import sharding, train
 from babyvlm_jax.data import pipeline
 from babyvlm_jax.data.schema import RecordSource
+from babyvlm_jax.training.objectives import make_objective
 from tests.benchmarks.sides import (
     Pass,
     Task,
@@ -31,7 +32,8 @@ class Ours:
         self._rows = pipeline.make_rows(self._run.data)
         self._loader = pipeline.prefetched(self._rows, self._run.data, 0)
         with jax.set_mesh(self._mesh):
-            self._state, self._step = train.make_state_and_step(self._run, self._mesh)
+            objective = make_objective(self._run)
+            self._state, self._step = train.make_state_and_step(objective, self._mesh)
         self._held, self._warm = None, False
 
     def write_weights(self) -> None:

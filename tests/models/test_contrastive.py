@@ -16,10 +16,11 @@ from babyvlm_jax.models.config import (
     ViTConfig,
     WordsConfig,
 )
-from babyvlm_jax.models.contrastive import make_pair_loss, make_pair_model
+from babyvlm_jax.models.contrastive import make_pair_model
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.runtime.fields import from_dict
 from babyvlm_jax.training.flops import pair_params
+from babyvlm_jax.training.objectives.contrastive import make_pair_loss
 from configs.models import CLIP
 from tests import tiny, tiny_pairs
 

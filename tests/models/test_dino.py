@@ -1,5 +1,7 @@
 """Self-distillation: who learns from whom, and what the centre and teacher become."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,8 @@ from babyvlm_jax.models import dino
 from babyvlm_jax.models.augment import multi_crop
 from babyvlm_jax.models.config import AugmentConfig, DinoConfig
 from babyvlm_jax.models.vit import ViT
-from tests import tiny
+from babyvlm_jax.training.objectives.dino import Objective
+from tests import tiny, tiny_run
 
 CFG = DinoConfig(
     head_hidden_dim=16,
@@ -20,6 +23,12 @@ CFG = DinoConfig(
     augment=AugmentConfig(global_size=8, local_size=4, num_local=1),
 )
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3)).astype(np.uint8)
+
+
+def objective():
+    run = tiny_run.settings_of(tiny_run.vision_config)
+    model = dataclasses.replace(run.model, vision=tiny.VISION)
+    return Objective(dataclasses.replace(run, model=model, dino=CFG))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +45,7 @@ def begun():
     @jax.jit
     def step(params, center):
         key, batch = jax.random.key(1), {"images": IMAGES}
-        loss = dino.make_dino_loss(tiny.VISION, CFG)
+        loss = objective().loss
         result = jax.value_and_grad(loss, has_aux=True)(
             params, {"center": center}, batch, key
         )
@@ -45,9 +54,9 @@ def begun():
 
     center = jnp.arange(12.0) / 10
     with jax.set_mesh(tiny.mesh_of()):
-        fresh = jax.jit(lambda key: dino.dino_init(key, tiny.VISION, CFG))(
-            jax.random.key(0)
-        )
+        student = jax.jit(objective().model.init)(jax.random.key(0))
+        made, extra = jax.jit(objective().made)(student)
+        fresh = student | made, extra
         result, views = step(fresh[0], center)
     return fresh, center, result, views
 
@@ -93,7 +102,7 @@ def test_scores_are_cosines_and_only_the_student_gets_gradients(begun):
 
 
 def test_the_teacher_follows_slowly():
-    update = dino.make_teacher_update(CFG)
+    update = objective().after_update
     params = {
         "vision": {"w": jnp.array([2.0])},
         "head": {"w": jnp.array([0.0])},

@@ -13,6 +13,7 @@ from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training import checkpoint, preflight, settings
 from babyvlm_jax.training.checkpoint import whole
+from babyvlm_jax.training.objectives import make_objective
 from tests import tiny, tiny_pairs, tiny_run
 from tests.interchange.workdirs import MODELS
 
@@ -32,9 +33,13 @@ def run_of(make=tiny_run.config, **changes):
     return settings.from_config(json.loads(config.to_json()))
 
 
+def objective_of(*args, **changes):
+    return make_objective(run_of(*args, **changes))
+
+
 @pytest.mark.parametrize("make", [tiny_run.config, tiny_run.vision_config])
 def test_a_good_config_passes(make):
-    preflight.check_run(run_of(make), tiny.mesh_of(2, 2, 2))
+    preflight.check_run(objective_of(make), tiny.mesh_of(2, 2, 2))
 
 
 def test_a_trained_model_must_divide_over_the_mesh(tmp_path):
@@ -115,7 +120,7 @@ def test_a_trained_contrastive_model_must_divide_too(tmp_path):
 )
 def test_a_bad_config_is_named(sizes, changes, told):
     with pytest.raises(UserError) as error:
-        preflight.check_run(run_of(**changes), tiny.mesh_of(*sizes))
+        preflight.check_run(objective_of(**changes), tiny.mesh_of(*sizes))
     assert told in str(error.value)
 
 
@@ -153,11 +158,11 @@ def test_a_checkpoint_of_another_architecture_names_the_leaf(
 ):
     run = run_of(warm_start={part: str(trained)})
     with jax.set_mesh(tiny.mesh_of()):
-        preflight.check_warm_start(run, "12ab")
+        preflight.check_warm_start(make_objective(run), "12ab")
         changes = {f"model__{part}__{field}": value}
         run = run_of(warm_start={part: str(trained)}, **changes)
         with pytest.raises(UserError) as error:
-            preflight.check_warm_start(run, "12ab")
+            preflight.check_warm_start(make_objective(run), "12ab")
     assert str(error.value).startswith(f"config.warm_start.{part}: ")
     assert told in str(error.value)
     assert "use the config.model" in str(error.value)
@@ -185,10 +190,10 @@ def test_words_keep_their_numbers_from_phase_to_phase(
         run = run_of(warm_start={part: str(folder)})
         with jax.set_mesh(tiny.mesh_of()):
             if fits or part == "vision":
-                preflight.check_warm_start(run, here)
+                preflight.check_warm_start(make_objective(run), here)
                 continue
             with pytest.raises(UserError, match=r"34cd.*12ab.*give the tokenizer"):
-                preflight.check_warm_start(run, here)
+                preflight.check_warm_start(make_objective(run), here)
 
 
 def test_a_warm_start_of_a_part_that_the_run_lacks(trained):
@@ -198,7 +203,7 @@ def test_a_warm_start_of_a_part_that_the_run_lacks(trained):
         jax.set_mesh(tiny.mesh_of()),
         pytest.raises(UserError, match=r"names .vision., but config\.parts is"),
     ):
-        preflight.check_warm_start(run, "12ab")
+        preflight.check_warm_start(make_objective(run), "12ab")
 
 
 def test_nothing_is_computed(monkeypatch):
@@ -206,4 +211,4 @@ def test_nothing_is_computed(monkeypatch):
         raise AssertionError("something was compiled")
 
     monkeypatch.setattr(jax.stages.Lowered, "compile", refuse)
-    preflight.check_run(run_of(), tiny.mesh_of())
+    preflight.check_run(objective_of(), tiny.mesh_of())

@@ -8,7 +8,8 @@ import pytest
 
 from babyvlm_jax import train
 from babyvlm_jax.runtime.errors import UserError
-from babyvlm_jax.training import checkpoint, phase
+from babyvlm_jax.training import checkpoint
+from babyvlm_jax.training.objectives import tokens
 from tests import tiny_run
 
 pytestmark = pytest.mark.usefixtures("own_signals")
@@ -25,7 +26,7 @@ def world(tmp_path_factory):
 def bad():
     """Steps whose loss is nan, of a loss that all tests share."""
     bad = set()
-    make_loss, batches_from = phase.make_token_loss, train.batches_from
+    make_loss, batches_from = tokens.make_token_loss, train.batches_from
 
     def with_poison(run, source, start):
         for step, batch in batches_from(run, source, start):
@@ -43,7 +44,7 @@ def bad():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "batches_from", with_poison)
-        patch.setattr(phase, "make_token_loss", poisoned)
+        patch.setattr(tokens, "make_token_loss", poisoned)
         made = tiny_run.made_once(train.make_state_and_step)
         patch.setattr(train, "make_state_and_step", made)
         yield bad

@@ -12,9 +12,10 @@ from flax.traverse_util import flatten_dict
 from babyvlm_jax import sharding
 from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.training.config import OptimConfig
+from babyvlm_jax.training.objectives.tokens import make_token_loss
 from babyvlm_jax.training.optim import make_tx
 from babyvlm_jax.training.state import make_state
-from babyvlm_jax.training.step import make_token_loss, make_train_step
+from babyvlm_jax.training.step import make_train_step
 from tests import tiny
 from tests.programs import gathered
 

@@ -11,9 +11,10 @@ from babyvlm_jax.models.config import DecoderConfig
 from babyvlm_jax.models.vit import ViT
 from babyvlm_jax.models.vlm import logits_chunk, make_model
 from babyvlm_jax.training.config import OptimConfig
+from babyvlm_jax.training.objectives.tokens import make_token_loss
 from babyvlm_jax.training.optim import make_tx
 from babyvlm_jax.training.state import make_state
-from babyvlm_jax.training.step import make_token_loss, make_train_step
+from babyvlm_jax.training.step import make_train_step
 from tests import tiny
 from tests.programs import largest_rows, product_flops
 

@@ -15,7 +15,7 @@ from babyvlm_jax.models.vlm import Model, make_model
 from babyvlm_jax.runtime import processes
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.runtime.fields import from_dict
-from babyvlm_jax.training import settings
+from babyvlm_jax.training import objectives, settings
 from babyvlm_jax.training.checkpoint import whole
 from babyvlm_jax.training.checkpoint.reading import (
     FOLDER,
@@ -72,7 +72,8 @@ def is_contrastive(path) -> bool:
     workdir = _workdir_of(path)
     if not (workdir / "config.json").exists():
         return False
-    return settings.read_config(workdir).get("loss") == "contrastive"
+    loss = settings.read_config(workdir).get("loss")
+    return loss in objectives.KINDS and objectives.kind_of(loss).IS_OF_PAIRS
 
 
 def _pair_configs(config):

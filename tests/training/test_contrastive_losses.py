@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from babyvlm_jax import sharding
-from babyvlm_jax.pair_losses import count_chunks, infonce, siglip
+from babyvlm_jax.training.objectives.contrastive import count_chunks, infonce, siglip
 from tests import tiny
 
 SCALE, BIAS = 5.0, -1.5
