@@ -1,9 +1,9 @@
 """The benchmark's tasks: one file of facts for each, and no code that runs one.
 
 Every module of this package lists its tasks as `TASKS`: variants of one task share a
-file, and nothing else names a task. Twelve are of DevCV (BabyVLM-V2), ten of them
-headline tasks, one for each DevCV task; the second variants of two groups appear as
-extra rows. Four are of BabyVLM V1, its captions an extra row.
+file, and nothing else names a task (see docs/add_a_task.md). Twelve are of DevCV
+(BabyVLM-V2), ten of them headline tasks, one for each DevCV task; the second variants
+of two groups appear as extra rows. Four are of BabyVLM V1, its captions an extra row.
 """
 
 import dataclasses

@@ -2,7 +2,7 @@
 
 Every module lists its tasks as `TASKS`, variants of one task together; the facts of a
 task (chance, metrics, ages) are in the file of the same name in
-`babyvlm_jax.evals.tasks`. Nothing else names a task.
+`babyvlm_jax.evals.tasks`. Nothing else names a task; docs/add_a_task.md adds one.
 """
 
 import dataclasses
