@@ -39,8 +39,7 @@ from babyvlm_jax.evals.predictors import (
     TransformersPredictor,
 )
 from babyvlm_jax.evals.reader import Reader
-from babyvlm_jax.evals.results import read_json
-from babyvlm_jax.evals.scoring import PARSERS
+from babyvlm_jax.evals.results import PARSERS, Evaluation, read_evaluation
 from babyvlm_jax.runtime import processes
 from babyvlm_jax.runtime.command import run_config_command
 from babyvlm_jax.runtime.errors import (
@@ -57,7 +56,7 @@ from babyvlm_jax.training import agreement, checkpoint, preflight
 _BAR = "{desc}{percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
 
 
-def evaluate(cfg: EvalConfig, workdir: str) -> list[dict]:
+def evaluate(cfg: EvalConfig, workdir: str) -> list[Evaluation]:
     """Evaluates every model that the settings name, or finds that it has been.
 
     Args:
@@ -65,7 +64,7 @@ def evaluate(cfg: EvalConfig, workdir: str) -> list[dict]:
         workdir: folder that gets `eval/STEP/`.
 
     Returns:
-        The contents of the results.json of each.
+        What the results.json of each holds.
 
     Raises:
         UserError: an impossible setting, or something named in it is missing.
@@ -85,14 +84,14 @@ def evaluate(cfg: EvalConfig, workdir: str) -> list[dict]:
         return [evaluate_one(cfg, one, item_sets, mesh, workdir) for one in found]
 
 
-def evaluate_one(cfg, target, item_sets, mesh, workdir) -> dict:
+def evaluate_one(cfg, target, item_sets, mesh, workdir) -> Evaluation:
     """Evaluates one model."""
     marks = {one.key: run.fingerprint(cfg, target.path, one) for one in item_sets}
     processes.check_same("items or models", marks)
     done = run.find_whole(workdir, marks)
     if done:
         print(f"evaluation is whole: {done}")
-        return read_json(done)
+        return read_evaluation(done.parent)
     predictor, step, seed = load_predictor(cfg, target, mesh)
     folder = run.Folder(workdir, target.folder(step, cfg.suffix))
     began = time.monotonic()
@@ -181,8 +180,8 @@ def main(config, workdir: str) -> None:
     cfg = processes.together(lambda: from_dict(EvalConfig, config.to_dict()))
     own = {"--workdir": str(workdir), **processes.versions()}
     processes.check_same("settings", {**dataclasses.asdict(cfg), **own})
-    for content in evaluate(cfg, workdir):
-        print(f"\n{content['checkpoint']}\n\n{printable(tables.text(content))}")
+    for result in evaluate(cfg, workdir):
+        print(f"\n{result.checkpoint}\n\n{printable(tables.text(result))}")
 
 
 def compare_command(argv: Sequence[str]) -> None:

@@ -2,60 +2,52 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from etils import epath
 from tensorboardX import SummaryWriter
 
 from babyvlm_jax.evals import tables
+from babyvlm_jax.evals.results import Evaluation
 from babyvlm_jax.runtime.files import write_atomically
 
 METRICS = "eval_metrics.jsonl"
 EVENTS = "tensorboard/eval"
-Content = Mapping[str, Any]
 
 
-def rows(contents: Mapping[str, Content]) -> list[tuple[str, ...]]:
+def rows(results: Mapping[str, Evaluation]) -> list[tuple[str, ...]]:
     """A row for each evaluation: its name, the scores, and how many are above chance.
 
     Args:
-        contents: name -> content of results.json.
+        results: name -> evaluation.
 
     Returns:
         Header and rows of as many cells; scores are percent, blank where a task was not
         asked.
     """
     names: dict[str, str] = {}
-    for one in contents.values():
-        order = tables.reading_order(one["tasks"])
-        names |= {key: _title(key, one["tasks"][key]) for key in order}
+    for one in results.values():
+        names |= {t.key: t.label for t in tables.reading_order(one.tasks)}
     found = [("checkpoint", "mean", *names.values(), "above chance")]
-    for name, one in contents.items():
-        tasks = one["tasks"]
-        headline = [task for task in tasks.values() if task["headline"]]
-        above = sum(task["above_chance"] for task in headline)
-        scores = [task["score"] for task in headline]
+    for name, one in results.items():
+        tasks, headline = one.tasks, one.headline
+        above = sum(task.above_chance for task in headline)
+        scores = [task.score for task in headline]
         mean = tables.percent(sum(scores) / len(scores)) if scores else ""
-        cells = [tables.percent(tasks[k]["score"]) if k in tasks else "" for k in names]
+        cells = [tables.percent(tasks[k].score) if k in tasks else "" for k in names]
         found.append((name, mean, *cells, f"{above} of {len(headline)}"))
     return found
 
 
-def _title(key, task):
-    source = tables.source_of(key)
-    return f"{source}: {task['title']}" if source else task["title"]
-
-
-def scalars(content: Content) -> dict[str, float]:
+def scalars(result: Evaluation) -> dict[str, float]:
     """Every metric of the score's protocol, as `test/count/accuracy`."""
     return {
-        f"{content['split']}/{key}/{name}": metric["value"]
-        for key, task in content["tasks"].items()
-        for name, metric in task["metrics"].items()
+        f"{result.split}/{key}/{name}": metric.value
+        for key, task in result.tasks.items()
+        for name, metric in task.metrics.items()
     }
 
 
-def write_back(run: str, contents: Sequence[Content]) -> None:
+def write_back(run: str, results: Sequence[Evaluation]) -> None:
     """Writes a run's evaluations where its curves are.
 
     `RUN/eval_metrics.jsonl` holds a line for each step, and TensorBoard, asked for
@@ -64,12 +56,12 @@ def write_back(run: str, contents: Sequence[Content]) -> None:
 
     Args:
         run: its work directory.
-        contents: of results.json, in any order.
+        results: in any order.
     """
     path = epath.Path(run) / METRICS
     before = path.read_text().splitlines() if path.exists() else []
     there = {line["step"]: line for line in map(json.loads, before)}
-    lines = {one["step"]: {"step": one["step"], **scalars(one)} for one in contents}
+    lines = {one.step: {"step": one.step, **scalars(one)} for one in results}
     fresh = {step: line for step, line in lines.items() if there.get(step) != line}
     if not fresh:
         return

@@ -174,20 +174,20 @@ def gather(plans: Sequence[Plan], workdir: str) -> list[tuple[str, ...]]:
     Returns:
         The rows of the table; none if there is nothing yet.
     """
-    contents, runs = {}, {}
+    results, runs = {}, {}
     for plan in plans:
         for target in plan.targets():
             merge(plan, target)
-        contents |= plan.evaluated()
-    if not contents:
+        results |= plan.evaluated()
+    if not results:
         return []
-    found = eval_curves.rows(contents)
+    found = eval_curves.rows(results)
     text = tables.markdown(found)
     path = epath.Path(workdir) / "checkpoints.md"
     if not path.exists() or path.read_text() != text:
         write_atomically(path, text.encode())
-    for content in contents.values():
-        runs.setdefault(run_of(content["checkpoint"]), []).append(content)
+    for one in results.values():
+        runs.setdefault(run_of(one.checkpoint), []).append(one)
     for run, several in runs.items():
         if epath.Path(run).exists():
             eval_curves.write_back(run, several)

@@ -4,14 +4,18 @@ import dataclasses
 import functools
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from etils import epath
 
 from babyvlm_jax.evals.config import EvalConfig, Target, find_targets, run_of
 from babyvlm_jax.evals.items import ItemSet, find_sets
-from babyvlm_jax.evals.results import read_json, read_lines
+from babyvlm_jax.evals.results import (
+    HEADER,
+    Evaluation,
+    read_evaluation,
+    read_lines,
+)
 from babyvlm_jax.evals.run import Folder, find_whole, fingerprint, finish
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training.checkpoint.reading import FOLDER, whole_steps
@@ -84,19 +88,19 @@ class Plan:
         marks = self.marks(target, self.item_sets)
         return find_whole(self.workdir, marks) is not None
 
-    def evaluated(self) -> dict[str, Mapping[str, Any]]:
-        """Name of a folder of whole results -> their content, in order."""
+    def evaluated(self) -> dict[str, Evaluation]:
+        """Name of a folder of whole results -> the evaluation, in order."""
         paths = epath.Path(self.workdir).glob("eval/*/results.json")
-        found = {path.parent.name: read_json(path) for path in paths}
+        found = {path.parent.name: read_evaluation(path.parent) for path in paths}
         ours = {
             name: one
             for name, one in found.items()
-            if one.get("kind") == "checkpoint"
-            and name.endswith(f"{one['step']}{self.cfg.suffix}")
+            if one.kind == "checkpoint"
+            and name.endswith(f"{one.step}{self.cfg.suffix}")
         }
 
         def place(name):
-            return run_of(ours[name]["checkpoint"]), ours[name]["step"]
+            return run_of(ours[name].checkpoint), ours[name].step
 
         return {name: ours[name] for name in sorted(ours, key=place)}
 
@@ -163,39 +167,29 @@ def step_of(target: Target) -> int:
     return int(epath.Path(target.path).name)
 
 
-def merge(plan: Plan, target: Target) -> Mapping[str, Any] | None:
-    """A checkpoint's whole evaluation, put together from its jobs' if it is not there.
+def merge(plan: Plan, target: Target) -> None:
+    """Puts a checkpoint's evaluation together from its jobs' if they are all done.
 
     It is what one evaluation of all tasks would have written, in WORKDIR/eval/, and
     `babyvlm_jax.evaluate` takes it for that.
-
-    Returns:
-        The content of results.json; None while jobs are missing.
 
     Raises:
         UserError: a job's files are damaged.
     """
     marks = plan.marks(target, plan.item_sets)
-    done = find_whole(plan.workdir, marks)
-    if done:
-        return read_json(done)
-    results = [piece.result() for piece in plan.pieces(target)]
-    if None in results:
-        return None
-    contents = [read_json(path) for path in results]
-    entries = {key: entry for one in contents for key, entry in one["tasks"].items()}
-    header = {
-        name: value
-        for name, value in contents[0].items()
-        if name not in ("fingerprints", "problems", "overall", "tasks")
-    }
-    header["seconds"] = round(sum(one["seconds"] for one in contents), 1)
-    return finish(
+    paths = [piece.result() for piece in plan.pieces(target)]
+    if None in paths or find_whole(plan.workdir, marks):
+        return
+    results = [read_evaluation(path.parent) for path in paths]
+    header = {name: getattr(results[0], name) for name in HEADER}
+    header["seconds"] = round(sum(one.seconds for one in results), 1)
+    entries = {key: entry for one in results for key, entry in one.tasks.items()}
+    finish(
         Folder(plan.workdir, plan.folder(target)),
         header,
         {key: entries[key] for key in marks},
-        [line for path in results for line in read_lines(path.parent)],
-        [problem for one in contents for problem in one["problems"]],
+        [line for path in paths for line in read_lines(path.parent)],
+        [problem for one in results for problem in one.problems],
         marks,
     )
 

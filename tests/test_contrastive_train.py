@@ -148,8 +148,8 @@ def test_the_checkpoint_answers_picture_vocabulary(undisturbed, tmp_path):
     c.checkpoint, c.shards = str(undisturbed), str(tmp_path)
     c.tasks, c.protocols, c.batch_size = ("picture_vocabulary",), ("match",), 8
     (content,) = evaluate.evaluate(EvalConfig(**c.to_dict()), str(tmp_path / "out"))
-    entry = content["tasks"]["picture_vocabulary"]
-    assert (content["step"], entry["n"], entry["protocol"]) == (NUM_STEPS, 3, "match")
+    entry = content.tasks["picture_vocabulary"]
+    assert (content.step, entry.n, entry.protocol) == (NUM_STEPS, 3, "match")
     lines = (tmp_path / "out" / "eval").glob("*/predictions.jsonl")
     said = [json.loads(line) for line in next(lines).open()]
     shares = [one["likelihoods"] for one in said if one["protocol"] == "match"]

@@ -7,6 +7,7 @@ from babyvlm_jax import evaluate
 from babyvlm_jax.data.schema import write_dataset
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.predictors import CheckpointPredictor
+from babyvlm_jax.evals.results import read_evaluation
 from babyvlm_jax.runtime.command import run_config_command
 from babyvlm_jax.runtime.errors import UserError
 from configs.eval import devcv
@@ -81,12 +82,12 @@ def read_lines(folder):
 def test_whole_evaluation(run, tmp_path, capsys):
     (content,) = evaluate_in(tmp_path, run)
     folder = tmp_path / "eval" / "12"
-    assert json.loads((folder / "results.json").read_text()) == content
-    assert (content["step"], content["seed"], content["synthetic"]) == (12, 7, True)
-    assert list(content["tasks"]) == ["leftright", "count"]
-    assert content["tasks"]["count"]["n"] == NUM_ITEMS
-    assert content["problems"] == []
-    assert content["overall"][""]["ours"]["tasks"] == 2
+    assert read_evaluation(folder) == content
+    assert (content.step, content.seed, content.synthetic) == (12, 7, True)
+    assert list(content.tasks) == ["leftright", "count"]
+    assert content.tasks["count"].n == NUM_ITEMS
+    assert content.problems == []
+    assert content.overall[""]["ours"]["tasks"] == 2
     lines = read_lines(folder)
     plain = [
         one for one in lines if (one["control"], one["protocol"]) == ("", "choice")
@@ -127,7 +128,7 @@ def test_a_killed_evaluation_goes_on_in_the_middle_of_a_set(run, tmp_path, monke
     (content,) = evaluate_in(tmp_path, run, shard_items=2)
     assert len(asked) == 1
     assert before.isdisjoint(asked[0])
-    assert content["tasks"] == undisturbed["tasks"]
+    assert content.tasks == undisturbed.tasks
     same = [read_lines(tmp_path / f / "eval" / "12") for f in (".", "other")]
     assert same[0] == same[1]
 
@@ -141,7 +142,7 @@ def test_batches_buckets_shards_and_mesh_change_nothing(run, tmp_path):
     mesh = {"data": 2, "fsdp": 1, "tensor": 4}
     others = {"batch_size": 2, "mesh": mesh, "shard_items": 4, "buckets": (24, 200)}
     (second,) = evaluate_in(tmp_path / "b", run, **tasks, **others)
-    assert second["tasks"] == first["tasks"]
+    assert second.tasks == first.tasks
     lines = [read_lines(tmp_path / f / "eval" / "12") for f in "ab"]
     assert lines[0] == lines[1]
 
@@ -150,20 +151,20 @@ def test_controls_and_sources_stand_in_one_table(run, tmp_path, shards):
     sources = f"ego4d={shards},saycam={shards}"
     changes = {"shards": sources, "controls": ("shuffled_image",), "limit": 2}
     (content,) = evaluate_in(tmp_path, run, **changes, tasks=("all",))
-    assert list(content["tasks"]) == [
+    assert list(content.tasks) == [
         f"{source}/{task}"
         for source in ("ego4d", "saycam")
         for task in ("leftright", "memory", "count")
     ]
-    rows = content["tasks"]["saycam/count"]["rows"]
-    assert {(row["control"], row["protocol"]) for row in rows} >= {
+    rows = content.tasks["saycam/count"].rows
+    assert {(row.control, row.protocol) for row in rows} >= {
         ("", "generate"),
         ("", "choice"),
         ("shuffled_image", "choice"),
         ("constant", ""),
         ("prior", ""),
     }
-    assert set(content["overall"]) == {"ego4d", "saycam"}
+    assert set(content.overall) == {"ego4d", "saycam"}
     folder = tmp_path / "eval" / "12-first2"
     assert (folder / "leaderboard-ego4d.json").exists()
 
@@ -174,7 +175,7 @@ def test_a_trajectory_is_one_job(run, tmp_path):
         folder.mkdir(parents=True)
         (folder / "weights").write_text(str(step))
     contents = evaluate_in(tmp_path, run, trajectory=True, tasks=("count",))
-    assert [content["step"] for content in contents] == [5, 30]
+    assert [content.step for content in contents] == [5, 30]
     assert (tmp_path / "eval" / "5" / "results.json").exists()
     assert (tmp_path / "eval" / "30" / "results.json").exists()
 
@@ -187,9 +188,9 @@ def test_predictions_of_somebody_else(run, tmp_path, capsys):
     changes = {"checkpoint": "", "predictions": str(file), "tasks": ("count",)}
     changes["protocols"] = ("generate",)
     (content,) = evaluate_in(tmp_path, run, **changes)
-    assert content["tasks"]["count"]["n"] == 5
-    assert content["tasks"]["count"]["score"] == pytest.approx(1 / 5)
-    assert content["problems"] == [
+    assert content.tasks["count"].n == 5
+    assert content.tasks["count"].score == pytest.approx(1 / 5)
+    assert content.problems == [
         f"count, item 'count0': {file} has no answer to it",
         "count, item 'count77': no such item",
     ]
@@ -221,11 +222,11 @@ def test_bad_items_are_named_and_counted_or_stop_the_run(run, tmp_path, capsys):
     write_dataset(tmp_path / "bad", "devcv_leftright", {"test": bad_items()}, "tests")
     changes = {"shards": str(tmp_path / "bad"), "tasks": ("leftright",)}
     (content,) = evaluate_in(tmp_path, run, **changes)
-    assert content["tasks"]["leftright"]["n"] == 2
-    assert len(content["problems"]) == len(BAD)
+    assert content.tasks["leftright"].n == 2
+    assert len(content.problems) == len(BAD)
     told = capsys.readouterr().out
     for name, what in BAD.items():
-        (said,) = (line for line in content["problems"] if f"'{name}'" in line)
+        (said,) = (line for line in content.problems if f"'{name}'" in line)
         assert what in said
         assert f"left out: {said}\n" in told
     with pytest.raises(UserError, match=r"3 problems, the first: leftright.*strict=F"):

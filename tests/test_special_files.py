@@ -74,7 +74,7 @@ READERS = {
     ),
     "results": ("results.json", results.read_json),
     "lines": ("predictions.jsonl", lambda path: results.read_lines(path.parent)),
-    "curve": ("metrics.jsonl", lambda path: list(collect._json_lines(path))),
+    "curve": ("metrics.jsonl", lambda path: list(collect._logged(path))),
     "checkpoint": ("array", whole._read),
 }
 

@@ -67,25 +67,25 @@ def config(model, tmp_path, monkeypatch):
 def test_the_four_end_to_end(config, tmp_path):
     cfg = EvalConfig(**config.to_dict())
     (content,) = evaluate.evaluate(cfg, str(tmp_path))
-    tasks = content["tasks"]
+    tasks = content.tasks
     assert list(tasks) == list(MAKE)
-    assert {name: task["protocol"] for name, task in tasks.items()} == {
+    assert {name: task.protocol for name, task in tasks.items()} == {
         **dict.fromkeys(("labeled_s", "vtwt", "winoground"), "match"),
         "caption": "generate",
     }
-    assert tasks["winoground"]["chance"] == pytest.approx(1 / 6)
-    controls = {row["control"] for row in tasks["vtwt"]["rows"]}
+    assert tasks["winoground"].chance == pytest.approx(1 / 6)
+    controls = {row.control for row in tasks["vtwt"].rows}
     assert controls == {"", "no_image", "constant"}
-    (blind,) = (r for r in tasks["winoground"]["rows"] if r["control"] == "no_image")
-    assert blind["metrics"]["image"]["value"] == 0
-    assert blind["metrics"]["group"]["value"] == 0
-    assert tasks["caption"]["chance"] > 0.9  # all references are the same
-    assert content["overall"][""]["ours"]["tasks"] == 3
-    assert content["overall"][""]["ours"]["missing"] == []
+    (blind,) = (r for r in tasks["winoground"].rows if r.control == "no_image")
+    assert blind.metrics["image"].value == 0
+    assert blind.metrics["group"].value == 0
+    assert tasks["caption"].chance > 0.9  # all references are the same
+    assert content.overall[""]["ours"]["tasks"] == 3
+    assert content.overall[""]["ours"]["missing"] == []
     board = json.loads((tmp_path / "eval/9/leaderboard.json").read_text())
-    metrics = tasks["winoground"]["metrics"]
+    metrics = tasks["winoground"].metrics
     scores = {
-        f"{name}_score": metrics[name]["value"] for name in ("image", "text", "group")
+        f"{name}_score": metrics[name].value for name in ("image", "text", "group")
     }
     assert board == {"results": {"baby_winoground": scores}}
 

@@ -21,7 +21,17 @@ from babyvlm_jax.evals.items import (
     parse_sources,
     read_items,
 )
-from babyvlm_jax.evals.results import STATISTICS, read_json, read_lines
+from babyvlm_jax.evals.results import (
+    HEADER,
+    PREDICTIONS,
+    RESULTS,
+    STATISTICS,
+    TaskResult,
+    key_of,
+    read_json,
+    read_lines,
+    rounds_of,
+)
 from babyvlm_jax.evals.run import Folder, finish, summarize_set
 from babyvlm_jax.evals.scoring import Lines, Said, make_line
 from babyvlm_jax.evals.tables import CONTROLS
@@ -30,15 +40,10 @@ from babyvlm_jax.runtime import json_fields
 from babyvlm_jax.runtime.errors import SystemFault, UserError
 from babyvlm_jax.runtime.files import is_there
 
-RESULTS, PREDICTIONS = "results.json", "predictions.jsonl"
 KEPT = {
     RESULTS: "results.before_upgrade.json",
     PREDICTIONS: "predictions.before_upgrade.jsonl",
 }
-HEADER = (
-    *("checkpoint", "kind", "step", "split", "synthetic", "seed", "shards"),
-    "seconds",
-)
 _NAMES = ("source", "task", "id", "control", "protocol")  # of a line
 SEED = 0  # of the simulated guesses, as in configs/eval
 _UNCOUNTED = (
@@ -130,12 +135,10 @@ def _read_evaluation(
         }
         said = collections.defaultdict(list)
         for line in read_lines(folder):
-            source, task, _, control, protocol = [
-                json_fields.text(line, name) for name in _NAMES
-            ]
+            *_, control, protocol = [json_fields.text(line, name) for name in _NAMES]
             if control not in ("", *CONTROLS) or protocol not in ("", *PROTOCOLS):
                 raise UserError(f"a line is of {control!r}, {protocol!r}")
-            said["/".join(filter(None, (source, task)))].append(line)
+            said[key_of(line)].append(line)
     except (TypeError, UserError) as error:
         raise UserError(f"{folder} is not an evaluation of ours: {error}") from None
     return shown, said
@@ -156,7 +159,7 @@ def _find_sets(folder: Path, content: Mapping[str, Any]) -> dict[str, ItemSet]:
 
 def _rescore_set(
     item_set: ItemSet, protocol: str, lines: Sequence[Mapping[str, Any]]
-) -> tuple[dict[str, Any], Lines, list[Problem]]:
+) -> tuple[TaskResult, Lines, list[Problem]]:
     """The entry of a set, its lines, and what is wrong with items of it."""
     task = item_set.task
     asked = [line for line in lines if line["protocol"]]  # others ask no model
@@ -205,7 +208,7 @@ def _fault(task: Task, record: Record | None, line: Mapping[str, Any]) -> str | 
     """Why a line cannot be scored again, in words."""
     if record is None:
         return "no such item any more"
-    rounds = line.get("rounds", [line])
+    rounds = rounds_of(line)
     questions = questions_of(record)
     if not isinstance(rounds, list) or not all(isinstance(r, dict) for r in rounds):
         return "its rounds ('rounds') are no list of objects"
@@ -228,7 +231,7 @@ def _are_shares(values) -> bool:
 
 
 def _said(line: Mapping[str, Any]) -> Said:
-    rounds = line.get("rounds", [line])
+    rounds = rounds_of(line)
     shares = [one["likelihoods"] for one in rounds if "likelihoods" in one]
     replies = [one["output"] for one in rounds]
     return Said(line["protocol"], line["control"], replies, shares or None)

@@ -8,6 +8,7 @@ of items says of what: the model's files, the task's dataset, and the settings.
 import dataclasses
 import hashlib
 import json
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,15 +23,15 @@ from babyvlm_jax.evals.controls import control_lines, guess
 from babyvlm_jax.evals.items import ItemSet, Problem, read_items
 from babyvlm_jax.evals.predictors import PredictionsFile, Predictor
 from babyvlm_jax.evals.results import (
+    PREDICTIONS,
+    RESULTS,
     STATISTICS,
-    corrected,
-    leaderboard,
-    overall,
+    Evaluation,
+    TaskResult,
     read_json,
-    summarize,
-    tasks_of,
 )
 from babyvlm_jax.evals.scoring import Lines, make_line
+from babyvlm_jax.evals.summary import corrected, leaderboard, overall, summarize
 from babyvlm_jax.evals.tasks import CAPTION, MATCH
 from babyvlm_jax.runtime.errors import (
     SystemFault,
@@ -40,9 +41,6 @@ from babyvlm_jax.runtime.errors import (
 from babyvlm_jax.runtime.files import write_atomically
 from babyvlm_jax.runtime.json_fields import parse_json
 from babyvlm_jax.training import settings
-
-Done = tuple[dict[str, dict], Lines, list[Problem]]
-
 
 LIST = "files.json"  # of a checkpoint; see `checkpoint.whole`
 _NO_RESULT = ("order", "leaderboard")  # facts of a task that no result follows from
@@ -103,7 +101,7 @@ def find_whole(workdir: str, fingerprints: Mapping[str, str]) -> epath.Path | No
 
     One whose intervals and p-values are of an older edition does not count.
     """
-    for path in sorted(epath.Path(workdir).glob("eval/*/results.json")):
+    for path in sorted(epath.Path(workdir).glob(f"eval/*/{RESULTS}")):
         found = read_json(path)
         is_same = found["fingerprints"] == fingerprints
         if is_same and found.get("statistics") == STATISTICS:
@@ -142,22 +140,19 @@ class Folder:
         name = f".partial/{key.replace('/', '--')}/{number:05d}.json"
         self._write(name, json.dumps({"fingerprint": mark, "lines": list(lines)}))
 
-    def write_whole(
-        self, content: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]
-    ) -> None:
+    def write_whole(self, result: Evaluation, lines: Lines) -> None:
         """Writes all files, results.json last, and drops the kept shards."""
         if jax.process_index() == 0:
-            (self.path / "results.json").unlink(missing_ok=True)
-        text = "".join(json.dumps(line) + "\n" for line in lines)
-        self._write("predictions.jsonl", text)
-        for source in content["overall"]:
+            (self.path / RESULTS).unlink(missing_ok=True)
+        self._write(PREDICTIONS, "".join(json.dumps(line) + "\n" for line in lines))
+        for source in result.overall:
             name = f"leaderboard-{source}.json" if source else "leaderboard.json"
-            board = leaderboard(tasks_of(content["tasks"], source))
-            self._write(name, json.dumps(board, indent=2) + "\n")
-        rows = tables.make_rows(content)
+            own = {t.name: t for t in result.tasks.values() if t.source == source}
+            self._write(name, json.dumps(leaderboard(own), indent=2) + "\n")
+        rows = tables.make_rows(result)
         self._write("table.md", tables.markdown(rows))
         self._write("table.tex", tables.latex(rows))
-        self._write("results.json", json.dumps(content, indent=2) + "\n")
+        self._write(RESULTS, json.dumps(result.to_json(), indent=2) + "\n")
         if jax.process_index() == 0 and self._parts.exists():
             self._parts.rmtree()
 
@@ -169,44 +164,43 @@ class Folder:
 def finish(
     folder: Folder,
     header: Mapping[str, Any],
-    entries: Mapping[str, Mapping[str, Any]],
-    lines: Sequence[Mapping[str, Any]],
+    entries: Mapping[str, TaskResult],
+    lines: Lines,
     problems: Sequence[str],
     fingerprints: Mapping[str, str],
-) -> dict[str, Any]:
+) -> Evaluation:
     """Writes a whole evaluation.
 
     Args:
         folder: where to.
-        header: facts of the run.
+        header: facts of the run, see `results.HEADER`.
         entries: key of a set -> its entry.
         lines: all predictions.
         problems: what was wrong with items, a line each.
         fingerprints: key of a set -> fingerprint.
 
     Returns:
-        The content of results.json.
+        What results.json holds: the entries, and the means of each source.
     """
-    sources = dict.fromkeys(map(tables.source_of, entries))
-    of_source = {source: tasks_of(entries, source) for source in sources}
-    tasks = {source: corrected(found) for source, found in of_source.items()}
-    content = {
-        "statistics": STATISTICS,
-        **header,
-        "fingerprints": dict(fingerprints),
-        "problems": list(problems),
-        "overall": {source: overall(found) for source, found in of_source.items()},
-        "tasks": {
-            key: tasks[tables.source_of(key)][key.rpartition("/")[2]] for key in entries
-        },
+    sources: dict[str, dict[str, TaskResult]] = {}
+    for entry in entries.values():
+        sources.setdefault(entry.source, {})[entry.name] = entry
+    tasks = {
+        entry.key: entry
+        for found in sources.values()
+        for entry in corrected(found).values()
     }
-
-    def place(line):
-        names = ("source", "task", "control", "protocol", "id")
-        return [line[name] for name in names]
-
-    folder.write_whole(content, sorted(lines, key=place))
-    return content
+    result = Evaluation(
+        statistics=STATISTICS,
+        **header,
+        fingerprints=dict(fingerprints),
+        problems=list(problems),
+        overall={source: overall(found) for source, found in sources.items()},
+        tasks={key: tasks[key] for key in entries},
+    )
+    place = operator.itemgetter("source", "task", "control", "protocol", "id")
+    folder.write_whole(result, sorted(lines, key=place))
+    return result
 
 
 def run_sets(
@@ -216,7 +210,7 @@ def run_sets(
     marks: Mapping[str, str],
     predictor: Predictor,
     tell: Callable[[str, int], object],
-) -> Done:
+) -> tuple[dict[str, TaskResult], Lines, list[Problem]]:
     """Asks all sets.
 
     Args:
@@ -252,7 +246,7 @@ def run_sets(
             problems.append(Problem(item_set.key, "", f"the whole set: {error}"))
             report_problems(problems[-1:], strict=False)
             continue
-        found += beyond_context(item_set.key, entry)
+        found += beyond_context(entry)
         entries[item_set.key] = entry
         lines += fresh
         problems += found
@@ -271,15 +265,15 @@ def run_sets(
     return entries, lines, problems
 
 
-def beyond_context(key: str, entry: Mapping[str, Any]) -> list[Problem]:
+def beyond_context(entry: TaskResult) -> list[Problem]:
     """Says how many items of a set were cut at the model's context, if any were."""
-    cut = entry["beyond_context"]
+    cut = entry.beyond_context
     if not cut["items"]:
         return []
     found = Problem(
-        key,
+        entry.key,
         "",
-        f"{cut['items']} of {entry['n']} items are longer than the model's context, "
+        f"{cut['items']} of {entry.n} items are longer than the model's context, "
         f"the longest {cut['longest']} tokens; they are asked up to there, as the "
         "original does",
     )
@@ -334,7 +328,7 @@ def run_set(
     records: Sequence[Record],
     predictor: Predictor,
     tell: Callable[[str, int], object],
-) -> tuple[dict[str, Any], Lines]:
+) -> tuple[TaskResult, Lines]:
     """Asks one set; answers that were kept are not asked for again.
 
     Returns:
@@ -367,7 +361,7 @@ def run_set(
     if how.protocols != (MATCH,):  # which shows each image alone
         beyond = predictor.beyond_context(records)
     cut = {"items": len(beyond), "longest": max(beyond, default=0)}
-    return entry | {"beyond_context": cut}, lines
+    return dataclasses.replace(entry, beyond_context=cut), lines
 
 
 def summarize_set(
@@ -377,7 +371,7 @@ def summarize_set(
     lines: Lines,
     chances: Mapping[str, Mapping[str, float]],
     seed: int,
-) -> tuple[dict[str, Any], Lines]:
+) -> tuple[TaskResult, Lines]:
     """Adds the controls that need no model to a set's lines, and summarises all.
 
     Args:
@@ -393,7 +387,8 @@ def summarize_set(
     """
     lines = lines + control_lines(item_set, records, chances)
     guesses = guess(item_set.task, records, seed)
-    return summarize(item_set.task, protocol, lines, guesses), lines
+    entry = summarize(item_set.task, item_set.key, protocol, lines, guesses)
+    return entry, lines
 
 
 def _size(record: Record):

@@ -32,6 +32,7 @@ from babyvlm_jax.evals.items import (
     offered,
     option_labels,
 )
+from babyvlm_jax.evals.results import OFFICIAL, STRICT
 from babyvlm_jax.evals.tasks import (
     CAPTION,
     GENERATE,
@@ -39,9 +40,6 @@ from babyvlm_jax.evals.tasks import (
 )
 
 Lines = list[dict[str, Any]]
-OFFICIAL = "official"
-STRICT = "strict"
-PARSERS = (STRICT, OFFICIAL)
 Reader = Callable[[str], str | None]
 _LETTER = re.compile(r"\b([A-D])\b", re.IGNORECASE)
 _NUMBER_TOKEN = re.compile(r"\d+|[a-z]+")
@@ -424,13 +422,3 @@ def _join(lines, names=("prompt", "answer", "prediction", "output", "correct")):
         for name in names
     }
     return joined | ({"rounds": lines} if "prompt" in names else {})
-
-
-def metrics_of(line: Mapping[str, Any], parser: str) -> Mapping[str, float]:
-    """An item's metrics as a parser reads it."""
-    return line["official"]["metrics"] if parser == OFFICIAL else line["metrics"]
-
-
-def parsers_of(protocol: str) -> tuple[str, ...]:
-    """The parsers that lines of a protocol are read by."""
-    return (STRICT, OFFICIAL) if protocol == GENERATE else (STRICT,)

@@ -1,10 +1,13 @@
-"""The content of results.json as a table: text, Markdown, LaTeX.
+"""An evaluation as a table: text, Markdown, LaTeX.
 
-Standard library only, so that whoever shows a table answers at once.
+Imports neither numpy nor jax, so that whoever shows a table answers at once.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from babyvlm_jax.evals.results import OFFICIAL, STRICT, Evaluation, TaskResult
 
 _DASH = "\N{EN DASH}"
 CONTROLS = {
@@ -17,7 +20,7 @@ CONTROLS = {
 }
 _FIRST = ("task", "months", "score", "95 % interval", "p", "Holm", "chance")
 _LAST = ("n", "clusters", "")
-Tasks = Mapping[str, Mapping[str, Any]]
+Tasks = Mapping[str, TaskResult]
 
 
 def percent(share: float | None) -> str:
@@ -37,25 +40,19 @@ def p_value(p: float | None) -> str:
     return "<.001" if p < 0.001 else f"{p:.3f}".lstrip("0")
 
 
-def source_of(key: str) -> str:
-    """ "ego4d/count" -> "ego4d", "count" -> ""."""
-    return key.rpartition("/")[0]
-
-
-def reading_order(tasks: Tasks) -> list[str]:
-    """Keys by source, then by the age that the measure is for, then by group.
+def reading_order(tasks: Tasks) -> list[TaskResult]:
+    """Entries by source, then by the age that the measure is for, then by group.
 
     Sources and groups stand in the order in which they appear, headline rows first.
     """
-    sources = list(dict.fromkeys(map(source_of, tasks)))
-    groups = list(dict.fromkeys(task["group"] for task in tasks.values()))
+    sources = list(dict.fromkeys(task.source for task in tasks.values()))
+    groups = list(dict.fromkeys(task.group for task in tasks.values()))
 
-    def place(key):
-        task = tasks[key]
-        source, group = sources.index(source_of(key)), groups.index(task["group"])
-        return source, task["ages"], group, not task["headline"]
+    def place(task):
+        source, group = sources.index(task.source), groups.index(task.group)
+        return source, task.ages, group, not task.headline
 
-    return sorted(tasks, key=place)
+    return sorted(tasks.values(), key=place)
 
 
 def columns(tasks: Tasks) -> list[tuple[str, str, str]]:
@@ -65,52 +62,45 @@ def columns(tasks: Tasks) -> list[tuple[str, str, str]]:
     control is asked as the task's own score was, whatever that is: its protocol is "".
     """
     found = {column for task in tasks.values() for column in _values(task)}
-    shown = {("", task["protocol"], task["parser"]) for task in tasks.values()}
+    shown = {("", task.protocol, task.parser) for task in tasks.values()}
     order = ["", *CONTROLS]
     return sorted(found - shown, key=lambda one: (order.index(one[0]), one[1:]))
 
 
-def _values(task: Mapping[str, Any]) -> dict[tuple[str, str, str], float]:
+def _values(task: TaskResult) -> dict[tuple[str, str, str], float]:
     """Column -> value of the task's primary metric."""
     values = {}
-    for row in task["rows"]:
-        control, protocol, parser = row["control"], row["protocol"], row["parser"]
-        if control and (parser != "strict" or protocol not in ("", task["protocol"])):
-            continue
-        column = control, "" if control else protocol, parser
-        values[column] = row["metrics"][task["primary"]]["value"]
+    for row in task.rows:
+        protocol = row.protocol
+        if row.control:
+            if row.parser != STRICT or protocol not in ("", task.protocol):
+                continue
+            protocol = ""
+        values[row.control, protocol, row.parser] = row.metrics[task.primary].value
     return values
 
 
 def title_of(column: tuple[str, str, str]) -> str:
     """What a column is called."""
     control, protocol, parser = column
-    return (
-        CONTROLS[control]
-        if control
-        else "official"
-        if (parser == "official")
-        else protocol
-    )
+    if control:
+        return CONTROLS[control]
+    return parser if parser == OFFICIAL else protocol
 
 
-def make_rows(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def make_rows(result: Evaluation) -> list[tuple[str, ...]]:
     """Header, a row for each task, and one for the mean of each source.
-
-    Args:
-        content: of results.json.
 
     Returns:
         Rows of as many cells; numbers are percent.
     """
-    tasks = content["tasks"]
-    extra = columns(tasks)
+    extra = columns(result.tasks)
     rows = [(*_FIRST, *map(title_of, extra), *_LAST)]
-    order = reading_order(tasks)
-    for source in dict.fromkeys(map(source_of, order)):
-        keys = [key for key in order if source_of(key) == source]
-        rows += [_row(key, tasks[key], extra) for key in keys]
-        ours = content["overall"][source]["ours"]
+    for source, tasks in itertools.groupby(
+        reading_order(result.tasks), key=lambda task: task.source
+    ):
+        rows += [_row(task, extra) for task in tasks]
+        ours = result.overall[source]["ours"]
         name = f"mean of {ours['tasks']} tasks"
         constant = [
             percent(ours["constant"]) if one[0] == "constant" else "" for one in extra
@@ -124,42 +114,41 @@ def _named(source, title):
     return f"{source}: {title}" if source else title
 
 
-def _row(key, task, extra):
-    notes = [] if task["headline"] else ["extra row"]
-    notes += ["held out"] if task["held_out"] else []
-    beyond = task.get("beyond_context", {}).get("items")
+def _row(task: TaskResult, extra):
+    notes = [] if task.headline else ["extra row"]
+    notes += ["held out"] if task.held_out else []
+    beyond = (task.beyond_context or {}).get("items")
     notes += [f"{beyond} beyond the context"] if beyond else []
-    if not task["above_chance"]:
-        notes.append("TOO FEW TO TELL" if task["too_few"] else "NOT ABOVE CHANCE")
+    if not task.above_chance:
+        notes.append("TOO FEW TO TELL" if task.too_few else "NOT ABOVE CHANCE")
     values = _values(task)
-    others = [percent(values.get(one)) for one in extra]
     return (
-        _named(source_of(key), task["title"]),
-        f"{task['ages'][0]}{_DASH}{task['ages'][1]}",
-        percent(task["score"]),
-        interval(*task["interval"]),
-        p_value(task["p_value"]),
-        p_value(task["p_holm"]),
-        percent(task["chance"]),
-        *others,
-        str(task["n"]),
-        str(task["clusters"]),
+        task.label,
+        _DASH.join(map(str, task.ages)),
+        percent(task.score),
+        interval(*task.interval),
+        p_value(task.p_value),
+        p_value(task.p_holm),
+        percent(task.chance),
+        *(percent(values.get(one)) for one in extra),
+        str(task.n),
+        str(task.clusters),
         ", ".join(notes),
     )
 
 
 def verdict(tasks: Tasks) -> str:
     """One sentence: how many headline tasks are above chance, and which are not."""
-    headline = {key: task for key, task in tasks.items() if task["headline"]}
-    above = [task for task in headline.values() if task["above_chance"]]
-    kept = sum(task["p_holm"] < 0.05 for task in above)
+    headline = [task for task in tasks.values() if task.headline]
+    above = [task for task in headline if task.above_chance]
+    kept = sum(task.p_holm < 0.05 for task in above)
     parts = [f"{len(above)} of {len(headline)} tasks are above chance"]
     parts[0] += f", {kept} after Holm's correction" if above else ""
     for too_few, words in ((False, "not above"), (True, "too few clusters to tell")):
         named = [
-            _named(source_of(key), task["title"])
-            for key, task in headline.items()
-            if not task["above_chance"] and task["too_few"] == too_few
+            task.label
+            for task in headline
+            if not task.above_chance and task.too_few == too_few
         ]
         parts += [f"{words}: {', '.join(named)}"] if named else []
     return "; ".join(parts) + "."
@@ -172,9 +161,9 @@ HABIT, STRAY = 0.8, 0.1
 def disagreements(tasks: Tasks) -> list[str]:
     """A sentence for each task whose `generate` and `choice` differ, and what of it."""
     return [
-        _named(source_of(key), f"{tasks[key]['title']}: {_explain(found)}")
-        for key in reading_order(tasks)
-        if (found := tasks[key]["disagreement"])
+        f"{task.label}: {_explain(task.disagreement)}"
+        for task in reading_order(tasks)
+        if task.disagreement
     ]
 
 
@@ -206,18 +195,17 @@ def _explain(found: Mapping[str, Any]) -> str:
     )
 
 
-def text(content: Mapping[str, Any]) -> str:
+def text(result: Evaluation) -> str:
     """The table for a terminal, with the verdict and what is missing below."""
-    rows = make_rows(content)
-    below = [verdict(content["tasks"]), *disagreements(content["tasks"])]
-    for source, means in content["overall"].items():
+    below = [verdict(result.tasks), *disagreements(result.tasks)]
+    for source, means in result.overall.items():
         missing = means["ours"]["missing"]
         if missing:
             below.append(_named(source, f"not measured: {', '.join(missing)}"))
-    problems = content["problems"]
+    problems = result.problems
     if problems:
         below.append(f"{len(problems)} problems with items, the first: {problems[0]}")
-    return "\n".join([layout(rows), "", *below])
+    return "\n".join([layout(make_rows(result)), "", *below])
 
 
 def layout(rows: Sequence[Sequence[str]]) -> str:

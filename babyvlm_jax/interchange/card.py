@@ -1,13 +1,14 @@
 """The model card of an export: what it is, how it was made, for what."""
 
-import json
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from babyvlm_jax.evals import tables
+from babyvlm_jax.evals.results import RESULTS, Evaluation, read_evaluation
 from babyvlm_jax.evals.run import is_synthetic
 from babyvlm_jax.interchange import hf_config
+from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training import settings
 
 _SYNTHETIC = (
@@ -151,25 +152,25 @@ def _scores(info: Mapping[str, Any]) -> str:
     if not found:
         return "No evaluation of this checkpoint by this version was found beside it."
     return "\n\n".join(
-        f"Split {entry['split']}, `{path.parent.name}`:\n\n"
-        f"```\n{tables.text(entry)}\n```"
-        for path, entry in found
+        f"Split {result.split}, `{name}`:\n\n```\n{tables.text(result)}\n```"
+        for name, result in found
     )
 
 
-def _evaluations(info) -> Iterator[tuple[pathlib.Path, dict[str, Any]]]:
-    """Finished evaluations of this checkpoint, in its work directory or beside it."""
+def _evaluations(info) -> Iterator[tuple[str, Evaluation]]:
+    """Evaluations of this checkpoint by this version, in or beside its work directory.
+
+    Yields:
+        Name of its folder, the evaluation.
+    """
     workdir = pathlib.Path(info["workdir"]).resolve()
     for folder in (workdir / "eval", workdir.parent / "eval"):
-        for path in sorted(folder.glob("*/results.json")):
-            entry = json.loads(path.read_text())
-            checkpoint = pathlib.Path(entry["checkpoint"])
+        for path in sorted(folder.glob(f"*/{RESULTS}")):
+            try:
+                result = read_evaluation(path.parent)
+            except UserError:  # of an earlier one
+                continue
+            checkpoint = pathlib.Path(result.checkpoint)
             named = {checkpoint.name, checkpoint.parent.parent.name}
-            is_of_it = workdir.name in named and entry["step"] == info["step"]
-            if is_of_it and _is_current(entry):
-                yield path, entry
-
-
-def _is_current(entry: Mapping[str, Any]) -> bool:
-    """Whether this version wrote it: older ones lack means or corrected p-values."""
-    return "overall" in entry and all("p_holm" in t for t in entry["tasks"].values())
+            if workdir.name in named and result.step == info["step"]:
+                yield path.parent.name, result

@@ -17,7 +17,7 @@ import argparse
 import pathlib
 
 from babyvlm_jax.evals import tables
-from babyvlm_jax.report.collect import read_results
+from babyvlm_jax.evals.results import find_evaluation, read_evaluation
 from babyvlm_jax.runtime.errors import (
     CommandParser,
     UserError,
@@ -62,7 +62,12 @@ def report(
     """Writes (or, with `show`, only looks for) the page and prints the table."""
     if not workdir.is_dir():
         raise UserError(f"--workdir={workdir} is not a folder; give a run folder")
-    results = read_results(workdir, name)
+    folder = find_evaluation(workdir, name)
+    results = read_evaluation(folder)
+    if not results.headline:
+        raise UserError(
+            f"{folder} has no headline task; run babyvlm_jax.evaluate again"
+        )
     if show and not out.exists():
         raise UserError(f"no page at {out}; run the command without --show to make it")
     if not show:
@@ -70,8 +75,8 @@ def report(
             raise UserError(f"--out={out}: {out.parent} is not a folder; make it first")
         from babyvlm_jax.report.page import write_page  # imports that --show spares
 
-        write_page(workdir, results, shards, out, published, with_images)
-    print(f"{printable(tables.text(results.content))}\n\nreport: {out}")
+        write_page(workdir, folder, shards, out, published, with_images)
+    print(f"{printable(tables.text(results))}\n\nreport: {out}")
 
 
 def main() -> None:

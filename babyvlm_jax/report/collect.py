@@ -1,122 +1,42 @@
-"""Reads a run folder: evaluation results, predictions, training curves, facts.
+"""Reads what a report shows beside the scores: curves, published numbers, test items.
 
-Standard library only, so that `--show` answers at once. Nothing here draws anything
-or opens a shard. What is missing or damaged is a `UserError` that names the remedy.
+Nothing here draws anything. What is missing or damaged is a `UserError` that names the
+remedy.
 """
 
+import base64
+import contextlib
 import dataclasses
+import hashlib
+import io
 import json
 import math
+import os
 import pathlib
-import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import resources
 from typing import Any
 
+from babyvlm_jax.data.images import open_image, read_image
+from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, INFO, Record, RecordSource
 from babyvlm_jax.evals import tables
+from babyvlm_jax.evals.results import (
+    RESULTS,
+    TaskResult,
+    read_evaluation,
+    rounds_of,
+)
+from babyvlm_jax.evals.tasks import DEVCV, TASKS
+from babyvlm_jax.runtime import json_fields
 from babyvlm_jax.runtime.errors import UserError, check_file
 
 PHASES = ("language", "vision", "connector", "joint", "instruct")
 LOSS = "train/loss"
-
-
-@dataclasses.dataclass(frozen=True)
-class Score:
-    """One measured metric: share in [0, 1] with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-    chance: float
-    n: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """One row of results.
-
-    `name` is its key in results.json; `constant` is the score of the best constant
-    answer; `others` are the metrics beside the primary one; `breakdown` is
-    {"by", "values"}, or {}.
-    """
-
-    name: str
-    source: str
-    title: str
-    group: str
-    domain: str
-    ages: tuple[int, int]
-    protocol: str
-    primary: str
-    headline: bool
-    held_out: bool
-    above_chance: bool
-    too_few: bool
-    p_holm: float | None
-    score: Score
-    constant: float
-    others: Mapping[str, Score]
-    breakdown: Mapping[str, Any]
-
-    @property
-    def plain_name(self) -> str:
-        """The task's name without its source."""
-        return self.name.rpartition("/")[2]
-
-    @property
-    def months(self) -> str:
-        """The ages that the measure is for."""
-        return f"{self.ages[0]} to {self.ages[1]} months"
-
-
-@dataclasses.dataclass(frozen=True)
-class Results:
-    """One evaluation of one checkpoint, tasks in reading order.
-
-    `content` is what the tables are made of.
-    """
-
-    path: pathlib.Path
-    checkpoint: str
-    step: int
-    split: str
-    synthetic: bool
-    seed: int
-    seconds: float
-    shards: str
-    tasks: tuple[Task, ...]
-    content: Mapping[str, Any]
-
-    @property
-    def suffix(self) -> str:
-        """What its folder's name has behind the step."""
-        return self.path.parent.name.lstrip(string.digits)
-
-    @property
-    def headline(self) -> tuple[Task, ...]:
-        return tuple(task for task in self.tasks if task.headline)
-
-    @property
-    def mean(self) -> float:
-        return _mean([task.score.value for task in self.headline])
-
-    @property
-    def mean_chance(self) -> float:
-        return _mean([task.score.chance for task in self.headline])
-
-    @property
-    def mean_constant(self) -> float:
-        return _mean([task.constant for task in self.headline])
-
-    @property
-    def not_above(self) -> tuple[Task, ...]:
-        """Headline tasks that have clusters enough and are not above chance."""
-        tasks = (task for task in self.headline if not task.above_chance)
-        return tuple(task for task in tasks if not task.too_few)
-
-    @property
-    def too_few(self) -> tuple[Task, ...]:
-        """Headline tasks of which too few clusters were measured to tell."""
-        return tuple(task for task in self.headline if task.too_few)
+PUBLISHED = "published.json"
+ITEMS_PER_TASK = 4
+DIALOGUES_PER_TASK = 2
+KEEP_BYTES = 6_000  # pictures up to this size go into the page as they are
+MAX_SIDE = 160
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,121 +50,25 @@ class Phase:
     config: Mapping[str, Any]
 
 
-def read_results(workdir: pathlib.Path, name: str = "") -> Results:
-    """Reads an evaluation.
-
-    Args:
-        workdir: the run folder.
-        name: its folder in WORKDIR/eval; by default the greatest STEP that has a
-            results.json.
-
-    Raises:
-        UserError: there is none, or it lacks a field.
-    """
-    steps = _by_step(workdir)
-    path = workdir / "eval" / name / "results.json"
-    if not name and steps:
-        path = steps[max(steps)]
-    if not path.exists():
-        raise UserError(_what_is_there(workdir, name))
-    return _read(path)
+Growth = Mapping[int, TaskResult]  # step -> a task's entry, in order
 
 
-def _what_is_there(workdir, name) -> str:
-    names = sorted(path.parent.name for path in workdir.glob("eval/*/results.json"))
-    wanted = f"{workdir}/eval/{name or 'STEP'}/results.json"
-    if not names:
-        return (
-            f"no evaluation in {workdir} (expected {wanted}); "
-            f"run python -m babyvlm_jax.evaluate --workdir={workdir} first"
-        )
-    return (
-        f"there is no {wanted}; {workdir}/eval has {', '.join(names)}: choose one, as "
-        f"in --eval={names[-1]}"
-    )
-
-
-def _read(path: pathlib.Path) -> Results:
-    raw = _load_json(path)
-    try:
-        order = tables.reading_order(raw["tasks"])
-        tasks = [_task(name, raw["tasks"][name]) for name in order]
-        results = Results(
-            path=path,
-            checkpoint=raw["checkpoint"],
-            step=raw["step"],
-            split=raw["split"],
-            synthetic=raw["synthetic"],
-            seed=raw["seed"],
-            seconds=raw["seconds"],
-            shards=raw["shards"],
-            tasks=tuple(tasks),
-            content={name: raw[name] for name in ("tasks", "overall", "problems")},
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path} is not a whole evaluation of this version (at {error}); run "
-            f"python -m babyvlm_jax.convert upgrade {path.parent}, or evaluate again"
-        ) from None
-    if not results.headline:
-        raise UserError(f"{path} has no headline task; run babyvlm_jax.evaluate again")
-    return results
-
-
-def read_predictions(results: Results) -> dict[str, list[dict[str, Any]]]:
-    """Reads predictions.jsonl beside the results: task name -> predictions by id.
-
-    Only the plain items' under the protocol that the task's score is of.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
-    shown = {task.name: task.protocol for task in results.tasks}
-    by_task = {name: [] for name in shown}
-    for entry in _json_lines(results.path.with_name("predictions.jsonl")):
-        name = "/".join(filter(None, (entry["source"], entry["task"])))
-        if (entry["control"], entry["protocol"]) == ("", shown.get(name)):
-            by_task[name].append(entry)
-    for entries in by_task.values():
-        entries.sort(key=lambda entry: entry["id"])
-    return by_task
-
-
-@dataclasses.dataclass(frozen=True)
-class Growth:
-    """A task's score over the checkpoints of a run.
-
-    `scores` are the scores at `steps`, in order.
-    """
-
-    title: str
-    months: str
-    steps: tuple[int, ...]
-    scores: tuple[Score, ...]
-
-
-def read_growth(workdir: pathlib.Path, suffix: str = "") -> tuple[Growth, ...]:
+def read_growth(workdir: pathlib.Path, suffix: str = "") -> list[Growth]:
     """Scores over all evaluated steps of a run, for tasks with two steps or more.
 
     Args:
         workdir: the run folder.
-        suffix: of the evaluations' names, behind the step.
+        suffix: of the evaluations' names, after the step.
     """
-    found: dict[str, dict[int, Task]] = {}
-    for step, path in sorted(_by_step(workdir, suffix).items()):
-        for task in _read(path).tasks:
-            found.setdefault(task.name, {})[step] = task
-    return tuple(
-        Growth(
-            title=": ".join(filter(None, (last.source, last.title))),
-            months=last.months,
-            steps=tuple(tasks),
-            scores=tuple(task.score for task in tasks.values()),
-        )
-        for tasks in found.values()
-        if len(tasks) > 1
-        for last in [list(tasks.values())[-1]]
-    )
+    folders = {
+        path.parent.name.removesuffix(suffix): path.parent
+        for path in workdir.glob(f"eval/*{suffix}/{RESULTS}")
+    }
+    found: dict[str, dict[int, TaskResult]] = {}
+    for step in sorted(filter(str.isdigit, folders), key=int):
+        for task in tables.reading_order(read_evaluation(folders[step]).tasks):
+            found.setdefault(task.key, {})[int(step)] = task
+    return [growth for growth in found.values() if len(growth) > 1]
 
 
 def read_phases(workdir: pathlib.Path) -> tuple[Phase, ...]:
@@ -255,47 +79,18 @@ def read_phases(workdir: pathlib.Path) -> tuple[Phase, ...]:
     )
 
 
-def _by_step(workdir, suffix="") -> dict[int, pathlib.Path]:
-    paths = {
-        path.parent.name.removesuffix(suffix): path
-        for path in workdir.glob(f"eval/*{suffix}/results.json")
-    }
-    return {int(step): path for step, path in paths.items() if step.isdigit()}
-
-
-def _task(name: str, entry: Mapping[str, Any]) -> Task:
-    metrics = {key: _score(value) for key, value in entry["metrics"].items()}
-    primary = entry["primary"]
-    low, high = entry["interval"]
-    return Task(
-        name=name,
-        source=tables.source_of(name),
-        title=entry["title"],
-        group=entry["group"],
-        domain=entry["domain"],
-        ages=tuple(entry["ages"]),
-        protocol=entry["protocol"],
-        primary=primary,
-        headline=entry["headline"],
-        held_out=entry["held_out"],
-        above_chance=entry["above_chance"],
-        too_few=entry["too_few"],
-        p_holm=entry["p_holm"],
-        score=Score(entry["score"], low, high, entry["chance"], entry["n"]),
-        constant=entry["constant"],
-        others={key: score for key, score in metrics.items() if key != primary},
-        breakdown=entry["breakdown"],
-    )
-
-
-def _score(entry):
-    low, high = entry["interval"]
-    return Score(entry["value"], low, high, entry["chance"], entry["n"])
+def _logged(path: pathlib.Path) -> Iterator[dict[str, Any]]:
+    """Objects, one per line; what a run has half written, or a kill has, is skipped."""
+    check_file(path)
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                yield json.loads(line)
 
 
 def _phase(folder: pathlib.Path) -> Phase:
     losses, seconds = {}, 0.0
-    for entry in _json_lines(folder / "metrics.jsonl", grows=True):
+    for entry in _logged(folder / "metrics.jsonl"):
         seconds = max(seconds, entry.get("time_s", 0.0))
         if LOSS in entry and math.isfinite(entry[LOSS]):
             # A resumed run repeats steps: the last one counts.
@@ -307,37 +102,261 @@ def _phase(folder: pathlib.Path) -> Phase:
         steps=steps,
         losses=tuple(losses[step] for step in steps),
         seconds=seconds,
-        config=_load_json(config) if config.exists() else {},
+        config=json_fields.read_json(config) if config.exists() else {},
     )
 
 
-def _load_json(path: pathlib.Path) -> Any:
-    check_file(path)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(
-            f"{path} is not JSON ({error}); delete it and run its step again"
-        ) from None
+@dataclasses.dataclass(frozen=True)
+class Number:
+    """One published number.
+
+    Attributes:
+        who: a model, or human adults.
+        task: ours; "" for a mean, which `what` describes.
+        metric: ours; "" where the source does not say which.
+        value: share in [0, 1].
+        sources: where it was read, in words.
+        note: conflicts and doubts.
+    """
+
+    who: str
+    task: str
+    metric: str
+    what: str
+    value: float
+    sources: tuple[str, ...]
+    note: str
+
+    @property
+    def benchmark(self) -> str:
+        """The benchmark it belongs to; means are of DevCV."""
+        return TASKS[self.task].benchmark if self.task else DEVCV
 
 
-def _json_lines(path: pathlib.Path, grows: bool = False) -> Iterator[dict[str, Any]]:
-    """Objects, one per line; what a run has half written, or a kill has, is skipped."""
-    if not path.exists():
-        raise UserError(f"no {path}; run the evaluation or training of it again")
-    check_file(path)
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                yield json.loads(line)
-            except ValueError:
-                if grows:
-                    continue
-                raise UserError(
-                    f"{path}, line {number} is not JSON; delete the file and run its "
-                    f"step again"
-                ) from None
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """All numbers, and what they are about."""
+
+    about: str
+    numbers: tuple[Number, ...]
+
+    def beside(self, task: str, metric: str) -> tuple[Number, ...]:
+        """Numbers of a task in a metric, or in one that is not known."""
+        return tuple(
+            one
+            for one in self.numbers
+            if one.task == task and one.metric in (metric, "")
+        )
 
 
-def _mean(values):
-    return sum(values) / len(values)
+def read_published(tasks: Iterable[str] = TASKS) -> Published:
+    """Reads the data file of the package.
+
+    Args:
+        tasks: names of ours; their benchmarks' numbers are read.
+    """
+    raw = json.loads((resources.files(__package__) / PUBLISHED).read_text("utf-8"))
+    wanted = {TASKS[name].benchmark for name in tasks if name in TASKS}
+    made = [_number(one, raw["sources"]) for one in raw["numbers"] + raw["overall"]]
+    about = [text for name, text in raw["about"].items() if name in wanted]
+    return Published(
+        " ".join(about), tuple(one for one in made if one.benchmark in wanted)
+    )
+
+
+def _number(one: Mapping, sources: Mapping[str, str]) -> Number:
+    return Number(
+        who=one["who"],
+        task=one.get("task", ""),
+        metric=one.get("metric", ""),
+        what=one.get("what", ""),
+        value=one["value"],
+        sources=tuple(sources[name] for name in one["sources"]),
+        note=one["note"],
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture as a data URI; `label` is the "(A)" written before it, or "".
+
+    `src` is "" where a picture of a recording is not to be shown.
+    """
+
+    src: str
+    alt: str
+    label: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ShownRound:
+    """One question: text and pictures in prompt order, the two answers."""
+
+    parts: tuple[str | Picture, ...]
+    answer: str
+    prediction: str
+    correct: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class ShownItem:
+    """One benchmark item; a dialogue has several rounds."""
+
+    id: str
+    rounds: tuple[ShownRound, ...]
+
+    @property
+    def num_right(self) -> int:
+        return sum(one.correct for one in self.rounds)
+
+
+def choose(
+    predictions: Sequence[Mapping[str, Any]], count: int
+) -> list[Mapping[str, Any]]:
+    """Chooses items so that right and wrong answers both show, always the same ones.
+
+    Items stand in the order of a hash of their ids (ids themselves may be sorted by
+    answer); half come from each side, and a side that has too few is filled from the
+    other. In a dialogue "right" means at least the median number of right rounds.
+
+    Args:
+        predictions: the lines of one task.
+        count: how many to choose.
+
+    Returns:
+        Up to `count` predictions, right ones first.
+    """
+    ordered = sorted(predictions, key=lambda entry: _hash(entry["id"]))
+    marks = sorted(_share_right(entry) for entry in ordered)
+    bar = max(marks[len(marks) // 2], 1e-9) if "rounds" in ordered[0] else 1.0
+    right = [entry for entry in ordered if _share_right(entry) >= bar]
+    wrong = [entry for entry in ordered if _share_right(entry) < bar]
+    num_wrong = min(len(wrong), max(count // 2, count - len(right)))
+    return right[: count - num_wrong] + wrong[:num_wrong]
+
+
+def load_items(
+    shards: str | os.PathLike,
+    split: str,
+    predictions: Sequence[Mapping[str, Any]],
+    with_images: bool = False,
+) -> list[ShownItem]:
+    """Chooses items of one task and reads them from its shard.
+
+    Args:
+        shards: folder that holds the datasets.
+        split: the split that was evaluated.
+        predictions: all predictions of one task; they name their dataset.
+        with_images: show pictures of recordings too, not only drawn ones.
+
+    Returns:
+        The chosen items.
+
+    Raises:
+        UserError: the dataset, the split or an item is not there.
+    """
+    if not predictions:
+        return []
+    dialogue = "rounds" in predictions[0]
+    chosen = choose(predictions, DIALOGUES_PER_TASK if dialogue else ITEMS_PER_TASK)
+    source = RecordSource(shards, chosen[0]["dataset"], split)
+    records = _find(source, [entry["id"] for entry in chosen])
+    is_shown = with_images or _is_drawn(source)
+    return [make_item(records[entry["id"]], entry, is_shown) for entry in chosen]
+
+
+def _is_drawn(source: RecordSource) -> bool:
+    """Whether our own builders describe the dataset as drawn, not filmed."""
+    info = json.loads((source.folder / INFO).read_text())
+    return "a procedural (synthetic) world" in info.get("description", "")
+
+
+def make_item(
+    record: Record, prediction: Mapping[str, Any], is_shown: bool = True
+) -> ShownItem:
+    """Joins a record with what the model said about it."""
+    images = iter(record.images)
+    prompts = [text for role, text in record.turns if role == HUMAN]
+    answers = rounds_of(prediction)
+    rounds = []
+    for number, (prompt, said) in enumerate(zip(prompts, answers, strict=True)):
+        marks = prompt.count(IMAGE_MARK)
+        names = _labels(record.meta, number, marks)
+        pictures = [(next(images), name) for name in names]
+        rounds.append(
+            ShownRound(
+                parts=_parts(prompt, pictures, is_shown),
+                answer=str(said["answer"]),
+                prediction=str(said["prediction"] or "").strip(),
+                correct=bool(said["correct"]),
+            )
+        )
+    return ShownItem(id=record.id, rounds=tuple(rounds))
+
+
+def _parts(prompt: str, pictures, is_shown) -> tuple[str | Picture, ...]:
+    """Splits a prompt at its marks; an option letter stays with its picture."""
+    texts = prompt.split(IMAGE_MARK)
+    parts = []
+    for number, (image, name) in enumerate(pictures, 1):
+        text, label = _cut_label(texts[number - 1])
+        parts += [text] if text.strip() else []
+        alt = f"picture {number} of {len(pictures)}" + (f": {name}" if name else "")
+        src = _data_uri(image) if is_shown else ""
+        parts.append(Picture(src=src, alt=alt, label=label))
+    return tuple(parts + ([texts[-1]] if texts[-1].strip() else []))
+
+
+def _cut_label(text: str) -> tuple[str, str]:
+    """'... this? (A) ' -> ('... this? ', '(A)')."""
+    stripped = text.rstrip()
+    if len(stripped) > 2 and stripped[-3] == "(" and stripped[-1] == ")":
+        return stripped[:-3], stripped[-3:]
+    return text, ""
+
+
+def _labels(meta: Mapping[str, Any], number: int, marks: int) -> list[str]:
+    """What each picture of a round shows, where the record says so."""
+    labels = meta["labels"][number] if "labels" in meta else meta.get("options", [])
+    return list(labels) if len(labels) == marks else [""] * marks
+
+
+def _data_uri(image: bytes) -> str:
+    if len(image) > KEEP_BYTES:
+        image = _shrink(image)
+    with open_image(image) as picture:
+        kind = picture.get_format_mimetype()
+    return f"data:{kind};base64,{base64.b64encode(image).decode()}"
+
+
+def _shrink(image: bytes) -> bytes:
+    picture = read_image(image, MAX_SIDE)
+    picture.thumbnail((MAX_SIDE, MAX_SIDE))
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=85)
+    return out.getvalue()
+
+
+def _find(source: RecordSource, ids: Sequence[str]) -> dict[str, Record]:
+    found = {}
+    for index in range(len(source)):
+        record = source[index]
+        if record.id in ids:
+            found[record.id] = record
+            if len(found) == len(ids):
+                return found
+    missing = sorted(set(ids) - set(found))
+    raise UserError(
+        f"the predictions name item {missing[0]!r}, but dataset {source.name!r} has no "
+        f"such item in split {source.split!r}; pass the --shards that were evaluated "
+        f"or run babyvlm_jax.evaluate again"
+    )
+
+
+def _share_right(entry):
+    rounds = rounds_of(entry)
+    return sum(bool(one["correct"]) for one in rounds) / len(rounds)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

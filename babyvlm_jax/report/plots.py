@@ -10,21 +10,16 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from babyvlm_jax.evals import tables
+from babyvlm_jax.evals.results import TaskResult
 from babyvlm_jax.evals.tables import percent
-from babyvlm_jax.report.collect import Growth, Phase, Score, Task
-from babyvlm_jax.report.published import Number
+from babyvlm_jax.report.collect import Growth, Number, Phase
 
 MAX_POINTS = 400  # raw points drawn of one curve
 WIDTH, HEIGHT = 340, 200
 LEFT, RIGHT, TOP, BOTTOM = 40, 20, 10, 38
 
 
-def interval(score: Score) -> str:
-    """The 95 % interval of a score in percent."""
-    return tables.interval(score.low, score.high)
-
-
-def score_track(task: Task, published: Sequence[Number] = ()) -> Markup:
+def score_track(task: TaskResult, published: Sequence[Number] = ()) -> Markup:
     """Draws one row: interval as a whisker, score as a dot, chance as a tick.
 
     Positions are percentages of the row's width, so the row fits any column. The dot
@@ -37,10 +32,10 @@ def score_track(task: Task, published: Sequence[Number] = ()) -> Markup:
     Returns:
         An <svg> element with a text alternative.
     """
-    score = task.score
+    low, high = task.interval
     says = (
-        f"{task.title}: {percent(score.value)} %, 95 % interval {interval(score)}, "
-        f"chance {percent(score.chance)} %"
+        f"{task.title}: {percent(task.score)} %, 95 % interval "
+        f"{tables.interval(low, high)}, chance {percent(task.chance)} %"
     )
     for one in published:
         says += f"; published, not measured here: {one.who} {percent(one.value)} %"
@@ -53,11 +48,11 @@ def score_track(task: Task, published: Sequence[Number] = ()) -> Markup:
     ).format(
         says=says,
         grid=grid,
-        chance=_vertical("chance", score.chance, 5, 23),
-        low=percent(score.low),
-        high=percent(score.high),
+        chance=_vertical("chance", task.chance, 5, 23),
+        low=percent(low),
+        high=percent(high),
         dot=dot,
-        value=percent(score.value),
+        value=percent(task.score),
         published=Markup("").join(map(_diamond, published)),
     )
 
@@ -133,22 +128,23 @@ def growth_curve(growth: Growth) -> Markup:
     Returns:
         An <svg> element with axes and a text alternative.
     """
-    last = growth.steps[-1]
+    steps, tasks = list(growth), list(growth.values())
+    last = steps[-1]
     x_scale = _scale(0, last, LEFT, WIDTH - RIGHT)
     y_scale = _scale(0, 1, HEIGHT - BOTTOM, TOP)
     y_ticks = [0, 0.25, 0.5, 0.75, 1]
-    chance = y_scale(growth.scores[-1].chance)
+    chance = y_scale(tasks[-1].chance)
 
     def points(values):
-        pairs = zip(growth.steps, values, strict=True)
+        pairs = zip(steps, values, strict=True)
         return " ".join(f"{x_scale(s):.1f},{y_scale(v):.1f}" for s, v in pairs)
 
-    band = points([score.low for score in growth.scores]).split()
-    band = band[::-1] + points([score.high for score in growth.scores]).split()
-    first, final = growth.scores[0], growth.scores[-1]
+    lows, highs = zip(*(task.interval for task in tasks), strict=True)
+    band = points(lows).split()[::-1] + points(highs).split()
+    first, final = tasks[0], tasks[-1]
     says = (
-        f"{growth.title}: from {percent(first.value)} % at step {growth.steps[0]} to "
-        f"{percent(final.value)} % at step {last}, chance {percent(final.chance)} %"
+        f"{final.label}: from {percent(first.score)} % at step {steps[0]} to "
+        f"{percent(final.score)} % at step {last}, chance {percent(final.chance)} %"
     )
     return Markup(
         '<svg class="curve" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}'
@@ -168,7 +164,7 @@ def growth_curve(growth: Growth) -> Markup:
         chance,
         chance,
         " ".join(band),
-        points([score.value for score in growth.scores]),
+        points([task.score for task in tasks]),
         WIDTH - RIGHT,
         HEIGHT - 5,
     )

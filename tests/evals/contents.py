@@ -1,5 +1,7 @@
 """Contents of a results.json, small and by hand."""
 
+from babyvlm_jax.evals.results import parse
+
 
 def metric(value, low, high, chance, n):
     return {
@@ -91,3 +93,8 @@ def content(tasks, sources=("",), problems=(), **changes):
         "overall": {source: means(source) for source in sources},
         "tasks": tasks,
     } | changes
+
+
+def evaluation(tasks, **changes):
+    """The same, as it is read."""
+    return parse(content(tasks, **changes))

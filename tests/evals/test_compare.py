@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from babyvlm_jax.evals.compare import compare, find_evaluation
+from babyvlm_jax.evals.compare import compare
 from babyvlm_jax.evals.scoring import Said, make_line
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.runtime.errors import UserError
@@ -60,14 +60,6 @@ def test_sources_are_named(tmp_path):
     a = write(tmp_path / "a", replies(1), source="nih")
     b = write(tmp_path / "b", replies(1), source="nih")
     assert compare([a, b], "strict")[1][0] == "nih: Count"
-
-
-def test_a_work_directory_stands_for_its_newest_evaluation(tmp_path):
-    for step in ("9", "10", "10-choice"):
-        write(tmp_path / "eval" / step, replies(1))
-    assert find_evaluation(str(tmp_path)) == tmp_path / "eval" / "10"
-    with pytest.raises(UserError, match=r"no eval/STEP/results\.json"):
-        find_evaluation(str(tmp_path / "eval"))
 
 
 def test_what_cannot_be_compared(tmp_path):

@@ -1,10 +1,9 @@
 import pytest
 
+from babyvlm_jax.evals.results import metrics_of
 from babyvlm_jax.evals.scoring import (
     Said,
     make_line,
-    metrics_of,
-    parsers_of,
     score_replies,
 )
 from babyvlm_jax.evals.tasks import TASKS
@@ -67,10 +66,6 @@ def test_line_of_a_choice_has_likelihoods_and_one_parser():
     assert line["likelihoods"] == {"A": 0.25, "D": 0.75}
     assert line["control"] == "no_image"
     assert "official" not in line
-    assert (parsers_of("choice"), parsers_of("generate")) == (
-        ("strict",),
-        ("strict", "official"),
-    )
 
 
 def test_line_of_a_dialogue():

@@ -10,8 +10,8 @@ from babyvlm_jax.evals.asking import Pair, decide, highest, match, pairs_of
 from babyvlm_jax.evals.controls import control_lines
 from babyvlm_jax.evals.items import ItemSet
 from babyvlm_jax.evals.predictors import Predictor
-from babyvlm_jax.evals.results import summarize
 from babyvlm_jax.evals.scoring import make_line
+from babyvlm_jax.evals.summary import summarize
 from babyvlm_jax.evals.tasks import TASKS
 from tests.evals import v1_samples
 from tests.evals.samples import ITEMS
@@ -156,12 +156,12 @@ def test_a_summary_has_all_metrics_and_the_breakdown(tmp_path):
         make_line(WINOGROUND, "", i, one) for i, one in zip(items, said, strict=True)
     ]
     lines += control_lines(ItemSet("", str(tmp_path), WINOGROUND, "test"), items)
-    entry = summarize(WINOGROUND, "match", lines)
-    assert entry["primary"] == "group"
-    assert entry["chance"] == pytest.approx(1 / 6)
-    assert set(entry["metrics"]) == set(WINOGROUND.metrics)
-    assert entry["breakdown"]["by"] == "difference"
-    assert list(entry["breakdown"]["values"]) == ["second"]
-    assert entry["constant"] == 0
+    entry = summarize(WINOGROUND, "winoground", "match", lines)
+    assert entry.primary == "group"
+    assert entry.chance == pytest.approx(1 / 6)
+    assert set(entry.metrics) == set(WINOGROUND.metrics)
+    assert entry.breakdown["by"] == "difference"
+    assert list(entry.breakdown["values"]) == ["second"]
+    assert entry.constant == 0
     spoken = dataclasses.replace(items[0], meta={**items[0].meta, "difference": "x"})
     assert make_line(WINOGROUND, "", spoken, said[0])["listed"] == "x"

@@ -103,19 +103,17 @@ def test_right_answers_are_right(tmp_path, name):
     assert run_import(*flags, "--strict") == 0
     shards = f"made={tmp_path / 'out'}"
     content = run_evaluation(tmp_path / "work", shards, predictions)
-    (entry,) = content["tasks"].values()
+    (entry,) = content.tasks.values()
     primary, chance, official = EXPECTED[name]
-    assert content["problems"] == []
-    assert (entry["n"], entry["score"], entry["primary"]) == (
+    assert content.problems == []
+    assert (entry.n, entry.score, entry.primary) == (
         len(SETS[name][2]),
         1.0,
         primary,
     )
-    assert entry["chance"] == pytest.approx(chance)
+    assert entry.chance == pytest.approx(chance)
     scores = {
-        row["parser"]: row["metrics"][primary]["value"]
-        for row in entry["rows"]
-        if not row["control"]
+        row.parser: row.metrics[primary].value for row in entry.rows if not row.control
     }
     assert scores == {"strict": 1.0, "official": official}
 
@@ -146,9 +144,9 @@ def test_a_set_that_cannot_be_evaluated_does_not_stop_the_others(tmp_path, capsy
     said.write_text('{"task": "count", "id": "c0", "output": "3"}\n')
     shards = ",".join(f"{name}={tmp_path / name}" for name in ("odd", "cut", "good"))
     content = run_evaluation(tmp_path / "work", shards, said)
-    assert set(content["tasks"]) == {"good/count"}
-    assert content["tasks"]["good/count"]["score"] == 1.0
-    odd, cut = content["problems"]
+    assert set(content.tasks) == {"good/count"}
+    assert content.tasks["good/count"].score == 1.0
+    odd, cut = content.problems
     assert odd.startswith("odd/count: the whole set: ") and "'so' is none" in odd
     assert cut.startswith("cut/count: the whole set: ") and "is damaged" in cut
     assert "left out: odd/count" in capsys.readouterr().out
@@ -172,9 +170,9 @@ def test_items_beyond_the_context_are_counted_and_told(tmp_path, monkeypatch, ca
     config.batch_size, config.max_new_tokens, config.buckets = 8, 4, (64,)
     monkeypatch.setattr(evaluate.preflight, "check_checkpoint", lambda *_: None)
     (content,) = evaluate.evaluate(EvalConfig(**config.to_dict()), str(tmp_path / "w"))
-    entry = content["tasks"]["memory"]
-    assert entry["n"] == 2 and entry["beyond_context"]["items"] == 1
-    longest = entry["beyond_context"]["longest"]
+    entry = content.tasks["memory"]
+    assert entry.n == 2 and entry.beyond_context["items"] == 1
+    longest = entry.beyond_context["longest"]
     assert longest > 60
     told = f"1 of 2 items are longer than the model's context, the longest {longest}"
-    assert told in content["problems"][0] and told in capsys.readouterr().out
+    assert told in content.problems[0] and told in capsys.readouterr().out

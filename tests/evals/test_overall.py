@@ -1,28 +1,29 @@
 import pytest
 
-from babyvlm_jax.evals.results import leaderboard, overall
+from babyvlm_jax.evals.summary import leaderboard, overall
 from babyvlm_jax.evals.tasks import TASKS
+from tests.evals import contents
 
 
-def entry(name, score, official=None):
+def entry(name, score, official=None, protocol="generate", **others):
     """An entry with a written answer that two parsers read differently."""
     task = TASKS[name]
 
-    def row(parser, value):
-        metrics = {metric: {"value": 0.0} for metric in task.metrics}
-        metrics[task.primary] = {"value": value}
-        return {
-            "control": "",
-            "protocol": "generate",
-            "parser": parser,
-            "metrics": metrics,
-        }
+    def metrics(value):
+        values = dict.fromkeys(task.metrics, 0.0) | others | {task.primary: value}
+        return {key: contents.metric(x, x, x, 0.25, 9) for key, x in values.items()}
 
     rows = [
-        row("strict", score),
-        row("official", score if official is None else official),
+        contents.row(task.primary, score, protocol=protocol)
+        | {"parser": parser, "metrics": metrics(value)}
+        for parser, value in (
+            ("strict", score),
+            ("official", score if official is None else official),
+        )
     ]
-    return {"score": score, "chance": 0.25, "constant": 0.3, "rows": rows}
+    made = contents.entry(name, score, 0, 1, 0.25, rows=rows, primary=task.primary)
+    made |= {"rows": rows, "constant": 0.3}
+    return contents.evaluation({name: made}).tasks[name]
 
 
 def test_leaderboard_uses_its_own_names_and_parser():
@@ -46,10 +47,7 @@ def test_leaderboard_uses_its_own_names_and_parser():
 
 
 def test_winoground_has_three_scores_on_the_leaderboard():
-    compared = entry("winoground", 0.3)
-    for row in compared["rows"]:
-        row["protocol"] = "match"
-    compared["rows"][0]["metrics"]["image"]["value"] = 0.4
+    compared = entry("winoground", 0.3, protocol="match", image=0.4)
     scores = {"group_score": 0.3, "image_score": 0.4, "text_score": 0.0}
     assert leaderboard({"winoground": compared}) == {
         "results": {"baby_winoground": scores}
@@ -57,9 +55,7 @@ def test_winoground_has_three_scores_on_the_leaderboard():
 
 
 def test_what_was_not_asked_to_write_is_not_on_the_leaderboard():
-    chosen = entry("count", 0.5)
-    for row in chosen["rows"]:
-        row["protocol"] = "choice"
+    chosen = entry("count", 0.5, protocol="choice")
     assert leaderboard({"count": chosen}) == {"results": {}}
 
 

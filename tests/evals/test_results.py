@@ -1,172 +1,79 @@
-import numpy as np
+"""Finding and reading an evaluation: the newest, damaged files, lines of a score."""
+
+import json
+
 import pytest
 
-from babyvlm_jax.evals.results import find_row, summarize
-from babyvlm_jax.evals.scoring import Said, make_line
-from babyvlm_jax.evals.tasks import TASKS
-from tests.evals.samples import ITEMS, memory, record
-
-COUNT = TASKS["count"]
-TEXT = "<image> How many of cup do you see?"
-
-
-def lines_of(replies, control="", protocol="generate", name="count", shares=None):
-    """One line for each reply; the right answer is 3, then 4, 3, 4, ..."""
-    return [
-        make_line(
-            TASKS[name],
-            "",
-            record(name, TEXT, "34"[i % 2], name=f"{name}{i}"),
-            Said(protocol, control, [reply], shares and [shares]),
-        )
-        for i, reply in enumerate(replies)
-    ]
-
-
-def constant(number):
-    return lines_of(["3"] * number, "constant", "")
-
-
-def test_entry_has_the_fields_of_the_contract():
-    replies = ["3", "4"] * 15 + ["eleven"] * 70
-    count = summarize(COUNT, "generate", lines_of(replies) + constant(100))
-    assert (count["title"], count["domain"]) == ("Object Counting", "Math")
-    assert (count["headline"], count["held_out"]) == (True, False)
-    assert (count["ages"], count["primary"]) == ([25, 42], "accuracy")
-    assert (count["protocol"], count["parser"]) == ("generate", "strict")
-    assert (count["n"], count["clusters"]) == (100, 100)
-    assert count["score"] == pytest.approx(0.3)
-    assert count["chance"] == pytest.approx(1 / 12)
-    assert count["constant"] == 0.5
-    low, high = count["interval"]
-    assert 0.18 < low < 0.25 < 0.35 < high < 0.42
-    assert count["above_chance"]
-    assert count["p_value"] < 1e-6
-    assert count["metrics"] == {
-        "accuracy": {
-            "value": pytest.approx(0.3),
-            "interval": [low, high],
-            "n": 100,
-            "clusters": 100,
-            "chance": pytest.approx(1 / 12),
-            "p_value": count["p_value"],
-            "protocol": "generate",
-            "parser": "strict",
-        }
-    }
-
-
-def test_rows_of_every_control_protocol_and_parser():
-    twelve = [record("count", TEXT, "12", name=f"n{i}") for i in range(4)]
-    said = [
-        make_line(COUNT, "", item, Said("generate", "", ["twelve"])) for item in twelve
-    ]
-    likely = {"3": 0.9, "4": 0.1}
-    said += lines_of(["3"] * 4, "", "choice", shares=likely)
-    said += lines_of(["3"] * 4, "no_image", "choice", shares=likely) + constant(4)
-    entry = summarize(COUNT, "generate", said)
-    found = {
-        (row["control"], row["protocol"], row["parser"]): row["metrics"]["accuracy"]
-        for row in entry["rows"]
-    }
-    assert {key: metric["value"] for key, metric in found.items()} == {
-        ("", "generate", "strict"): 1.0,
-        ("", "generate", "official"): 0.0,
-        ("", "choice", "strict"): 0.5,
-        ("no_image", "choice", "strict"): 0.5,
-        ("constant", "", "strict"): 0.5,
-    }
-    row = find_row(entry["rows"], "", "choice", "strict")
-    assert row["calibration"] == pytest.approx(
-        {"confidence": 0.9, "accuracy": 0.5, "error": 0.4}
-    )
-    assert find_row(entry["rows"], "no_text", "choice", "strict") is None
-
-
-def test_above_chance_needs_a_small_p_and_six_clusters():
-    def entry(right, number):
-        replies = ["34"[i % 2] if i < right else "9" for i in range(number)]
-        said = lines_of(replies, name="count") + constant(number)
-        return summarize(COUNT, "generate", said)
-
-    assert not entry(4, 40)["above_chance"]
-    assert entry(20, 40)["above_chance"]
-    many, few = entry(6, 6), entry(5, 5)
-    assert (many["above_chance"], many["too_few"]) == (True, False)
-    assert (few["above_chance"], few["too_few"]) == (False, True)
-    assert few["p_value"] < 0.001
-
-
-def test_one_recording_tells_nothing():
-    """3 of 10 right of one dialogue, against a chance of 1 / 12."""
-    said = lines_of(["3", "4", "3"] + ["9"] * 7) + constant(10)
-    entry = summarize(COUNT, "generate", [{**one, "cluster": "a"} for one in said])
-    assert (entry["score"], entry["clusters"]) == (pytest.approx(0.3), 1)
-    assert (entry["interval"], entry["p_value"]) == ([0, 1], 1)
-    assert entry["too_few"]
-    assert not entry["above_chance"]
-
-
-def test_simulated_guessers_raise_p():
-    said = lines_of(["3", "4"] * 3 + ["9"] * 4) + constant(10)
-    plain = summarize(COUNT, "generate", said)["p_value"]
-    lucky = {"accuracy": np.array([0.6, 0.1, 0.1, 0.1])}
-    assert plain < 0.001
-    assert summarize(COUNT, "generate", said, lucky)["p_value"] == 2 * 2 / 5
-
-
-def test_breakdown_by_number_is_in_order_of_size():
-    items = [
-        record("count", TEXT, n, name=f"c{i}") for i, n in enumerate(["10", "2", "2"])
-    ]
-    said = [make_line(COUNT, "", item, Said("generate", "", ["2"])) for item in items]
-    entry = summarize(COUNT, "generate", said + constant(3))
-    assert entry["breakdown"] == {
-        "by": "number",
-        "values": {"2": {"value": 1.0, "n": 2}, "10": {"value": 0.0, "n": 1}},
-    }
-    assert list(entry["breakdown"]["values"]) == ["2", "10"]
-
-
-def test_memory_scores_by_its_adjusted_metric_and_breaks_down_by_round():
-    task = TASKS["memory"]
-    replies = (["A", "B", "B", "B", "B", "B"], ["A", "B", "A", "B", "B", "B"])
-    said = [
-        make_line(task, "", memory(6, name=f"m{i}"), Said("generate", "", one))
-        for i, one in enumerate(replies)
-    ]
-    flat = [
-        make_line(task, "", memory(6, name=f"m{i}"), Said("", "constant", ["B"] * 6))
-        for i in range(2)
-    ]
-    entry = summarize(task, "generate", said + flat)
-    assert entry["score"] == pytest.approx((1.0 + 0.5) / 2)
-    assert entry["metrics"]["raw"]["value"] == pytest.approx((1.0 + 0.75) / 2)
-    assert entry["breakdown"]["by"] == "round"
-    assert entry["breakdown"]["values"]["3"] == {"value": 0.5, "n": 2}
-
-
-def test_tasks_without_a_breakdown():
-    task = TASKS["leftright"]
-    item = ITEMS["leftright"]
-    said = [make_line(task, "", item, Said("generate", "", ["b"]))]
-    said += [make_line(task, "", item, Said("", "constant", ["A"]))]
-    assert summarize(task, "generate", said)["breakdown"] == {}
-
-
-@pytest.mark.parametrize(
-    ("written", "chosen", "expected"),
-    [
-        ("9" * 30, "34" * 15, (0, 1, "9", 1, "9", 1)),
-        ("34" * 15, "4" * 30, (1, 0.5, "3", 0.5, "", 0)),
-        ("39" * 15, "34" * 15, (0.5, 1, "3", 0.5, "9", 0.5)),
-        ("34" * 15, "34" * 14 + "99", None),
-        ("34" * 15, "", None),
-    ],
+from babyvlm_jax.evals.results import (
+    find_evaluation,
+    read_evaluation,
+    read_lines,
+    read_shown,
 )
-def test_generate_and_choice_may_disagree(written, chosen, expected):
-    said = lines_of(written) + constant(30)
-    said += lines_of(chosen, protocol="choice", shares={"3": 0.6, "4": 0.4})
-    names = ("generate", "choice", "answer", "share", "stray", "strayed")
-    found = summarize(COUNT, "generate", said)["disagreement"]
-    assert found == (expected and dict(zip(names, expected, strict=True)))
+from babyvlm_jax.runtime.errors import UserError
+from tests.evals.contents import content, entry, evaluation
+
+COUNT = entry("Count", 0.5, 0.4, 0.6, 0.1)
+
+
+def write(folder, text="{}"):
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text(text)
+    return folder
+
+
+def test_the_newest_evaluation_is_that_of_the_greatest_step(tmp_path):
+    for name in ("9", "10", "10-choice"):
+        write(tmp_path / "eval" / name)
+    (tmp_path / "eval" / "11").mkdir()
+    assert find_evaluation(tmp_path) == tmp_path / "eval" / "10"
+    assert find_evaluation(tmp_path, "9") == tmp_path / "eval" / "9"
+    assert find_evaluation(tmp_path / "eval" / "9") == tmp_path / "eval" / "9"
+
+
+def test_other_evaluations_are_named_and_can_be_chosen(tmp_path):
+    with pytest.raises(UserError, match="evaluate --workdir="):
+        find_evaluation(tmp_path)
+    for name in ("9-choice", "theirs"):
+        write(tmp_path / "eval" / name)
+    for name in ("", "11"):
+        with pytest.raises(UserError, match="9-choice, theirs"):
+            find_evaluation(tmp_path, name)
+    assert find_evaluation(tmp_path, "theirs") == tmp_path / "eval" / "theirs"
+
+
+def test_what_is_read_is_what_was_written(tmp_path):
+    tasks = {"nih/count": COUNT, "nih/lwl": COUNT | {"beyond_context": {"items": 1}}}
+    whole = json.loads(json.dumps(content(tasks, sources=("nih",), statistics=2)))
+    found = read_evaluation(write(tmp_path / "1", json.dumps(whole)))
+    assert json.loads(json.dumps(found.to_json())) == whole
+    one = found.tasks["nih/count"]
+    assert (one.source, one.name, one.label) == ("nih", "count", "nih: Count")
+    assert one.months == "25 to 42 months"
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"tasks": {"count": {}}}', "[]"])
+def test_damaged_results_are_named(tmp_path, text):
+    with pytest.raises(UserError, match=r"1/results\.json is not"):
+        read_evaluation(write(tmp_path / "1", text))
+
+
+def test_lines_of_a_score_are_the_plain_items(tmp_path):
+    plain = {"source": "", "task": "count", "control": "", "protocol": "generate"}
+    lines = [{**plain, "id": key} for key in ("b", "a")]
+    others = [{**lines[0], "control": "no_text"}, {**lines[0], "protocol": "choice"}]
+    tasks, path = evaluation({"count": COUNT}).tasks, tmp_path / "predictions.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines + others))
+    found = read_shown(tmp_path, tasks)
+    assert list(found["count"].items()) == [("a", lines[1]), ("b", lines[0])]
+    path.write_text('{"task": "count"}')
+    with pytest.raises(UserError, match="upgrade"):
+        read_shown(tmp_path, tasks)
+
+
+def test_missing_or_cut_lines_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"predictions\.jsonl"):
+        read_lines(tmp_path)
+    (tmp_path / "predictions.jsonl").write_text('{"task": "co')
+    with pytest.raises(UserError, match=r"predictions\.jsonl is damaged"):
+        read_lines(tmp_path)

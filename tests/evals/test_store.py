@@ -12,7 +12,7 @@ from babyvlm_jax.evals.items import ItemSet
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.runtime.errors import UserError
 from configs.eval import devcv
-from tests.evals.contents import entry
+from tests.evals.contents import entry, evaluation
 
 
 def write_items(folder, text, split="test"):
@@ -128,13 +128,14 @@ def test_whole_evaluation_is_found_by_its_fingerprints(tmp_path):
     marks = {"count": "mark"}
     assert run.find_whole(tmp_path, marks) is None
     lines = [line("b"), line("a"), line("a", protocol="choice")]
-    entries = {"count": entry("Count", 0.5, 0.4, 0.6, 0.1)}
-    content = run.finish(folder, {"step": 5}, entries, lines, ["odd"], marks)
-    assert content["problems"] == ["odd"]
-    assert content["overall"][""]["ours"]["score"] == 0.5
+    given = evaluation({"count": entry("Count", 0.5, 0.4, 0.6, 0.1)})
+    header = {name: getattr(given, name) for name in results.HEADER}
+    result = run.finish(folder, header, given.tasks, lines, ["odd"], marks)
+    assert result.problems == ["odd"]
+    assert result.overall[""]["ours"]["score"] == 0.5
     path = run.find_whole(tmp_path, marks)
     assert path == tmp_path / "eval/5/results.json"
-    assert results.read_json(path) == content
+    assert results.read_evaluation(path.parent) == result
     assert run.find_whole(tmp_path, {"count": "other"}) is None
     found = (tmp_path / "eval/5/predictions.jsonl").read_text().splitlines()
     found = [json.loads(text) for text in found]
@@ -157,8 +158,11 @@ def test_each_source_has_its_own_leaderboard_and_mean(tmp_path):
         "ego4d/count": entry("Count", 0.5, 0.4, 0.6, 0.1),
         "nih/count": entry("Count", 0.7, 0.4, 0.6, 0.1),
     }
-    content = run.finish(run.Folder(tmp_path, "5"), {}, entries, [], [], {})
-    assert content["overall"]["nih"]["ours"]["score"] == 0.7
+    given = evaluation(entries, sources=("ego4d", "nih"))
+    header = {name: getattr(given, name) for name in results.HEADER}
+    folder = run.Folder(tmp_path, "5")
+    result = run.finish(folder, header, given.tasks, [], [], {})
+    assert result.overall["nih"]["ours"]["score"] == 0.7
     board = json.loads((tmp_path / "eval/5/leaderboard-ego4d.json").read_text())
     assert board == {"results": {"baby_count": {"acc": 0.5}}}
 

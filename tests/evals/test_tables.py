@@ -1,7 +1,7 @@
 """The tables, letter by letter."""
 
 from babyvlm_jax.evals import tables
-from tests.evals.contents import content, entry, row
+from tests.evals.contents import entry, evaluation, row
 
 DASH = "\N{EN DASH}"
 COUNT = entry("Count", 0.5, 0.43, 0.57, 1 / 12)
@@ -43,7 +43,7 @@ mean of 2 tasks           51.0                                 29.2             
     expected = expected.replace("-", DASH).replace("RULE", "-" * 130)
     expected = expected.replace("@", "  NOT ABOVE CHANCE")
     expected = expected.replace("#", "  extra row, TOO FEW TO TELL")
-    assert tables.text(content(TASKS)) == expected
+    assert tables.text(evaluation(TASKS)) == expected
 
 
 def test_tasks_stand_by_age_then_group_with_extra_rows_last():
@@ -54,7 +54,8 @@ def test_tasks_stand_by_age_then_group_with_extra_rows_last():
         "lwl": entry("l", 0, 0, 0, 0, ages=[6, 24]),
         "leftright": entry("r", 0, 0, 0, 0, ages=[1, 42]),
     }
-    assert tables.reading_order(tasks) == [
+    found = tables.reading_order(evaluation(tasks).tasks)
+    assert [task.key for task in found] == [
         "leftright",
         "lwl",
         "vdr_binary",
@@ -65,8 +66,10 @@ def test_tasks_stand_by_age_then_group_with_extra_rows_last():
 
 def test_sources_stand_one_after_the_other():
     tasks = {"ego4d/count": COUNT, "nih/count": MORE, "ego4d/more": MORE}
-    assert tables.reading_order(tasks) == ["ego4d/count", "ego4d/more", "nih/count"]
-    rows = tables.make_rows(content(tasks, sources=("ego4d", "nih")))
+    read = evaluation(tasks, sources=("ego4d", "nih"))
+    order = [task.key for task in tables.reading_order(read.tasks)]
+    assert order == ["ego4d/count", "ego4d/more", "nih/count"]
+    rows = tables.make_rows(read)
     assert [one[0] for one in rows] == [
         "task",
         "ego4d: Count",
@@ -86,7 +89,7 @@ def test_controls_and_protocols_have_columns_of_their_own():
         row("accuracy", 0.9, "pixels", ""),
     ]
     one = entry("Count", 0.5, 0.43, 0.57, 0.1, rows=rows)
-    header, count, more, _ = tables.make_rows(content({"count": one, "more": MORE}))
+    header, count, more, _ = tables.make_rows(evaluation({"count": one, "more": MORE}))
     assert header[7:-3] == ("choice", "official", "constant", "pixels", "no text")
     assert count[7:-3] == ("61.0", "50.0", "20.0", "90.0", "10.0")
     assert more[7:-3] == ("", "52.0", "20.0", "", "")
@@ -104,15 +107,15 @@ def test_a_control_has_one_column_for_tasks_that_are_asked_in_different_ways():
         name: {**entry(name, 0.5, 0.43, 0.57, 0.1, rows=more), "protocol": name}
         for name, more in rows.items()
     }
-    header, *body, _ = tables.make_rows(content(tasks))
+    header, *body, _ = tables.make_rows(evaluation(tasks))
     assert header.count("no image") == 1
     place = header.index("no image")
     assert [one[place] for one in body] == ["20.0", "20.0"]
 
 
 def test_text_says_what_is_missing_and_what_was_left_out():
-    whole = content({"count": COUNT}, problems=["count, item 'x': no picture"])
-    whole["overall"][""]["ours"]["missing"] = ["lwl", "subitize"]
+    whole = evaluation({"count": COUNT}, problems=["count, item 'x': no picture"])
+    whole.overall[""]["ours"]["missing"] = ["lwl", "subitize"]
     assert tables.text(whole).splitlines()[-2:] == [
         "not measured: lwl, subitize",
         "1 problems with items, the first: count, item 'x': no picture",
@@ -147,14 +150,14 @@ def test_latex():
 
 
 def test_verdict_counts_headline_tasks_only():
-    assert tables.verdict({"count": COUNT, "real": REAL}) == (
+    assert tables.verdict(evaluation({"count": COUNT, "real": REAL}).tasks) == (
         "1 of 1 tasks are above chance, 1 after Holm's correction."
     )
 
 
 def test_verdict_keeps_apart_what_cannot_be_told():
     few = {**MORE, "too_few": True}
-    assert tables.verdict({"a": few, "b": MORE}) == (
+    assert tables.verdict(evaluation({"a": few, "b": MORE}).tasks) == (
         "0 of 2 tasks are above chance; not above: Who Has More; "
         "too few clusters to tell: Who Has More."
     )
@@ -172,13 +175,15 @@ def test_what_a_disagreement_means():
     )
     for disagreement, says in cases:
         tasks = {"lwl": {**MORE, "disagreement": disagreement}}
-        (sentence,) = tables.disagreements(tasks)
+        (sentence,) = tables.disagreements(evaluation(tasks).tasks)
         assert "and 99.5 by choice, further apart than their intervals" in sentence
         assert says in sentence
-        assert sentence in tables.text(content(tasks))
-    assert tables.disagreements(TASKS) == []
+        assert sentence in tables.text(evaluation(tasks))
+    assert tables.disagreements(evaluation(TASKS).tasks) == []
 
 
 def test_items_beyond_the_context_are_in_the_row():
     cut = {**MORE, "beyond_context": {"items": 3, "longest": 562}}
-    assert "3 beyond the context, NOT ABOVE CHANCE" in tables.text(content({"a": cut}))
+    assert "3 beyond the context, NOT ABOVE CHANCE" in tables.text(
+        evaluation({"a": cut})
+    )

@@ -11,11 +11,11 @@ from babyvlm_jax.data.schema import (
     dataset_dir,
     write_dataset,
 )
+from babyvlm_jax.evals.results import find_evaluation, read_evaluation
 from babyvlm_jax.evals.scoring import Said, make_line
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.interchange import upgrading
 from babyvlm_jax.interchange.upgrading import upgrade
-from babyvlm_jax.report.collect import read_results
 from babyvlm_jax.runtime.errors import UserError
 from tests.evals.samples import QUADRANTS, memory, record
 
@@ -108,7 +108,7 @@ def test_evaluations_are_scored_again_without_the_model(old_run, monkeypatch):
     before = {path.name: path.read_bytes() for path in old_run.iterdir()}
     workdir = old_run.parent.parent
     with pytest.raises(UserError, match=f"convert upgrade {old_run}"):
-        read_results(workdir)
+        read_evaluation(find_evaluation(workdir))
 
     def killed(folder, name, text):
         raise KeyboardInterrupt
@@ -128,7 +128,7 @@ def test_evaluations_are_scored_again_without_the_model(old_run, monkeypatch):
     assert "context is not known" in content["problems"][0]
     for name, data in before.items():
         assert (old_run / name.replace(".", ".before_upgrade.")).read_bytes() == data
-    assert read_results(workdir).tasks[0].score.n
+    assert read_evaluation(find_evaluation(workdir)).tasks["memory"].n
     assert upgraded(old_run) == ([f"{old_run}: up to date"], content)
 
 

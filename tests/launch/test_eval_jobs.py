@@ -179,7 +179,7 @@ def test_killed_and_started_again_nothing_is_asked_twice(
     table = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in table[2:]] == ["2", "4"]
     assert "| 4 |" in (tmp_path / "out/checkpoints.md").read_text()
-    assert {one.steps for one in read_growth(tmp_path / "out")} == {STEPS}
+    assert {tuple(one) for one in read_growth(tmp_path / "out")} == {STEPS}
 
     lines = (trained / "run/eval_metrics.jsonl").read_text().splitlines()
     lines = [json.loads(line) for line in lines]

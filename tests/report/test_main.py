@@ -9,6 +9,8 @@ import sys
 import pytest
 
 from babyvlm_jax.report.__main__ import report
+from babyvlm_jax.report.collect import Phase
+from babyvlm_jax.report.page import duration, phase_settings
 from babyvlm_jax.runtime.errors import UserError
 from tests.report import fake_run
 
@@ -169,3 +171,25 @@ def test_missing_evaluation_is_one_line_and_code_78(tmp_path):
     assert failed.returncode == 78
     assert failed.stderr.count("\n") == 1
     assert "python -m babyvlm_jax.evaluate --workdir=" in failed.stderr
+
+
+def test_durations_read_as_a_person_says_them():
+    assert duration(0.4) == "0 s"
+    assert duration(59.6) == "1 min 0 s"
+    assert duration(185.2) == "3 min 5 s"
+    assert duration(7384) == "2 h 3 min"
+
+
+def test_settings_come_from_the_config_of_the_phase():
+    config = {
+        "num_steps": 1200,
+        "data": {"batch_size": 8, "mixture": {"devcv_vdr_open": 1, "text": 2}},
+        "optim": {"name": "muon", "lr_peak": 0.003},
+    }
+    phases = (
+        Phase("joint", (1,), (2.0,), 61.0, config),
+        Phase("bare", (1,), (2.0,), 61.0, {}),
+    )
+    assert phase_settings(phases) == [
+        ("joint", "1,200", "8", "muon", "0.003", "1 min 1 s", "text, vdr open")
+    ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from babyvlm_jax.report.collect import Growth, Phase, Score, Task
+from babyvlm_jax.report.collect import Number, Phase
 from babyvlm_jax.report.plots import (
     curve,
     growth_curve,
@@ -10,29 +10,12 @@ from babyvlm_jax.report.plots import (
     score_track,
     smoothed,
 )
-from babyvlm_jax.report.published import Number
+from tests.evals import contents
 
 
-def make_task(title, score, above_chance=True):
-    return Task(
-        name="count",
-        source="",
-        title=title,
-        group=title,
-        domain="Math",
-        ages=(25, 42),
-        protocol="generate",
-        primary="accuracy",
-        headline=True,
-        held_out=False,
-        above_chance=above_chance,
-        too_few=False,
-        p_holm=0.01,
-        score=score,
-        constant=0.2,
-        others={},
-        breakdown={},
-    )
+def make_task(title, score=0.5, low=0.43, high=0.57, chance=0.25):
+    entry = contents.entry(title, score, low, high, chance)
+    return contents.evaluation({"count": entry}).tasks["count"]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +42,7 @@ def test_smoothing_is_centred_and_cut_off_at_the_ends():
 
 
 def test_track_places_score_interval_and_chance():
-    svg = score_track(make_task("Count", Score(0.5, 0.43, 0.57, 0.25, 200)))
+    svg = score_track(make_task("Count"))
     assert 'class="whisker" x1="43.0%" x2="57.0%"' in svg
     assert 'class="dot" cx="50.0%"' in svg
     assert 'class="chance" x1="25.0%" x2="25.0%"' in svg
@@ -67,9 +50,9 @@ def test_track_places_score_interval_and_chance():
 
 
 def test_track_of_a_task_not_above_chance_is_hollow():
-    score = Score(0.5, 0.43, 0.57, 0.5, 200)
-    assert 'class="dot hollow"' in score_track(make_task("<&", score, False))
-    assert "&lt;&amp;: 50.0 %" in score_track(make_task("<&", score, False))
+    svg = score_track(make_task("<&", chance=0.5))
+    assert 'class="dot hollow"' in svg
+    assert "&lt;&amp;: 50.0 %" in svg
 
 
 def test_curve_spans_the_axes():
@@ -90,7 +73,7 @@ def test_curve_of_one_step_and_of_many_steps():
 
 def test_published_numbers_are_marked_as_not_measured_here():
     adults = Number("human adults", "count", "accuracy", "", 0.991, ("x",), "")
-    task = make_task("Count", Score(0.5, 0.43, 0.57, 0.25, 200))
+    task = make_task("Count")
     svg = score_track(task, (adults,))
     assert '<svg class="published" x="99.1%"' in svg
     assert "<title>human adults: 99.1 %, published, not measured here</title>" in svg
@@ -98,8 +81,8 @@ def test_published_numbers_are_marked_as_not_measured_here():
 
 
 def test_growth_spans_the_axes():
-    scores = (Score(0.25, 0.0, 0.5, 0.25, 9), Score(1.0, 0.75, 1.0, 0.25, 9))
-    svg = growth_curve(Growth("Count", "25 to 42 months", (5, 10), scores))
+    growth = {5: make_task("Count", 0.25, 0, 0.5), 10: make_task("Count", 1, 0.75, 1)}
+    svg = growth_curve(growth)
     # x: step 0 at 40, step 10 at 320; y: 0 % at 162, 100 % at 10
     assert 'class="smooth" points="180.0,124.0 320.0,10.0"' in svg
     assert 'points="320.0,48.0 180.0,162.0 180.0,86.0 320.0,10.0"' in svg
