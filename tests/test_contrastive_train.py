@@ -178,7 +178,6 @@ def test_only_measuring(world, capsys, tmp_path):
     [
         ({"accumulate": 2}, "config.accumulate is 2: each pair"),
         ({"parts": ("vision",)}, "config.parts is"),
-        ({"loss": "tokens"}, "config.validation serves config.loss 'contrastive'"),
         ({"warm_start": {"decoder": "x"}}, r"names \['decoder'\]"),
     ],
 )

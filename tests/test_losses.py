@@ -93,6 +93,15 @@ def test_chunks_without_supervised_tokens_are_not_computed():
     assert (np.asarray(nll)[mask] > 0).all()
 
 
+def test_distillation_leaves_out_what_fills_a_batch():
+    rng = np.random.default_rng(0)
+    teacher, student = rng.random((2, 5, 3)), rng.random((4, 5, 3))
+    valid = np.arange(5) < 2
+    found = distillation(student, teacher, valid)
+    kept = distillation(student[:, :2], teacher[:, :2])
+    np.testing.assert_allclose(found, kept, rtol=1e-6)
+
+
 def test_distillation_pairs_each_teacher_view_with_every_other_view():
     # One image, two prototypes; student views: the two global ones and a local one.
     student = np.log(np.array([[[0.5, 0.5]], [[0.25, 0.75]], [[0.1, 0.9]]]))

@@ -270,10 +270,18 @@ def test_a_phase_starts_from_the_weights_of_another(world, undisturbed, tmp_path
 
 
 @pytest.mark.integration
-def test_dino_trains_and_its_teacher_serves_as_vision(world, tmp_path):
-    config = tiny_run.vision_config(world, num_steps=2)
+@pytest.mark.parametrize("make", [tiny_run.config, tiny_run.vision_config])
+def test_any_phase_tells_its_validations_and_ends_with_the_best(world, tmp_path, make):
+    config = make(world, num_steps=4, save_every=2)
+    config.validation = {"every": 2, "split": "train"}
     train.main(config, str(tmp_path))
-    assert [line["step"] for line in told(tmp_path)] == [1, 2]
+    seen = {line["step"]: line.get("val/loss") for line in told(tmp_path)}
+    assert (seen[1], seen[3]) == (None, None)
+    done = json.loads((tmp_path / "done.json").read_text())
+    losses = {step: seen[step] for step in (2, 4)}
+    assert done["best_step"] == min(losses, key=losses.get)
+    assert done["best_loss"] == pytest.approx(min(losses.values()))
+    assert all(np.isfinite(loss) for loss in losses.values())
 
 
 @pytest.mark.parametrize("make", [tiny_run.config, tiny_run.vision_config])

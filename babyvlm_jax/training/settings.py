@@ -76,7 +76,7 @@ class TrainSettings(Settings):
             `contrastive` (pictures and their utterances).
         contrastive: the text tower, and what belongs to both; the image tower is
             `model.vision`.
-        validation: of a contrastive phase, with what it decides.
+        validation: on held-out records, and what it decides.
         seed: of initialisation and of every draw inside the step; the data has its own.
         num_steps: length of the run.
         parts: top-level parts of the model that exist in this phase.

@@ -1,4 +1,4 @@
-"""The validations of a contrastive phase: all held-out pairs, and what follows.
+"""The validations of a run: the loss on all held-out records, and what follows.
 
 `plateau` decides; this file owns the data and the jitted functions.
 """
@@ -12,7 +12,6 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from babyvlm_jax import sharding
-from babyvlm_jax.data.pairs import HeldOutPairs
 from babyvlm_jax.training import plateau
 from babyvlm_jax.training.objectives.base import BaseObjective
 from babyvlm_jax.training.optim import join_params, split_params
@@ -34,22 +33,23 @@ class Validator:
             state: of the run; only how it lies on the mesh is kept.
 
         Raises:
-            UserError: the split is missing, or holds no pairs.
+            UserError: the split is missing, or holds nothing to learn.
         """
         run = objective.run
         self._run, self._mesh = run, mesh
-        cfg = run.validation
-        self._pairs = HeldOutPairs(run.data, cfg.split, cfg.datasets)
-        self.records = self._pairs.records
+        self._data = objective.validation_data()
+        self.records = self._data.records
         loss, trains = objective.held_out, run.optim.trains
 
-        def measure(params, batch):
-            total, (sums, _) = loss(params, {}, batch, None)
+        def measure(params, extra, batch, number):
+            key = jax.random.fold_in(jax.random.key(run.seed), number)
+            total, (sums, _) = loss(params, extra, batch, key)
             return jnp.stack([total, sums["count"]])
 
         def account(extra, params, loss, step):
             trainable, _ = split_params(params, trains)
-            return plateau.after(run.validation, extra, loss, step, trainable)
+            after = plateau.after(run.validation, extra, loss, step, trainable)
+            return {**extra, **after}  # what the loss carries along stays
 
         def best(params, extra):
             _, frozen = split_params(params, trains)
@@ -82,10 +82,10 @@ class Validator:
         """
         place = jax.process_index(), jax.process_count()
         found = []
-        for number in range(self._pairs.num_batches):
-            batch = self._pairs.batch_at(number, *place)
+        for number in range(self._data.num_batches):
+            batch = self._data.batch_at(number, *place)
             placed = sharding.put_batch(self._mesh, batch)
-            found.append(self._measure(state.params, placed))
+            found.append(self._measure(state.params, state.extra, placed, number))
             tick()
         total, count = np.sum(jax.device_get(found), axis=0, dtype=np.float64)
         loss = float(total / count)

@@ -1,10 +1,14 @@
 """An objective without weights: what trains, what it costs, its state's shapes."""
 
 import dataclasses
+import json
 
 import jax
+import numpy as np
 import pytest
 
+from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training import settings
 from babyvlm_jax.training.objectives import make_objective
 from babyvlm_jax.training.objectives.dino import dino_flops
 from babyvlm_jax.training.state import abstract_state, make_state
@@ -64,3 +68,40 @@ def test_the_state_s_shapes_are_those_of_the_state(make):
     for leaf, made in zip(*map(jax.tree.leaves, (abstract, state)), strict=True):
         assert (leaf.shape, leaf.dtype) == (made.shape, made.dtype)
     assert any(leaf.sharding.spec != () for leaf in jax.tree.leaves(abstract))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return tiny_run.make_world(tmp_path_factory.mktemp("world"))
+
+
+def held_out(config, split="train", datasets=()):
+    config.validation = {"every": 1, "split": split, "datasets": datasets}
+    return make_objective(settings.from_config(json.loads(config.to_json())))
+
+
+def test_a_validation_sees_every_record_once(world):
+    config = tiny_run.config(world)
+    config.data.fraction = 0.1  # of what is trained on
+    data = held_out(config, datasets=("image_utterance", "text")).validation_data()
+    batches = [data.batch_at(number) for number in range(data.num_batches)]
+    assert sum(one["segment_ids"].max(axis=1).sum() for one in batches) == 80
+    assert [part.split()[0] for part in data.records.split(", ")] == [
+        "image_utterance",
+        "text",
+    ]
+    config = tiny_run.vision_config(world)
+    config.data.batch_size = 12
+    data = held_out(config).validation_data()
+    batches = [data.batch_at(number) for number in range(data.num_batches)]
+    assert sum(one["valid"].sum() for one in batches) == 40
+    shown = [one["images"][one["valid"]][:, 0, 0, 0] for one in batches]
+    assert sorted(np.concatenate(shown)) == [5 * number for number in range(40)]
+    slices = [data.batch_at(3, process, 2)["valid"] for process in (0, 1)]
+    assert np.concatenate(slices).tolist() == batches[3]["valid"].tolist()
+
+
+def test_a_validation_of_a_split_that_is_not_there(world):
+    objective = held_out(tiny_run.config(world), split="val")
+    with pytest.raises(UserError, match="'val'"):
+        objective.validation_data()

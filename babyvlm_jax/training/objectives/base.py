@@ -4,14 +4,16 @@ Nothing here makes an array, so it works under any mesh, also one of devices tha
 not there (`compile_check`).
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 
-from babyvlm_jax.data.config import Batch
+from babyvlm_jax.data.config import Batch, DataConfig, process_places
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.models.config import PARTS
 from babyvlm_jax.runtime.errors import UserError
@@ -23,6 +25,48 @@ from babyvlm_jax.training.step_flops import StepFlops
 Params = dict[str, Any]
 
 
+class HeldOut:
+    """The records of a split, once: the first epoch of each dataset by itself.
+
+    Attributes:
+        num_batches: the last of a dataset may be filled up.
+        records: which ones, as `data.identity` names them.
+    """
+
+    def __init__(self, open_data: Callable[[DataConfig], Any], run):
+        """
+        Args:
+            open_data: opens rows or frames of a data config.
+            run: `settings.TrainSettings`; its `validation` names split and datasets.
+        """
+        cfg = dataclasses.replace(
+            run.data, split=run.validation.split, lessons=(), fraction=1.0
+        )
+        self._size = cfg.batch_size
+        self._datasets = [
+            open_data(dataclasses.replace(cfg, mixture={name: 1.0}))
+            for name in run.validation.datasets or run.data.datasets
+        ]
+        self.num_batches = sum(one.steps_per_epoch for one in self._datasets)
+        self.records = ", ".join(one.facts["datasets"] for one in self._datasets)
+
+    def batch_at(
+        self, number: int, process_index: int = 0, process_count: int = 1
+    ) -> Batch:
+        """This process's slice of a batch, with `valid` bool[B], for frames.
+
+        Packed rows need it not: what fills them up is not supervised.
+        """
+        for dataset in self._datasets:
+            if number < dataset.steps_per_epoch:
+                break
+            number -= dataset.steps_per_epoch
+        places = process_places(self._size, process_index, process_count)
+        valid = number * self._size + np.array(places) < dataset.stats["records"]
+        batch = dataset.batch_at(number, process_index, process_count)
+        return batch | {"valid": valid}
+
+
 class BaseObjective:
     """One phase's loss, and everything about the phase that depends on it.
 
@@ -30,7 +74,8 @@ class BaseObjective:
         run: `settings.TrainSettings`.
         model: functions of the parameters; it has `init`, `param_specs` and `shapes`.
         loss: see `step.LossFn`.
-        held_out: the loss of a validation, or None where there is none.
+        held_out: the loss of a validation: as `loss`, nothing drawn for the batch but
+            by the key, and only what counts in `batch["valid"]`, if it has that.
         parts: top-level parts that are drawn, or taken from earlier checkpoints.
         reader: the config of what reads words and its place in the run's, or None.
         after_update: params -> params, applied after each update, or None.
@@ -47,7 +92,7 @@ class BaseObjective:
 
     model: Any
     loss: LossFn
-    held_out: LossFn | None = None
+    held_out: LossFn
     reader: tuple[Any, str] | None = None
     after_update: Callable[[Params], Params] | None = None
 
@@ -60,6 +105,14 @@ class BaseObjective:
 
         Raises:
             UserError: a dataset, split or tokenizer is missing or damaged.
+        """
+        raise NotImplementedError
+
+    def validation_data(self) -> Any:
+        """All that a validation sees; see `HeldOut`.
+
+        Raises:
+            UserError: as `data`.
         """
         raise NotImplementedError
 
@@ -78,11 +131,6 @@ class BaseObjective:
         Raises:
             UserError: names two fields that disagree.
         """
-        if run.validation.every and not cls.IS_OF_PAIRS:
-            raise UserError(
-                "config.validation serves config.loss 'contrastive' only; set "
-                "config.validation.every=0"
-            )
         unknown = sorted(set(run.warm_start) - set(cls.KNOWN_PARTS))
         if unknown:
             raise UserError(
@@ -106,12 +154,21 @@ class BaseObjective:
             tokenizer = Tokenizer.load(self.run.data.tokenizer)
             agreement.check_vocabulary(tokenizer, *self.reader)
 
-    def made(self, params: Params) -> tuple[Params, Any]:
+    def made(self, params: Params) -> tuple[Params, Params]:
         """What a run begins with beside the parts that are drawn or taken.
 
         Returns:
-            Parts that are made from `params`, and what the loss carries along.
+            Parts that are made from `params`; what the loss carries along, and in a
+            run with validations the account of these (`plateau`).
         """
+        parts, carried = self.made_by_loss(params)
+        if not self.run.validation.every:
+            return parts, carried
+        trainable, _ = optim.split_params(params | parts, self.run.optim.trains)
+        return parts, carried | plateau.begin(self.run.validation, trainable)
+
+    def made_by_loss(self, params: Params) -> tuple[Params, Params]:
+        """`made` without the account of validations."""
         del params
         return {}, {}
 

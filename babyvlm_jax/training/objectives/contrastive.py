@@ -17,6 +17,7 @@ from jax.sharding import Mesh, get_abstract_mesh
 
 from babyvlm_jax.data import pipeline
 from babyvlm_jax.data.config import Batch
+from babyvlm_jax.data.pairs import HeldOutPairs
 from babyvlm_jax.data.synthetic import synthetic_pairs
 from babyvlm_jax.losses import masked_sum
 from babyvlm_jax.models.augment import single_crop
@@ -30,9 +31,8 @@ from babyvlm_jax.models.config import (
 from babyvlm_jax.models.contrastive import PairModel, make_pair_model
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.sharding import batch_ways, constrain
-from babyvlm_jax.training import agreement, plateau
+from babyvlm_jax.training import agreement
 from babyvlm_jax.training.objectives.base import BaseObjective
-from babyvlm_jax.training.optim import split_params
 from babyvlm_jax.training.step import LossFn
 from babyvlm_jax.training.step_flops import (
     Forward,
@@ -227,16 +227,14 @@ class Objective(BaseObjective):
         self.held_out = make_pair_loss(self.model, augmented=False)
         self.reader = run.contrastive.text, "contrastive.text"
 
-    def made(self, params):
-        """What the run knows of its validations, if it has any."""
-        if not self.run.validation.every:
-            return {}, {}
-        trainable, _ = split_params(params, self.run.optim.trains)
-        return {}, plateau.begin(self.run.validation, trainable)
-
     def data(self):
         """Pairs; see `data.pipeline.make_pairs`."""
         return pipeline.make_pairs(self.run.data)
+
+    def validation_data(self) -> HeldOutPairs:
+        """Pairs that `config.validation` names."""
+        validation = self.run.validation
+        return HeldOutPairs(self.run.data, validation.split, validation.datasets)
 
     def synthetic(self, num_rows: int) -> Batch:
         """See `data.synthetic.synthetic_pairs`."""

@@ -19,7 +19,7 @@ from babyvlm_jax.models.config import DinoConfig, ViTConfig
 from babyvlm_jax.models.dino import STUDENT, Student, make_student
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training import agreement
-from babyvlm_jax.training.objectives.base import BaseObjective
+from babyvlm_jax.training.objectives.base import BaseObjective, HeldOut
 from babyvlm_jax.training.step import LossFn
 from babyvlm_jax.training.step_flops import (
     Forward,
@@ -29,12 +29,13 @@ from babyvlm_jax.training.step_flops import (
 )
 
 
-def distillation(student: jax.Array, teacher: jax.Array):
+def distillation(student: jax.Array, teacher: jax.Array, valid=None):
     """Cross-entropy between every teacher view and every other student view.
 
     Args:
         student: f32[S, B, C] log-probabilities; its first views are the teacher's.
         teacher: f32[G, B, C] probabilities.
+        valid: bool[B], False for images that only fill the batch; None: all count.
 
     Returns:
         total f32[], count f32[] of (teacher view, student view, image) pairs.
@@ -44,7 +45,10 @@ def distillation(student: jax.Array, teacher: jax.Array):
     pairs = -jnp.einsum("gbc,sbc->gsb", teacher, student)
     views = jnp.arange(student.shape[0])
     other = jnp.arange(teacher.shape[0])[:, None] != views[None, :]
-    count = jnp.sum(other, dtype=jnp.float32) * student.shape[1]
+    num_images = student.shape[1]
+    if valid is not None:
+        pairs, num_images = pairs * valid, jnp.sum(valid, dtype=jnp.float32)
+    count = jnp.sum(other, dtype=jnp.float32) * num_images
     return jnp.sum(pairs * other[:, :, None]), count
 
 
@@ -65,8 +69,8 @@ def make_dino_loss(student: Student, cfg: DinoConfig) -> LossFn:
         )
         keep = cfg.center_momentum
         center = keep * extra["center"] + (1 - keep) * jnp.mean(teacher, axis=(0, 1))
-        total, count = distillation(scores, targets)
-        return total, ({"count": count}, {"center": center})
+        total, count = distillation(scores, targets, batch.get("valid"))
+        return total, ({"count": count}, extra | {"center": center})
 
     return loss
 
@@ -112,9 +116,10 @@ class Objective(BaseObjective):
         self.parts = STUDENT
         self.model = make_student(run.model.vision, run.dino)
         self.loss = make_dino_loss(self.model, run.dino)
+        self.held_out = self.loss
         self.after_update = make_teacher_update(run.dino)
 
-    def made(self, params):
+    def made_by_loss(self, params):
         """A teacher that equals the student, and the centre f32[C]."""
         teacher = jax.tree.map(jnp.copy, params)
         return {"teacher": teacher}, {"center": jnp.zeros(self.run.dino.num_prototypes)}
@@ -122,6 +127,10 @@ class Objective(BaseObjective):
     def data(self):
         """Frames; see `data.pipeline.make_frames`."""
         return pipeline.make_frames(self.run.data)
+
+    def validation_data(self) -> HeldOut:
+        """Frames that `config.validation` names."""
+        return HeldOut(pipeline.make_frames, self.run)
 
     def synthetic(self, num_rows: int) -> Batch:
         """See `data.synthetic.synthetic_frames`."""

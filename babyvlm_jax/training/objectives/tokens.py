@@ -9,7 +9,7 @@ from babyvlm_jax.losses import masked_sum
 from babyvlm_jax.models.attention_kernels import choose_kernel
 from babyvlm_jax.models.vlm import Model, make_model
 from babyvlm_jax.training import agreement
-from babyvlm_jax.training.objectives.base import BaseObjective
+from babyvlm_jax.training.objectives.base import BaseObjective, HeldOut
 from babyvlm_jax.training.step import LossFn
 from babyvlm_jax.training.step_flops import StepFlops, row_forward, train_flops
 
@@ -72,11 +72,16 @@ class Objective(BaseObjective):
         super().__init__(run)
         self.model = make_model(run.model)
         self.loss = make_token_loss(self.model, run.data.datasets, run.optim.z_loss)
+        self.held_out = make_token_loss(self.model)
         self.reader = run.model.decoder, "model.decoder"
 
     def data(self):
         """Rows; see `data.pipeline.make_rows`."""
         return pipeline.make_rows(self.run.data)
+
+    def validation_data(self) -> HeldOut:
+        """Rows of the records that `config.validation` names."""
+        return HeldOut(pipeline.make_rows, self.run)
 
     def synthetic(self, num_rows: int) -> Batch:
         """See `data.synthetic.synthetic_rows`."""
