@@ -38,6 +38,8 @@ def pytest_collection(session):
     finally:
         gc.enable()
         gc.freeze()
+        # tracing makes many small objects, and few circles
+        gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

@@ -49,6 +49,7 @@ def pictures(count, side=8):
     return rng.integers(0, 256, (count, side, side, 3)).astype(np.uint8)
 
 
+@pytest.mark.integration
 def test_the_size_of_a_batch_and_devices_change_nothing(workdir, model):
     alone = load_pair_model(workdir, tiny.mesh_of(), batch_size=1)
     images = pictures(11)

@@ -1,6 +1,7 @@
 """Training on features of the frozen encoder equals training on the pictures."""
 
 import json
+import types
 
 import jax
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 from babyvlm_jax import features, train
 from babyvlm_jax.data.features import FeatureStore
 from babyvlm_jax.models.config import VLMConfig
+from babyvlm_jax.models.fingerprint import fingerprint
 from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.runtime.fields import from_dict
-from babyvlm_jax.training import checkpoint
+from babyvlm_jax.training import checkpoint, settings
 from tests import tiny, tiny_run
 
 STEPS = 3
@@ -70,6 +72,7 @@ def test_the_losses_are_those_of_a_live_encoder(world, eyes, store, tmp_path):
     np.testing.assert_allclose(kept, live, rtol=0, atol=1e-6)
 
 
+@pytest.mark.integration
 def test_each_picture_is_kept_once_and_nothing_is_made_twice(
     world, eyes, store, capsys
 ):
@@ -85,16 +88,38 @@ def refused(config, workdir):
     return str(refusal.value)
 
 
+@pytest.mark.integration
 def test_features_of_another_encoder_are_refused(world, eyes, store, tmp_path):
     config = connector(world, eyes, store)
     config.warm_start = {}
     assert "the encoder has other weights" in refused(config, tmp_path)
 
 
+@pytest.mark.integration
 def test_an_encoder_that_trains_has_no_features(world, eyes, store, tmp_path):
     config = connector(world, eyes, store)
     config.optim.trains = (".*",)
     assert "trains the vision encoder" in refused(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("trains", "told"),
+    [(".*", "trains the vision encoder"), ("decoder/.*", "has other weights")],
+)
+def test_features_that_would_not_be_its_own_are_no_run_s(trains, told):
+    """Asked without a run: `check_features` sees the parameters and the facts."""
+    values = json.loads(tiny_run.config(tiny_run.World("s", "t")).to_json())
+    values["data"]["features"], values["optim"]["trains"] = "somewhere", (trains,)
+    run = settings.from_config(values)
+    params = {"vision": {"w": np.zeros(3, np.float32)}}
+    with jax.set_mesh(tiny.mesh_of()):
+        facts = {**run.feature_facts, "encoder": "of other weights"}
+        source = types.SimpleNamespace(features=types.SimpleNamespace(facts=facts))
+        with pytest.raises(UserError, match=told):
+            train.check_features(run, source, params)
+        facts["encoder"] = fingerprint(params["vision"])
+        if trains != ".*":
+            train.check_features(run, source, params)
 
 
 def test_dino_has_no_features(world, tmp_path):

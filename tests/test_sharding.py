@@ -116,7 +116,16 @@ def test_put_batch_lays_rows_over_the_batch_axes():
 MODELS = {**tiny.FORMS, "v2": VLMConfig()}
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nursery",
+        *(
+            pytest.param(n, marks=pytest.mark.integration)
+            for n in ("official", "v1", "v2")
+        ),
+    ],
+)
 def test_every_parameter_is_named_by_a_rule(name):
     model = make_model(MODELS[name])
     with jax.set_mesh(tiny.mesh_of()):

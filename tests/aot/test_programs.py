@@ -35,7 +35,9 @@ def test_a_batch_has_the_shapes_of_the_row_contract():
     assert batch["tokens"].sharding.shard_shape((8, 32)) == (1, 32)
 
 
-@pytest.mark.parametrize("what", ["eval", "decode"])
+@pytest.mark.parametrize(
+    "what", [pytest.param("eval", marks=pytest.mark.integration), "decode"]
+)
 def test_programs_of_evaluation_lower(what):
     mesh = tiny.mesh_of(fsdp=2, tensor=2)
     with jax.set_mesh(mesh):
@@ -45,6 +47,7 @@ def test_programs_of_evaluation_lower(what):
     assert [one.shape for one in results] == [(8, length)]
 
 
+@pytest.mark.integration
 def test_a_vision_phase_has_its_step():
     mesh = tiny.mesh_of(data=2)
     run = run_of(tiny_run.vision_config)

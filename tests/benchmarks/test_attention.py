@@ -13,6 +13,7 @@ from tests.benchmarks import attention
 SHAPE = attention.Shape(1, 128, 2, 1, 8, "float32")
 
 
+@pytest.mark.integration
 def test_every_kernel_has_a_line():
     with jax.set_mesh(tiny.mesh_of()):
         lines = attention.table(SHAPE)
@@ -22,6 +23,7 @@ def test_every_kernel_has_a_line():
     assert "runs on gpu, not on cpu" in lines[5]
 
 
+@pytest.mark.integration
 def test_a_kernel_that_ignores_segments_is_found_out(monkeypatch):
     def causal_alone(q, k, v, segment_ids):
         length = segment_ids.shape[1]

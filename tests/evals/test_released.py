@@ -81,7 +81,11 @@ def load_fake(path, mesh):
 
 
 @pytest.fixture(
-    scope="module", params=["fake", pytest.param("nursery", marks=pytest.mark.slow)]
+    scope="module",
+    params=[
+        pytest.param("fake", marks=pytest.mark.integration),
+        pytest.param("nursery", marks=pytest.mark.slow),
+    ],
 )
 def evaluated(request, shards, tmp_path_factory):
     """The folder of an evaluation of all tasks in both ways."""

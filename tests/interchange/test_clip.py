@@ -78,6 +78,7 @@ def test_an_imported_clip_gives_torch_s_embeddings(imported, golden):
     compare(embed(imported, golden[1]), golden[1])
 
 
+@pytest.mark.integration
 def test_pictures_and_words_through_the_tokenizer(imported, golden):
     model = load_pair_model(imported, batch_size=8)
     ids = golden[1]["tokens"]

@@ -24,7 +24,7 @@ from tests.interchange.workdirs import (
 IN_LLAVA = ("official", "tied", "registers", "v2-gpt2", "v1")
 CASES = [(name, "hf") for name in MODELS] + [("nursery", "safetensors")]
 CASES += [(name, "llava") for name in IN_LLAVA] + [("nursery", "lmms-eval")]
-QUICK = [("official", "hf"), ("nursery", "hf"), ("v1", "llava"), *CASES[-1:]]
+QUICK = [("official", "hf"), ("nursery", "hf"), ("official", "llava"), *CASES[-1:]]
 CASES = [
     pytest.param(*case, marks=[] if case in QUICK else pytest.mark.integration)
     for case in CASES
@@ -114,6 +114,7 @@ def test_what_cannot_be_exported_leaves_nothing(tmp_path, change, message):
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.integration
 def test_a_word_list_goes_along_with_safetensors_alone(tmp_path):
     workdir = make_workdir(tmp_path, "official")
     words = train_words(["look at the ball"], 1)

@@ -29,7 +29,10 @@ from tests.interchange.workdirs import (
 
 ENCODERS = [("official", name, "") for name in NAMES if name != "dino"]
 ENCODERS += [("layer_scale", "dinov2", ""), ("layer_scale", "timm", "model.")]
-ENCODERS += [("registers", "dino", "module.backbone."), ("v1", "torchvision", "")]
+ENCODERS += [
+    ("registers", "dino", "module.backbone."),
+    pytest.param("v1", "torchvision", "", marks=pytest.mark.integration),
+]
 ENCODERS += [("official", "timm", "module.backbone.")]
 
 

@@ -16,6 +16,7 @@ def checked(module, config, *overrides, where=V5E_16, workdir="gs://b/w", **chan
     return check(Job("demo", command, where=where, **changes))
 
 
+@pytest.mark.integration
 def test_a_phase_is_laid_out_over_the_slice_that_is_not_there():
     rows = "--config.data.batch_size=32"
     mesh = ("--config.mesh.data=4", "--config.mesh.fsdp=-1")
@@ -38,6 +39,7 @@ def test_where_the_devices_are_not_known_the_rest_is_checked():
         checked("train", JOINT, "--config.optim.lr_peek=1", where=None)
 
 
+@pytest.mark.integration
 def test_every_phase_of_a_recipe_is_checked():
     order = ("language", "joint")
     rows = [f"--config.phases.{name}.data.batch_size=16" for name in order]

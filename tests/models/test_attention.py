@@ -58,7 +58,11 @@ def test_query_heads_share_their_group_s_keys():
 
 
 @pytest.mark.parametrize(
-    ("dtype", "error"), [(jnp.float32, 1e-6), (jnp.bfloat16, 2e-2)]
+    ("dtype", "error"),
+    [
+        (jnp.float32, 1e-6),
+        pytest.param(jnp.bfloat16, 2e-2, marks=pytest.mark.integration),
+    ],
 )
 def test_long_rows_in_parts_are_the_row_at_once(monkeypatch, dtype, error):
     shape, segments = (2, 70, 4, 8), np.ones((2, 70), np.int32)

@@ -58,7 +58,12 @@ def real():
 
 
 @pytest.mark.parametrize(
-    "sizes", [(1, 1, 1), (2, 1, 2), pytest.param((1, 2, 2), marks=pytest.mark.slow)]
+    "sizes",
+    [
+        (1, 1, 1),
+        pytest.param((2, 1, 2), marks=pytest.mark.integration),
+        pytest.param((1, 2, 2), marks=pytest.mark.slow),
+    ],
 )
 def test_splash_equals_the_reference_forwards_and_backwards(sizes):
     weights = np.random.default_rng(1).normal(size=projections()[0].shape) * real()

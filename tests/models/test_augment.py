@@ -57,6 +57,7 @@ def test_without_local_views_there_is_an_empty_stack():
     assert small.shape == (0, 3, 4, 4, 3)
 
 
+@pytest.mark.integration
 def test_a_white_picture_stays_white_when_all_is_turned_off():
     white = np.full((1, 8, 8, 3), 255, np.uint8)
     crop = jax.jit(lambda key: multi_crop(key, white, PLAIN))

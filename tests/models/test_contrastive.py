@@ -31,7 +31,9 @@ def texts_of(form, tokens, mask):
         return np.asarray(jax.jit(model.embed_texts)(params, tokens, mask))
 
 
-@pytest.mark.parametrize("form", ["cvcl", "clip"])
+@pytest.mark.parametrize(
+    "form", ["cvcl", pytest.param("clip", marks=pytest.mark.integration)]
+)
 def test_embeddings_have_length_one_and_padding_changes_none(form):
     batch = tiny_pairs.batch(4)
     tokens, mask = batch["tokens"], batch["text_mask"]
@@ -54,13 +56,16 @@ def test_words_have_no_order_and_count_as_often_as_they_come():
     np.testing.assert_allclose(found[2], mean / np.linalg.norm(mean), atol=1e-6)
 
 
-@pytest.mark.parametrize("form", ["llama", "clip"])
+@pytest.mark.parametrize(
+    "form", [pytest.param("llama", marks=pytest.mark.integration), "clip"]
+)
 def test_a_transformer_reads_the_order(form):
     tokens = np.array([[2, 9, 5, 3], [2, 5, 9, 3]], np.int32)
     found = texts_of(form, tokens, np.ones(tokens.shape, bool))
     assert np.abs(found[0] - found[1]).max() > 1e-3
 
 
+@pytest.mark.integration
 def test_pictures_are_pooled_as_the_config_says():
     images = tiny_pairs.batch(3)["images"]
     with jax.set_mesh(tiny.mesh_of()):
@@ -109,7 +114,16 @@ def test_a_few_steps_on_one_batch_lower_its_loss(form):
     assert values[-1] < 0.7 * values[0]
 
 
-@pytest.mark.parametrize("form", tiny_pairs.FORMS)
+@pytest.mark.parametrize(
+    "form",
+    [
+        "clip",
+        *(
+            pytest.param(f, marks=pytest.mark.integration)
+            for f in ("cvcl", "transformer", "llama")
+        ),
+    ],
+)
 def test_every_parameter_has_a_place_on_a_mesh(form):
     with jax.set_mesh(tiny.mesh_of(fsdp=2, tensor=2)):
         model = make_pair_model(*tiny_pairs.FORMS[form])
@@ -137,6 +151,7 @@ def test_a_mesh_changes_no_loss():
     assert found[1][0] == pytest.approx(found[0][0], rel=1e-5)
 
 
+@pytest.mark.integration
 def test_crops_are_random_and_of_the_picture_s_size():
     images = tiny_pairs.batch(3)["images"]
     cfg = AugmentConfig(jitter_prob=0.0, gray_prob=0.0, blur_probs=(0.5, 0, 0))

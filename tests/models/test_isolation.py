@@ -46,9 +46,8 @@ def found(kernel, first_seed):
     return batch, second, np.asarray(logits), jax.tree.map(np.asarray, grads)
 
 
-@pytest.mark.parametrize(
-    "kernel", ["xla", pytest.param("splash", marks=pytest.mark.integration)]
-)
+@pytest.mark.integration
+@pytest.mark.parametrize("kernel", ["xla", "splash"])
 def test_a_record_moves_neither_the_logits_nor_the_gradients_of_its_neighbour(kernel):
     batch, second, logits, grads = found(kernel, 0)
     other, _, moved_logits, moved_grads = found(kernel, 2)

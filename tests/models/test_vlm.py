@@ -13,7 +13,9 @@ from tests import tiny
 PROMPT_LEN, NUM_NEW = 12, 6
 
 
-@pytest.fixture(params=sorted(tiny.FORMS))
+@pytest.fixture(
+    params=["nursery", "official", pytest.param("v1", marks=pytest.mark.integration)]
+)
 def bench(request):
     return tiny.bench(request.param)
 

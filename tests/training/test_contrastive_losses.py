@@ -120,6 +120,7 @@ def temporaries(name, num_pairs, chunk, mesh):
     return made.temp_size_in_bytes
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("name", "ways"),
     [pytest.param("infonce", 1, marks=pytest.mark.slow), ("infonce", 8)],
@@ -135,6 +136,7 @@ def test_memory_grows_linearly_with_the_batch(name, ways):
     assert large < 4 * 8192**2 / 8
 
 
+@pytest.mark.integration
 def test_without_chunks_memory_grows_with_the_square():
     one, twice = (temporaries("infonce", n, n, tiny.mesh_of()) for n in (1024, 2048))
     assert twice > 3.5 * one

@@ -82,7 +82,9 @@ def alone():
     return two_steps((1, 1, 1), None)[0]
 
 
-@pytest.mark.parametrize("sizes", [(1, 8, 1), (2, 2, 2)])
+@pytest.mark.parametrize(
+    "sizes", [pytest.param((1, 8, 1), marks=pytest.mark.integration), (2, 2, 2)]
+)
 def test_spread_layers_give_the_updates_of_one_device(alone, sizes, capfd):
     updates, program = two_steps(sizes, NAMES)
     assert "Involuntary full rematerialization" not in capfd.readouterr().err
@@ -95,6 +97,7 @@ def test_spread_layers_give_the_updates_of_one_device(alone, sizes, capfd):
     assert "all-to-all" in program
 
 
+@pytest.mark.integration
 def test_without_spreading_a_shared_matrix_is_gathered():
     """What the spreading is for; should XLA learn better, it can go."""
     _, program = two_steps((1, 8, 1), None)

@@ -112,6 +112,7 @@ def test_the_same_seed_gives_the_same_weights(plain):
         np.testing.assert_array_equal(params[path], value, err_msg=path)
 
 
+@pytest.mark.integration
 def test_accumulated_microbatches_equal_the_whole_batch(plain):
     counts = host_batch(0)["loss_mask"].reshape(4, 2, -1).sum((1, 2))
     assert len(set(counts.tolist())) > 1, "the microbatches should differ in size"
@@ -127,6 +128,7 @@ def test_accumulated_microbatches_equal_the_whole_batch(plain):
         np.testing.assert_allclose(params[path], value, atol=1e-5, err_msg=path)
 
 
+@pytest.mark.integration
 def test_frozen_parameters_stay_and_the_others_move(frozen_vision):
     before = flatten_dict(tiny.bench(FORM).params, sep="/")
     for path, after in frozen_vision[0].items():
@@ -191,6 +193,39 @@ def test_no_device_gathers_more_than_one_layer():
     )
     sizes = [int(np.prod(shape)) for shape in gathered(program)]
     assert 0 < max(sizes) <= layer
+
+
+def squares(params, extra, batch, key):
+    """A loss of two numbers, of which one may be frozen."""
+    values = batch["x"] * params["w"] + params["frozen"]
+    counted = jnp.where(batch["counts"], jnp.square(values), 0)
+    return jnp.sum(counted), ({"count": jnp.sum(1.0 * batch["counts"])}, extra)
+
+
+def test_parts_of_a_batch_weigh_by_what_they_count_and_what_is_frozen_stays():
+    cfg = OptimConfig(lr_peak=0.1, schedule="constant", trains=("w",), decays=())
+    tx, mesh, specs = make_tx(cfg, 10), tiny.mesh_of(), {"w": (), "frozen": ()}
+    x = np.arange(8, dtype=np.float32)
+    batch = {"x": x, "counts": x % 4 != 1}
+    batch["counts"][7:] = False  # parts of two rows: 1, 2, 1 and 1 count
+    found = []
+    with jax.set_mesh(mesh):
+        for parts in (1, 4):
+            params = {"w": jnp.float32(0.5), "frozen": jnp.float32(1.0)}
+            state = make_state(params, {}, tx, cfg.trains, mesh, specs)
+            key = jax.random.key(0)
+            step = jax.jit(make_train_step(squares, tx, cfg.trains, key, parts))
+            state, metrics = step(state, batch)
+            found.append([*map(float, metrics.values())])
+            values = (x * 0.5 + 1.0)[batch["counts"]]
+            assert float(metrics["loss"]) == pytest.approx(np.mean(values**2))
+            gradient = np.mean(2 * values * x[batch["counts"]])
+            assert float(metrics["grad_norm"]) == pytest.approx(gradient)
+            state, _ = step(state, batch)  # the first has a rate of 0
+            assert float(state.params["frozen"]) == 1.0
+            assert float(state.params["w"]) != 0.5
+            found[-1].append(float(state.params["w"]))
+    assert found[1] == pytest.approx(found[0])
 
 
 def test_a_loss_without_supervised_tokens_moves_nothing():

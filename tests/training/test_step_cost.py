@@ -60,12 +60,14 @@ def test_frozen_vision_has_a_forward_pass_and_no_backward_pass():
     assert everything - frozen == 2 * forward - stem + reading
 
 
+@pytest.mark.integration
 def test_a_frozen_decoder_has_half_a_backward_pass():
     everything = product_flops(step_jaxpr((".*",)))
     connector = product_flops(step_jaxpr(("connector/.*",)))
     assert connector < 0.75 * everything
 
 
+@pytest.mark.integration
 def test_logits_never_exist_as_a_whole():
     decoder = dataclasses.replace(FORM.decoder, logits_chunk=6)
     chunked = dataclasses.replace(FORM, decoder=decoder)

@@ -107,6 +107,7 @@ def test_summary_and_card(shards, plan):
     assert not (shards / ".jobs" / "devcv").exists()
 
 
+@pytest.mark.integration
 def test_train_alone_is_mirrored(shards, plan, world, tmp_path):
     style = dataclasses.replace(plan.style, mirror=True)
     tasks = ("vdr_binary", "vdr_open")
@@ -122,6 +123,7 @@ def test_train_alone_is_mirrored(shards, plan, world, tmp_path):
     assert "mirror images" in (tmp_path / "shards" / build.CARD).read_text()
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("processes")
 def test_workers_and_chosen_tasks_change_nothing(shards, plan, world, tmp_path):
     tasks = ("count", "vdr_open")
@@ -173,6 +175,7 @@ def test_a_first_edition_set_is_left_alone(shards, plan, world, tmp_path, capsys
     assert "nothing to do" in capsys.readouterr().out
 
 
+@pytest.mark.integration
 def test_a_changed_picture_makes_it_again(plan, tmp_path, capsys):
     path, folder = write_world(tmp_path, splits=("test",))
     out, tasks = tmp_path / "out", ("count",)

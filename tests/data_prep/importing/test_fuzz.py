@@ -262,6 +262,7 @@ def _fuzz(tmp_path, seed, count):
     assert 0 < refused < len(outcomes)
 
 
+@pytest.mark.integration
 def test_mutated_input_goes_in_or_is_refused(tmp_path):
     _fuzz(tmp_path, 0, 300)
 

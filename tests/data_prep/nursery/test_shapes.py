@@ -49,7 +49,16 @@ def test_categories_differ():
     assert closest[0] > 6, closest
 
 
-@pytest.mark.parametrize("kind", marks.KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        marks.KINDS[0],
+        *(
+            pytest.param(kind, marks=pytest.mark.integration)
+            for kind in marks.KINDS[1:]
+        ),
+    ],
+)
 def test_mirror_image_differs(kind):
     for name in shapes.DRAWINGS:
         mark = ("blue", kind, "left")
@@ -63,6 +72,7 @@ def test_marks_differ():
         assert _distance(a, b) > 0.5
 
 
+@pytest.mark.integration
 def test_mark_shows():
     blue = np.array(shapes.COLOURS["blue"])
     sides = itertools.cycle(marks.SIDES)

@@ -35,6 +35,7 @@ def flags(tmp_path):
     return [*found, "--number=8", "--workers=1"]
 
 
+@pytest.mark.integration
 def test_build_from_coco(flags, tmp_path, capsys):
     out = tmp_path / "out"
     assert run(*flags) == 0

@@ -35,7 +35,15 @@ def flat(tree):
     return {k: np.asarray(v) for k, v in flatten_dict(tree, sep="/").items()}
 
 
-@pytest.mark.parametrize("name", cases.GOLDEN)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.integration)
+        if name in ("llava", "dinov2")
+        else name
+        for name in cases.GOLDEN
+    ],
+)
 def test_outputs_and_gradients_are_those_of_torch(name):
     case, weights, (loss, out, gradients) = load(name)
     params = cases.params_of(case, weights)
@@ -51,6 +59,7 @@ def test_outputs_and_gradients_are_those_of_torch(name):
     )
 
 
+@pytest.mark.integration
 def test_bfloat16_keeps_the_probabilities():
     case, weights, (_, out, _) = load("llava")
     cases.compare_bfloat16(case, weights, out)

@@ -4,6 +4,7 @@ import dataclasses
 import io
 
 import numpy as np
+import pytest
 import scipy.ndimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,6 +64,7 @@ def test_a_picture_saved_again_is_the_same(seed, make, quality, size):
     assert shown.has(_item(first)) == (True, True)
 
 
+@pytest.mark.integration
 def test_no_verdict_hangs_on_the_last_bit_of_the_luminance(monkeypatch):
     """Every check of the audit, with each product a bit up or down."""
 
