@@ -58,6 +58,7 @@ class Audited:
 
     @property
     def faults(self) -> int:
+        """How many checks found one."""
         return sum(finding.verdict == FAULT for finding in self.findings)
 
     def values(self) -> dict[str, Any]:
@@ -99,25 +100,19 @@ def audit(
     shards: str | Path,
     wanted: Sequence[tuple[str, str, str]],
     num_processes: int,
-    max_items: int = 0,
-    told: Callable[[Audited], None] = lambda audited: None,
-) -> list[Audited]:
-    """Audits datasets one after the other.
+    max_items: int,
+) -> Iterator[Audited]:
+    """Audits datasets one after the other; gives each result as it comes.
 
     Args:
         shards: their folder.
         wanted: (name, task, source) of each.
         num_processes: that measure pictures.
         max_items: of a split, the first ones; 0 for all.
-        told: called with each result as it comes.
-
-    Returns:
-        The results, in order.
 
     Raises:
         UserError: a dataset is damaged.
     """
-    results = []
     total = sum(
         _limited(count, max_items)
         for name, _, _ in wanted
@@ -132,9 +127,7 @@ def audit(
             splits = _read(shards, name, task, each, max_items, bar)
             counts = {split: len(items) for split, items in splits.items()}
             findings = tuple(check(task, splits) for check in CHECKS)
-            results.append(Audited(name, task, source, counts, findings))
-            told(results[-1])
-    return results
+            yield Audited(name, task, source, counts, findings)
 
 
 def _limited(count: int, max_items: int) -> int:
@@ -147,14 +140,13 @@ def _read(shards, name, task, each, max_items, bar) -> dict[str, list[Facts]]:
     order = [split for split in raw.SPLITS if split in there]
     order += sorted(set(there) - set(order))
     jobs = [
-        (str(shards), name, split, task, list(range(start, end)))
+        (str(shards), name, split, task, indices[start : start + CHUNK])
         for split in order
-        for size in [_limited(there[split], max_items)]
-        for start in range(0, size, CHUNK)
-        for end in [min(start + CHUNK, size)]
+        for indices in [list(range(_limited(there[split], max_items)))]
+        for start in range(0, len(indices), CHUNK)
     ]
     splits: dict[str, list[Facts]] = {split: [] for split in order}
-    for split, facts in each(_read_job, jobs):
+    for split, facts in each(read_chunk, jobs):
         splits[split] += facts
         bar.update(len(facts))
     for items in splits.values():
@@ -162,16 +154,13 @@ def _read(shards, name, task, each, max_items, bar) -> dict[str, list[Facts]]:
     return splits
 
 
-def _read_job(shards, name, split, task, indices):
-    return split, read_chunk(shards, name, split, task, indices)
-
-
-def verdicts(audited: Audited) -> Iterator[str]:
-    """One line a check, after the name of the dataset and its sizes."""
+def verdicts(audited: Audited) -> str:
+    """One line per check, after the name of the dataset and its sizes."""
     counts = ", ".join(f"{split} {n:,}" for split, n in audited.counts.items())
-    yield f"{audited.name} ({counts})"
-    for finding in audited.findings:
-        yield f"  {finding.verdict:5}  {finding.check:10}  {finding.says}"
+    lines = [
+        f"  {one.verdict:5}  {one.check:10}  {one.says}" for one in audited.findings
+    ]
+    return "\n".join([f"{audited.name} ({counts})", *lines])
 
 
 def conclusion(results: Sequence[Audited]) -> str:
@@ -263,12 +252,10 @@ def run(args: argparse.Namespace) -> None:
             raise UserError(
                 f"{place}: its folder cannot be written; give another with --json=FILE"
             )
-
-    def told(audited):
-        for line in verdicts(audited):
-            tqdm.write(line)
-
-    results = audit(args.shards, wanted, args.workers, args.max_items, told)
+    results = []
+    for audited in audit(args.shards, wanted, args.workers, args.max_items):
+        tqdm.write(verdicts(audited))
+        results.append(audited)
     report = {
         "shards": str(args.shards),
         "max_items": args.max_items,

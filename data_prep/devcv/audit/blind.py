@@ -7,6 +7,7 @@ of the choice with weights they share.
 """
 
 import collections
+import itertools
 import re
 import zlib
 from collections.abc import Sequence
@@ -70,8 +71,7 @@ def _solved(check, task, splits: Splits, read) -> Finding:
     scored = max(asked, key=lambda split: (split != "train", len(asked[split])))
     fitted = asked.get("train", []) if scored != "train" else []
     both = [*fitted, *asked[scored]]
-    made = read(both, [item.rounds[number] for item, number in both])
-    if made is None:
+    if (made := read(both, [item.rounds[number] for item, number in both])) is None:
         return Finding(check, NONE, "the choices are no pictures")
     if fitted:
         right = transferred(*made, num_fitted=len(fitted))
@@ -80,16 +80,15 @@ def _solved(check, task, splits: Splits, read) -> Finding:
         right = cross_validated(*made, [item.group for item, _ in both])
         how = "cross-validated"
     rounds = [item.rounds[number] for item, number in asked[scored]]
-    guess = floor(task, rounds)
     number = effective(right, [item.group for item, _ in asked[scored]])
-    share = float(right.mean())
+    guess, share = floor(task, rounds), float(right.mean())
     low, high = interval(share * number, number)
     told = (
         f"a logistic model scores {share:.3f} [{low:.3f}, {high:.3f}] of "
         f"{len(right):,} ({scored}, {how}), blind guess {guess:.3f}"
     )
-    values = {"split": scored, "number": len(right), "fitted": len(fitted)}
-    values |= {"share": share, "low": low, "high": high, "floor": guess}
+    counts = {"split": scored, "number": len(right), "fitted": len(fitted)}
+    values = {**counts, "share": share, "low": low, "high": high, "floor": guess}
     verdict = FAULT if low > guess + MARGIN else OK
     return Finding(check, verdict, told, f"{share:.3f}", values)
 
@@ -108,13 +107,12 @@ def _read_texts(asked, rounds: Sequence[Question]):
     """Bags of words; of a dialogue also the round and the answer before."""
     bags = []
     for (item, number), one in zip(asked, rounds, strict=True):
-        words = set(_WORDS.findall(one.prompt.lower()))
+        bags.append(words := set(_WORDS.findall(one.prompt.lower())))
         if len(item.rounds) > 1:
             words.add(f"round {number}")
         if number:
             words.add(f"before {item.rounds[number - 1].answer}")
-        bags.append(words)
-    counts = collections.Counter(word for bag in bags for word in bag)
+    counts = collections.Counter(itertools.chain.from_iterable(bags))
     common = [
         word for word, count in counts.most_common() if MIN_COUNT <= count < len(bags)
     ][:MAX_WORDS]
@@ -123,22 +121,12 @@ def _read_texts(asked, rounds: Sequence[Question]):
     x[:, 0] = 1
     for row, bag in zip(x, bags, strict=True):
         row[[place[word] for word in bag if word in place]] = 1
-    classes = sorted({one.answer for one in rounds} | _offered(rounds))
-    offered, gold = _classes(rounds, classes)
+    classes = sorted({name for one in rounds for name in (one.answer, *one.choices)})
+    offered = np.array(
+        [[c in (one.choices or classes) for c in classes] for one in rounds]
+    )
+    gold = np.array([classes.index(one.answer) for one in rounds])
     return x, np.zeros((*offered.shape, 0)), offered, gold
-
-
-def _offered(rounds) -> set[str]:
-    return {choice for one in rounds for choice in one.choices}
-
-
-def _classes(rounds, classes):
-    """Which classes each question offers, bool[N, C], and the right one, i64[N]."""
-    place = {name: index for index, name in enumerate(classes)}
-    offered = np.zeros((len(rounds), len(classes)), bool)
-    for row, one in zip(offered, rounds, strict=True):
-        row[[place[choice] for choice in one.choices] or slice(None)] = True
-    return offered, np.array([place[one.answer] for one in rounds])
 
 
 def _read_options(asked, rounds: Sequence[Question]):
@@ -149,13 +137,11 @@ def _read_options(asked, rounds: Sequence[Question]):
     ]
     if any(part is None for part in parts):
         return None
-    most = max(map(len, parts))
-    z = np.zeros((len(parts), most, parts[0].shape[1]))
-    offered = np.zeros((len(parts), most), bool)
-    for index, part in enumerate(parts):
-        # A feature counts by how it differs from the other options'.
-        z[index, : len(part)] = part - part.mean(axis=0)
-        offered[index, : len(part)] = True
+    sizes = np.array([*map(len, parts)])
+    offered = np.arange(sizes.max()) < sizes[:, None]
+    z = np.zeros((*offered.shape, parts[0].shape[1]))
+    # A feature counts by how it differs from the other options'.
+    z[offered] = np.concatenate([part - part.mean(axis=0) for part in parts])
     gold = np.array([one.gold for one in rounds])
     return np.ones((len(parts), 1)), z, offered, gold
 
@@ -202,8 +188,7 @@ def fit(
         value = nll + L2 / 2 * (flat @ flat)
         return value, np.concatenate([by_class, by_choice])
 
-    start = np.zeros(size + z.shape[2])
-    options = {"maxiter": MAX_STEPS}
+    start, options = np.zeros(size + z.shape[2]), {"maxiter": MAX_STEPS}
     found = scipy.optimize.minimize(
         loss, start, jac=True, method="L-BFGS-B", options=options
     )

@@ -5,6 +5,7 @@ Each takes a task and the facts of its items by split, and gives a `Finding`.
 
 import collections
 import dataclasses
+import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from data_prep.devcv.tasks import TASKS
 OK, NOTE, FAULT, NONE = "ok", "note", "FAULT", "n/a"
 Z = 2.576  # of a 99% interval
 ALPHA = 0.01  # of a test
+_DEFINED = ": so the task is defined; tell it with the score"
 _OFFICIAL_LETTER = re.compile(r"\b([A-D])\b", re.IGNORECASE)
 MARGIN = 0.05  # above chance: ours, less is no way to answer items
 SOLVED = 0.9  # a matcher that knows nothing and gets so much right solves the task
@@ -84,8 +86,7 @@ def effective(right: np.ndarray, groups: Sequence[str]) -> float:
         groups: recording of each.
     """
     names, place = np.unique(groups, return_inverse=True)
-    count = len(names)
-    if count == len(right):
+    if (count := len(names)) == len(right):
         return float(count)
     if count == 1:
         return 0.0
@@ -115,9 +116,7 @@ Splits = Mapping[str, Sequence[Facts]]
 
 def num_choices(task: str, one: Question) -> int:
     """How many answers a question allows."""
-    if one.choices:
-        return len(one.choices)
-    return TASKS[task].facts.largest_number or 12
+    return len(one.choices) or TASKS[task].facts.largest_number or 12
 
 
 def chance(task: str, rounds: Sequence[Question]) -> float:
@@ -146,17 +145,12 @@ def form(task: str, splits: Splits) -> Finding:
     ]
     total = sum(len(items) for items in splits.values())
     if not bad:
-        return Finding(
-            "form", OK, f"all answers of {total:,} items can be matched", "0"
-        )
-    first = f"{bad[0][0]}: {bad[0][1]!r}"
-    return Finding(
-        "form",
-        FAULT,
-        f"{len(bad):,} answers cannot be matched by the official scorer ({first})",
-        f"{len(bad):,}",
-        {"bad": len(bad), "first": first},
-    )
+        says = f"all answers of {total:,} items can be matched"
+        return Finding("form", OK, says, "0")
+    first = "{}: {!r}".format(*bad[0])
+    says = f"{len(bad):,} answers cannot be matched by the official scorer ({first})"
+    values = {"bad": len(bad), "first": first}
+    return Finding("form", FAULT, says, f"{len(bad):,}", values)
 
 
 def is_readable(one: Question, told: str) -> bool:
@@ -168,8 +162,8 @@ def is_readable(one: Question, told: str) -> bool:
     if one.fault:
         return False
     if one.kind == LETTER:
-        letters = _OFFICIAL_LETTER.findall(told)
-        return bool(letters) and letters[0].upper() == one.answer
+        letter = _OFFICIAL_LETTER.search(told)
+        return letter is not None and letter[0].upper() == one.answer
     if one.kind == NUMBER:
         return any(c.isdigit() for c in told) or int(one.answer) <= 10
     return one.kind == DIRECTION and told.strip().lower() == one.answer
@@ -195,62 +189,50 @@ def positions(task: str, splits: Splits) -> Finding:
         f"the commonest place holds {share:.3f} of {number:,} ({split}), 1/{size} even"
     )
     values = {"share": share, "split": split, "number": number, "p": odds}
-    if odds >= ALPHA:
-        return Finding(
-            "positions", OK, f"{told}, p = {odds:.2g}", f"{share:.3f}", values
-        )
-    told = f"{told}: a skew, p = {odds:.1g}"
-    return Finding("positions", FAULT, told, f"{share:.3f}", values)
+    verdict, how = OK, f", p = {odds:.2g}"
+    if odds < ALPHA:
+        verdict, how = FAULT, f": a skew, p = {odds:.1g}"
+    return Finding("positions", verdict, told + how, f"{share:.3f}", values)
 
 
 def constant(task: str, splits: Splits) -> Finding:
     """Score of the best answer that is always the same."""
-    found = [_constant(task, split, items) for split, items in splits.items()]
-    found = [values for values in found if values["number"]]
+    asked = {split: open_rounds(items) for split, items in splits.items()}
+    found = [
+        _constant(task, split, rounds) for split, rounds in asked.items() if rounds
+    ]
     if not found:
         return Finding("constant", NONE, "no question leaves a choice")
     worst = max(found, key=lambda v: v["low"] - v["chance"])
-    is_fault = worst["low"] > worst["chance"] + MARGIN
     told = (
         f"always {worst['answer']!r} scores {worst['share']:.3f} of "
         f"{worst['number']:,} ({worst['split']}), chance {worst['chance']:.3f}"
     )
-    verdict = FAULT if is_fault else OK
+    verdict = FAULT if worst["low"] > worst["chance"] + MARGIN else OK
     return Finding("constant", verdict, told, f"{worst['share']:.3f}", worst)
 
 
-def _constant(task, split, items) -> dict:
-    rounds = open_rounds(items)
-    answer, most = _commonest(rounds)
-    low, high = interval(most, len(rounds))
-    return {
-        "split": split,
-        "answer": answer,
-        "number": len(rounds),
-        "share": most / max(len(rounds), 1),
-        "low": low,
-        "high": high,
-        "chance": chance(task, rounds),
-    }
+def _constant(task, split, rounds) -> dict:
+    (answer, most), number = _commonest(rounds), len(rounds)
+    low, high = interval(most, number)
+    found = {"split": split, "answer": answer, "number": number, "share": most / number}
+    return {**found, "low": low, "high": high, "chance": chance(task, rounds)}
 
 
-def _commonest(rounds) -> tuple[str | None, int]:
-    counts = collections.Counter(one.answer for one in rounds)
-    return counts.most_common(1)[0] if counts else (None, 0)
+def _commonest(rounds) -> tuple[str, int]:
+    return collections.Counter(one.answer for one in rounds).most_common(1)[0]
 
 
 def floor(task: str, rounds: Sequence[Question]) -> float:
     """What a blind guess reaches: chance, or the best constant where that is more."""
-    most = _commonest(rounds)[1]
-    return max(chance(task, rounds), most / max(len(rounds), 1))
+    return max(chance(task, rounds), _commonest(rounds)[1] / len(rounds))
 
 
 def held_out(task: str, splits: Splits) -> Finding:
     """Whether a task that measures generalisation has items to train on."""
     if not TASKS[task].facts.held_out:
         return Finding("held out", NONE, "the task is trained on")
-    number = len(splits.get("train", ()))
-    if number:
+    if number := len(splits.get("train", ())):
         told = f"{number:,} training items of a task that is to be held out"
         return Finding("held out", FAULT, told, f"{number:,}")
     return Finding("held out", OK, "nothing to train on, as it should be", "0")
@@ -258,74 +240,61 @@ def held_out(task: str, splits: Splits) -> Finding:
 
 def _rounds(splits: Splits) -> Iterator[tuple[Facts, int, Question]]:
     """(item, number of the round, round) of all questions that leave a choice."""
-    for items in splits.values():
-        for item in items:
-            for number, one in enumerate(item.rounds):
-                if one.gold is not None and len(one.options) > 1:
-                    yield item, number, one
+    for item in itertools.chain.from_iterable(splits.values()):
+        for number, one in enumerate(item.rounds):
+            if one.gold is not None and len(one.options) > 1:
+                yield item, number, one
 
 
 def options(task: str, splits: Splits) -> Finding:
     """Options that are the same file, or look the same."""
-    total, unanswerable, odd, near, first = 0, 0, 0, 0, None
-    for item, number, one in _rounds(splits):
-        total += 1
-        files = item.digests[list(one.options)]
-        is_same = files[:, None] == files[None]
-        is_near = item.apart[number] < NEAR
-        np.fill_diagonal(is_same, False)
-        np.fill_diagonal(is_near, False)
-        if is_same[one.gold].any():
-            unanswerable += 1
-        elif is_same.any():
-            odd += 1
-        elif is_near[one.gold].any():
-            near += 1
-        else:
-            continue
-        first = first or item.id
-    if not total:
+    alike = [(item.id, _alike(item, *asked)) for item, *asked in _rounds(splits)]
+    if not (total := len(alike)):
         return Finding("options", NONE, "the options are no pictures")
-    values = {
-        "questions": total,
-        "unanswerable": unanswerable,
-        "odd one out": odd,
-        "near": near,
-        "first": first,
-    }
-    told = []
-    if unanswerable:
-        told.append(f"{unanswerable:,} right options are the same file as a wrong one")
-    if odd:
-        told.append(
-            f"{odd:,} wrong options are the same file: the odd one out is right"
-        )
-    if near > MARGIN * total:
-        told.append(f"{near:,} right options look the same as a wrong one")
-    short = f"{unanswerable + odd + near:,}"
-    if told:
-        says = f"{'; '.join(told)} (of {total:,}, the first: {first})"
-        return Finding("options", FAULT, says, short, values)
-    says = f"all options of {total:,} questions differ"
-    if near:
-        says = (
-            f"{near:,} of {total:,} right options look much like a wrong one ({first})"
-        )
-    return Finding("options", NOTE if near else OK, says, short, values)
+    counts = collections.Counter(how for _, how in alike)
+    first = next((name for name, how in alike if how), None)
+    kinds = {kind: counts[kind] for kind in ("unanswerable", "odd one out", "near")}
+    values = {"questions": total, **kinds, "first": first}
+    unanswerable, odd, near = kinds.values()
+    faults = (
+        (unanswerable, "right options are the same file as a wrong one"),
+        (odd, "wrong options are the same file: the odd one out is right"),
+        (near * (near > MARGIN * total), "right options look the same as a wrong one"),
+    )
+    verdict, says = OK, f"all options of {total:,} questions differ"
+    if told := [f"{number:,} {fault}" for number, fault in faults if number]:
+        verdict, says = FAULT, f"{'; '.join(told)} (of {total:,}, the first: {first})"
+    elif near:
+        how = f"right options look much like a wrong one ({first})"
+        verdict, says = NOTE, f"{near:,} of {total:,} {how}"
+    return Finding("options", verdict, says, f"{sum(kinds.values()):,}", values)
+
+
+def _alike(item: Facts, number: int, one: Question) -> str:
+    """What a round's equal options make of it, "" if all differ."""
+    files = item.digests[list(one.options)]
+    others = ~np.eye(len(files), dtype=bool)
+    is_same = (files[:, None] == files[None]) & others
+    is_near = (item.apart[number] < NEAR) & others
+    if is_same[one.gold].any():
+        return "unanswerable"
+    if is_same.any():
+        return "odd one out"
+    return "near" if is_near[one.gold].any() else ""
 
 
 def query(task: str, splits: Splits) -> Finding:
     """Whether equal files, or nearly equal pictures, give the answer away."""
     total = same = near = 0
     for item, number, one in _rounds(splits):
-        given = item.from_query[number]
-        if not len(given):
+        if not len(given := item.from_query[number]):
             continue
-        total += 1
-        telling = _telling(task, one)
+        telling = [one.gold]  # gives the answer away if it was shown before
+        if TASKS[task].is_dialogue:
+            telling = [i for i in range(len(one.options)) if i != one.gold]
         seen = item.digests[list(one.queries) or slice(0, one.options[0])]
         is_same = any(item.digests[one.options[i]] in seen for i in telling)
-        same += is_same
+        total, same = total + 1, same + is_same
         near += not is_same and bool(given[telling].min() < NEAR)
     if not total:
         return Finding("query", NONE, "nothing is shown before the options")
@@ -336,20 +305,10 @@ def query(task: str, splits: Splits) -> Finding:
     )
     values = {"questions": total, "same": same, "near": near}
     told = f"{what} as the same file in {same:,} of {total:,}, nearly so in {near:,}"
-    short = f"{same:,} + {near:,}"
-    if not same and near <= MARGIN * total:
-        return Finding("query", OK, told, short, values)
-    if TASKS[task].query_is_answer:
-        says = f"{told}: so the task is defined; tell it with the score"
-        return Finding("query", NOTE, says, short, values)
-    return Finding("query", FAULT, told, short, values)
-
-
-def _telling(task, one) -> list[int]:
-    """Options that tell the answer if they equal what was shown before."""
-    if TASKS[task].is_dialogue:
-        return [i for i in range(len(one.options)) if i != one.gold]
-    return [one.gold]
+    verdict = OK if not same and near <= MARGIN * total else FAULT
+    if verdict == FAULT and TASKS[task].query_is_answer:
+        verdict, told = NOTE, told + _DEFINED
+    return Finding("query", verdict, told, f"{same:,} + {near:,}", values)
 
 
 def matcher(task: str, splits: Splits) -> Finding:
@@ -360,29 +319,25 @@ def matcher(task: str, splits: Splits) -> Finding:
     """
     right, rounds = 0, []
     for item, number, one in _rounds(splits):
-        unlike = item.unlike[number]
-        if len(unlike):
+        if len(unlike := item.unlike[number]):
             rounds.append(one)
             told, *_ = best_places(unlike if TASKS[task].is_dialogue else -unlike)
             right += told == one.gold
     if not rounds:
         return Finding("matcher", NONE, "nothing is shown before the options")
     low, high = interval(right, len(rounds))
-    guess = chance(task, rounds)
-    share = right / len(rounds)
+    guess, share = chance(task, rounds), right / len(rounds)
     values = {"share": share, "low": low, "high": high, "chance": guess}
     told = (
         f"a pixel matcher scores {share:.3f} of {len(rounds):,} "
         f"[{low:.3f}, {high:.3f}], chance {guess:.3f}"
     )
-    if low < SOLVED:
-        return Finding("matcher", OK, told, f"{share:.3f}", values)
-    if TASKS[task].query_is_answer or TASKS[task].is_dialogue:
-        says = f"{told}: so the task is defined; tell it with the score"
-        return Finding("matcher", NOTE, says, f"{share:.3f}", values)
-    return Finding(
-        "matcher", FAULT, f"{told}: no look at things is needed", f"{share:.3f}", values
-    )
+    verdict, how = OK, ""
+    if low >= SOLVED and (TASKS[task].query_is_answer or TASKS[task].is_dialogue):
+        verdict, how = NOTE, _DEFINED
+    elif low >= SOLVED:
+        verdict, how = FAULT, ": no look at things is needed"
+    return Finding("matcher", verdict, told + how, f"{share:.3f}", values)
 
 
 def sizes(task: str, splits: Splits) -> Finding:
@@ -400,10 +355,9 @@ def is_drawn(item: Facts) -> bool:
 
     Sets of others may ask with letters for numbers, or show more than two pictures.
     """
-    one = item.rounds[0]
+    one, (black, _, side) = item.rounds[0], item.canvas.T
     answer = one.answer or ""
     asks = len(item.canvas) == 2 and answer if one.options else answer.isdigit()
-    black, _, side = item.canvas.T
     return bool(asks and (black > IS_CANVAS).all() and (side > 0).all())
 
 
@@ -412,7 +366,7 @@ def _counts(items: Sequence[Facts]) -> Finding:
 
     numbers = np.array([int(item.rounds[0].answer) for item in items])
     side = np.array([item.canvas[0, 2] for item in items])
-    is_still = np.ptp(side) == 0 or np.ptp(numbers) == 0
+    is_still = not np.ptp(side) or not np.ptp(numbers)
     rho, p = (0.0, 1.0) if is_still else scipy.stats.spearmanr(side, numbers)
     values = {"items": len(items), "rho": float(rho), "p": float(p)}
     told = f"size and number of {len(items):,} items: rank correlation {rho:+.2f}"
@@ -425,8 +379,7 @@ def _counts(items: Sequence[Facts]) -> Finding:
 def _pairs(items: Sequence[Facts]) -> Finding:
     """Rules that look at size or ink instead of number."""
     gold = np.array([item.rounds[0].gold for item in items])
-    ink = np.array([item.canvas[:, 1] for item in items])
-    side = np.array([item.canvas[:, 2] for item in items])
+    _, ink, side = np.moveaxis([item.canvas for item in items], -1, 0)
     rules = {
         "more ink": ink.argmax(axis=1),
         "larger things": side.argmax(axis=1),
@@ -434,12 +387,11 @@ def _pairs(items: Sequence[Facts]) -> Finding:
     }
     scores = {rule: int((told == gold).sum()) for rule, told in rules.items()}
     best = max(scores, key=scores.get)
-    low, _ = interval(scores[best], len(items))
-    share = scores[best] / len(items)
     values = {rule: score / len(items) for rule, score in scores.items()}
-    told = f"{best!r} picks the right one of two in {share:.3f} of {len(items):,}"
-    verdict = FAULT if low > RULE else OK
-    return Finding("size", verdict, told, f"{share:.3f}", values)
+    share = f"{values[best]:.3f}"
+    told = f"{best!r} picks the right one of two in {share} of {len(items):,}"
+    verdict = FAULT if interval(scores[best], len(items))[0] > RULE else OK
+    return Finding("size", verdict, told, share, values)
 
 
 def duplicates(task: str, splits: Splits) -> Finding:
@@ -449,21 +401,20 @@ def duplicates(task: str, splits: Splits) -> Finding:
     again = sum(len(repeated) for repeated, _ in found.values())
     against = sum(number for _, number in found.values())
     first = next((repeated[0] for repeated, _ in found.values() if repeated), None)
-    values = {"items": total, "against": against, "first": first}
-    values |= {split: len(repeated) for split, (repeated, _) in found.items()}
-    told = f"{again:,} of {total:,} items are there twice"
     if not again:
         return Finding("duplicates", OK, f"no item of {total:,} is there twice", "0")
+    counts = {split: len(repeated) for split, (repeated, _) in found.items()}
+    told = f"{again:,} of {total:,} items are there twice"
     # Training items may well come again; in a test they weigh double.
     is_fault = against > 0 or any(
-        len(repeated) > ALIKE * len(splits[split])
-        for split, (repeated, _) in found.items()
+        number > ALIKE * len(splits[split])
+        for split, number in counts.items()
         if split != "train"
     )
     if against:
         told += f"; {against:,} of them with another answer"
-    verdict = FAULT if is_fault else NOTE
-    told = f"{told} (the first: {first})"
+    values = {"items": total, "against": against, "first": first, **counts}
+    verdict, told = FAULT if is_fault else NOTE, f"{told} (the first: {first})"
     return Finding("duplicates", verdict, told, f"{again:,}", values)
 
 
@@ -476,8 +427,7 @@ def _repeated(items: Sequence[Facts]) -> tuple[list[str], int]:
         answer = tuple(one.answer for one in item.rounds)
         whole = (asked, item.digests.tobytes())
         against += answers.setdefault(whole, answer) != answer
-        key = (asked, np.sort(item.digests).tobytes())
-        if key in seen:
+        if (key := (asked, np.sort(item.digests).tobytes())) in seen:
             repeated.append(item.id)
         seen.add(key)
     return repeated, against
@@ -485,16 +435,14 @@ def _repeated(items: Sequence[Facts]) -> tuple[list[str], int]:
 
 def leaks(task: str, splits: Splits) -> Finding:
     """Items of val and test whose pictures an earlier split shows too."""
-    same, alike, total, first = 0, 0, 0, None
-    origins: set = set()
+    same, alike, total, first, origins = 0, 0, 0, None, set()
     for split, known in (("val", ("train",)), ("test", ("train", "val"))):
         items = splits.get(split, ())
         others = [item for name in known for item in splits.get(name, ())]
         if not items or not others:
             continue
-        shown = _Shown(others)
+        total, shown = total + len(items), _Shown(others)
         for item in items:
-            total += 1
             is_same, is_alike = shown.has(item)
             same += is_same
             alike += is_alike and not is_same
@@ -502,12 +450,8 @@ def leaks(task: str, splits: Splits) -> Finding:
         origins |= _origins(items) & _origins(others)
     if not total:
         return Finding("leaks", NONE, "one split alone, or no pictures")
-    values = {
-        "items": total,
-        "same": same,
-        "alike": alike,
-        "origins": sorted(f"{kind} {name}" for kind, name in origins)[:20],
-    }
+    listed = sorted(f"{kind} {name}" for kind, name in origins)[:20]
+    values = {"items": total, "same": same, "alike": alike, "origins": listed}
     told = (
         f"of {total:,} items {same:,} show the files of an earlier split, {alike:,} "
         "what looks like them"
@@ -546,9 +490,7 @@ class _Shown:
         A flat picture has no look; it counts where all are so.
         """
         spreads = np.array([_spread(thumb) for thumb in item.thumbs])
-        indices = np.flatnonzero(spreads)
-        if not len(indices):
-            indices = np.arange(len(item.digests))
+        indices = np.flatnonzero(spreads if spreads.any() else spreads == 0)
         same = np.isin(item.digests[indices], self._digests).tolist()
         alike = [
             is_same or self._shows_look(item.thumbs[index], CLOSE * spreads[index])

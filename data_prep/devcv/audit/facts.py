@@ -69,32 +69,31 @@ class Facts:
     canvas: np.ndarray
 
 
+_opened = functools.lru_cache(maxsize=1)(RecordSource)
+
+
 def read_chunk(
     shards: str, name: str, split: str, task: str, indices: Sequence[int]
-) -> list[Facts]:
-    """Facts of some records of a dataset; runs in a worker process."""
+) -> tuple[str, list[Facts]]:
+    """The split, and facts of some of its records; runs in a worker process."""
     records = _opened(shards, name, split).read(indices)
-    return [facts_of(record, task) for record in records]
-
-
-@functools.lru_cache(maxsize=1)
-def _opened(shards, name, split) -> RecordSource:
-    return RecordSource(shards, name, split)
+    return split, [facts_of(record, task) for record in records]
 
 
 def facts_of(record: Record, task: str) -> Facts:
     """Measures one item."""
     pictures = [decoded(image) for image in record.images]
-    shape = (0, SIDE, SIDE, 3)
-    thumbs = np.array([thumbnail(p) for p in pictures] or np.zeros(shape))
-    thumbs = thumbs.astype(np.float32)
+    thumbs = np.array([*map(thumbnail, pictures)], np.float32)
+    thumbs = thumbs.reshape(-1, SIDE, SIDE, 3)
     rounds = questions_of(record)
-    recordings = [str(one) for one in record.meta.get("recordings", ())]
-    instances = [str(one) for one in record.meta.get("instances", ())]
-    sizes = np.array([p.size for p in pictures] or np.zeros((0, 2)), float)
-    lengths = np.array([len(image) for image in record.images], float)
-    canvases = [canvas(p) for p in pictures] if TASKS[task].on_canvas else []
-    measured = _measured(rounds, thumbs)
+    recordings, instances = (
+        [str(one) for one in record.meta.get(key, ())]
+        for key in ("recordings", "instances")
+    )
+    sizes = np.array([p.size for p in pictures], float).reshape(-1, 2)
+    lengths = np.array([*map(len, record.images)], float)
+    canvases = [*map(canvas, pictures)] if TASKS[task].on_canvas else []
+    apart, from_query, unlike = zip(*_measured(rounds, thumbs), strict=True)
     return Facts(
         id=record.id,
         group=recordings[0] if recordings else record.id,
@@ -108,9 +107,9 @@ def facts_of(record: Record, task: str) -> Facts:
         thumbs=small(thumbs),
         features=features(thumbs, lengths, sizes),
         quadrants=_quadrants(thumbs),
-        apart=tuple(apart for apart, _, _ in measured),
-        from_query=tuple(near for _, near, _ in measured),
-        unlike=tuple(unlike for _, _, unlike in measured),
+        apart=apart,
+        from_query=from_query,
+        unlike=unlike,
         canvas=np.array(canvases, np.float32).reshape(-1, 3),
     )
 
@@ -123,32 +122,27 @@ def _quadrants(thumbs) -> np.ndarray:
     """Features of the quadrants, in the order in which Localization asks for them."""
     if len(thumbs) != 1:
         return np.zeros((0, len(FEATURES)), np.float32)
-    half = SIDE // 2
-    parts = [
-        thumbs[0, y : y + half, x : x + half] for y in (0, half) for x in (0, half)
-    ]
-    ones = np.ones(4)
-    return features(np.stack(parts), ones, np.ones((4, 2)))
+    rows = np.stack(np.split(thumbs[0], 2))  # [2, S / 2, S, 3]
+    parts = np.concatenate([np.split(row, 2, axis=1) for row in rows])
+    return features(parts, np.ones(4), np.ones((4, 2)))
 
 
 def _measured(rounds, thumbs):
     """Of each round: `apart`, `from_query` and `unlike` of `Facts`."""
+    nothing = np.zeros(0, np.float32)
     if not any(one.options for one in rounds):
-        nothing = np.zeros(0, np.float32)
-        return [(np.zeros((0, 0), np.float32), nothing, nothing) for _ in rounds]
+        return [(np.zeros((0, 0), np.float32), nothing, nothing)] * len(rounds)
     apart, unlike = differences(thumbs), unlikenesses(thumbs)
-    return [_round_measured(one, apart, unlike) for one in rounds]
-
-
-def _round_measured(one: Question, differences, unlike):
-    options = list(one.options)
-    apart = differences[np.ix_(options, options)]
-    others = list(one.queries) or list(range(options[0] if options else 0))
-    if not others:
-        nothing = np.zeros(0, np.float32)
-        return apart, nothing, nothing
-    pairs = np.ix_(options, others)
-    return apart, differences[pairs].min(axis=1), unlike[pairs].min(axis=1)
+    found = []
+    for one in rounds:
+        options = list(one.options)
+        others = list(one.queries) or list(range(options[0] if options else 0))
+        pairs = np.ix_(options, others)
+        near = [
+            each[pairs].min(axis=1) if others else nothing for each in (apart, unlike)
+        ]
+        found.append((apart[np.ix_(options, options)], *near))
+    return found
 
 
 def decoded(image: bytes) -> Image.Image:
@@ -199,8 +193,7 @@ def _apart(rows: np.ndarray) -> np.ndarray:
 def _histogram(thumbnail) -> np.ndarray:
     """f64[3 * BINS], each channel's share of pixels, times BINS."""
     bins = (thumbnail // (256 / BINS)).astype(int).reshape(-1, 3)
-    bins = bins + BINS * np.arange(3)
-    counts = np.bincount(bins.ravel(), minlength=3 * BINS)
+    counts = np.bincount((bins + BINS * np.arange(3)).ravel(), minlength=3 * BINS)
     return counts * (BINS / len(bins))
 
 
@@ -219,8 +212,8 @@ def features(
     """
     grey = luminance(thumbnails)
     spread = thumbnails.std(axis=(1, 2))
-    edges = np.abs(np.diff(grey, axis=1))[:, :, :-1]
-    edges = edges + np.abs(np.diff(grey, axis=2))[:, :-1]
+    down, right = (np.abs(np.diff(grey, axis=axis)) for axis in (1, 2))
+    edges = down[:, :, :-1] + right[:, :-1]
     rim = np.concatenate(
         [grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], axis=1
     )
@@ -261,8 +254,6 @@ def canvas(picture: Image.Image) -> tuple[float, float, float]:
     labels, count = scipy.ndimage.label(covered)
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     areas = areas[areas > covered.size / 2000]  # not the noise of compression
+    side = np.sqrt(np.quantile(areas, 0.25) / covered.size) if len(areas) else 0.0
     ink = float(covered.mean())
-    if not len(areas):
-        return 1 - ink, ink, 0.0
-    side = np.sqrt(np.quantile(areas, 0.25) / covered.size)
     return 1 - ink, ink, float(side)

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from data_prep.devcv import items
-from data_prep.devcv.items import Bank, Frame, Item, Style, View, pick
 from data_prep.devcv.tasks import Task
 from data_prep.devcv.tasks.count import SIZES, canvas, largest_size
 
@@ -18,7 +17,9 @@ COUNTED = 0.5  # visible at least this much: counted
 TRIES = 200
 COMPARE_COUNTS = range(1, 11)  # of copies on a canvas
 
-Asked = tuple[tuple[Frame, Frame], str]  # two frames, in order, and the noun
+Asked = tuple[
+    tuple[items.Frame, items.Frame], str
+]  # two frames, in order, and the noun
 
 
 def question(noun: str, answer: str) -> str:
@@ -27,8 +28,8 @@ def question(noun: str, answer: str) -> str:
 
 
 def compare_synthetic(
-    bank: Bank, rng: np.random.Generator, number: int, style: Style
-) -> Iterator[Item]:
+    bank: items.Bank, rng: np.random.Generator, number: int, style: items.Style
+) -> Iterator[items.Item]:
     """Two canvases with different numbers of the same object: which has more?
 
     In half of the items the fewer copies are so much larger that they cover more; in
@@ -81,8 +82,8 @@ def pair_sizes(
 
 
 def compare_real(
-    bank: Bank, rng: np.random.Generator, number: int, style: Style
-) -> Iterator[Item]:
+    bank: items.Bank, rng: np.random.Generator, number: int, style: items.Style
+) -> Iterator[items.Item]:
     """Two frames of the split with different numbers of a category, one at least each.
 
     Items come as twins: the same two pictures in the same order, asked for two nouns,
@@ -106,13 +107,17 @@ def compare_real(
             question(noun, ""),
             items.LETTERS[int(np.argmax(numbers))],
             images,
-            [View(frame, thing) for frame in frames for thing in _counted(frame, noun)],
+            [
+                items.View(frame, thing)
+                for frame in frames
+                for thing in _counted(frame, noun)
+            ],
             numbers=numbers,
             noun=noun,
         )
 
 
-def twins(rng: np.random.Generator, bank: Bank, number: int) -> Iterator[Asked]:
+def twins(rng: np.random.Generator, bank: items.Bank, number: int) -> Iterator[Asked]:
     """About `number` questions, two and two about the same frames, none twice.
 
     cups and hats of two frames: (2, 1) and (1, 3) -> more cups? the first; more hats?
@@ -134,8 +139,10 @@ def twins(rng: np.random.Generator, bank: Bank, number: int) -> Iterator[Asked]:
     ):
         inky = [kind % 2 == 1, kind // 2 == 1]
         for attempt in range(TRIES):
-            couple = pick(rng, couples[noun])
-            frames = [pick(rng, side) for side in pick(rng, crossed[couple])]
+            couple = items.pick(rng, couples[noun])
+            frames = [
+                items.pick(rng, side) for side in items.pick(rng, crossed[couple])
+            ]
             names = frozenset((frame.recording, frame.index) for frame in frames)
             questions = {(names, one) for one in couple}
             is_wanted = attempt >= TRIES // 2 or _are_inky(frames, couple) == inky
@@ -157,7 +164,9 @@ def _are_inky(frames, couple) -> list[bool]:
     ]
 
 
-def _crossed(bank) -> dict[tuple[str, str], list[tuple[list[Frame], list[Frame]]]]:
+def _crossed(
+    bank,
+) -> dict[tuple[str, str], list[tuple[list[items.Frame], list[items.Frame]]]]:
     """Two nouns -> (frames, frames): of the first noun the former show more, of the
     second the latter. Frames of one list show equally many of both."""
     both = collections.defaultdict(lambda: collections.defaultdict(list))
@@ -176,7 +185,7 @@ def _crossed(bank) -> dict[tuple[str, str], list[tuple[list[Frame], list[Frame]]
     return dict(sorted(found.items()))
 
 
-def singles(rng: np.random.Generator, bank: Bank, number: int) -> Iterator[Asked]:
+def singles(rng: np.random.Generator, bank: items.Bank, number: int) -> Iterator[Asked]:
     """`number` questions about two frames each, or none where no noun allows one."""
     pool = frames_by_count(bank)
     nouns = [noun for noun, by_count in pool.items() if len(by_count) > 1]
@@ -190,7 +199,7 @@ def singles(rng: np.random.Generator, bank: Bank, number: int) -> Iterator[Asked
         yield tuple(items.placed(rng, more, [fewer], answer)), noun
 
 
-def countable(frame: Frame) -> dict[str, int]:
+def countable(frame: items.Frame) -> dict[str, int]:
     """Noun -> how many the frame shows; without nouns of which one is half hidden."""
     numbers = collections.Counter(thing.category for thing in frame.things)
     return {
@@ -200,7 +209,7 @@ def countable(frame: Frame) -> dict[str, int]:
     }
 
 
-def frames_by_count(bank: Bank) -> dict[str, dict[int, list[Frame]]]:
+def frames_by_count(bank: items.Bank) -> dict[str, dict[int, list[items.Frame]]]:
     """Noun -> number -> frames that show it so often, none of them half hidden."""
     pool = collections.defaultdict(lambda: collections.defaultdict(list))
     for frame in bank.frames:
@@ -215,11 +224,11 @@ def _counted(frame, noun):
 
 def pair(
     rng: np.random.Generator,
-    by_count: dict[int, list[Frame]],
+    by_count: dict[int, list[items.Frame]],
     noun: str,
     is_inky: bool,
     is_cluttered: bool,
-) -> tuple[Frame, Frame]:
+) -> tuple[items.Frame, items.Frame]:
     """Draws two frames until they are of the wanted kind, or a while.
 
     Args:
@@ -237,7 +246,7 @@ def pair(
     counts, best, best_rank = tuple(by_count), None, (-2, False)
     for _ in range(TRIES):
         low, high = sorted(rng.permutation(len(counts))[:2])
-        fewer, more = (pick(rng, by_count[counts[at]]) for at in (low, high))
+        fewer, more = (items.pick(rng, by_count[counts[at]]) for at in (low, high))
         crowd = int(np.sign(len(fewer.things) - len(more.things)))
         rank = (
             crowd if is_cluttered else -crowd,

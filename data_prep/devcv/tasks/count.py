@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from data_prep.devcv import items
-from data_prep.devcv.items import Bank, Item, Style, View
 from data_prep.devcv.tasks import Task
 
 SIZES = (0.15, 0.21)  # ours: twelve copies of .21 still fit
@@ -25,8 +24,12 @@ def question(noun: str) -> str:
 
 
 def counting(
-    bank: Bank, rng: np.random.Generator, number: int, style: Style, counts: range
-) -> Iterator[Item]:
+    bank: items.Bank,
+    rng: np.random.Generator,
+    number: int,
+    style: items.Style,
+    counts: range,
+) -> Iterator[items.Item]:
     """How many copies of one object? Each of `counts` equally often."""
     numbers = items.deck(rng, counts, number)
     categories = items.deck(rng, bank.categories, number)
@@ -60,7 +63,11 @@ def largest_size(copies: int) -> float:
 
 
 def canvas(
-    view: View, rng: np.random.Generator, copies: int, size: float, style: Style
+    view: items.View,
+    rng: np.random.Generator,
+    copies: int,
+    size: float,
+    style: items.Style,
 ) -> np.ndarray:
     """Copies of a view's object on black, none over another, u8[H, W, 3]."""
     image = items.object_crop(view, style)

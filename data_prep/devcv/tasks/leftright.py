@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from data_prep.devcv import items
-from data_prep.devcv.items import Bank, Item, Style, View, pick
 from data_prep.devcv.tasks import Task
 
 OBJECT_FILL = 0.8  # of the canvas's shorter side
@@ -25,8 +24,8 @@ def question(wording: str) -> str:
 
 
 def leftright(
-    bank: Bank, rng: np.random.Generator, number: int, style: Style
-) -> Iterator[Item]:
+    bank: items.Bank, rng: np.random.Generator, number: int, style: items.Style
+) -> Iterator[items.Item]:
     """Which of three is the same as the query, the others being flips of it?
 
     The query and the two wrong options are any three of the four flips, so that neither
@@ -48,8 +47,8 @@ def leftright(
 
 
 def leftright_things(
-    bank: Bank, rng: np.random.Generator, number: int, style: Style
-) -> Iterator[Item]:
+    bank: items.Bank, rng: np.random.Generator, number: int, style: items.Style
+) -> Iterator[items.Item]:
     """The same question over three things of different categories, to train on.
 
     Ours: to find the picture that is the query's comes first, to tell it from its flips
@@ -59,12 +58,12 @@ def leftright_things(
         return
     for answer in items.deck(rng, range(3), number):
         chosen = rng.permutation(len(bank.categories))[:3]
-        flip = pick(rng, tuple(items.FLIPS))
+        flip = items.pick(rng, tuple(items.FLIPS))
         shown = [(bank.draw(rng, bank.categories[i]), flip) for i in chosen]
         yield _question(rng, style, shown, answer)
 
 
-def _question(rng, style, shown, answer) -> Item:
+def _question(rng, style, shown, answer) -> items.Item:
     """Asks for the first of three (view, name of a flip), which goes to `answer`."""
     encoded = []
     for view, name in shown:
@@ -90,18 +89,18 @@ def flip_names(rng: np.random.Generator, original: bool) -> tuple[str, str, str]
     return query, first, second
 
 
-def _lopsided_view(bank, rng, category) -> View | None:
+def _lopsided_view(bank, rng, category) -> items.View | None:
     """A view of the category, or of any other where it has only symmetric ones."""
     for attempt in range(2 * TRIES):
         if attempt >= TRIES:
-            category = pick(rng, bank.categories)
+            category = items.pick(rng, bank.categories)
         view = bank.draw(rng, category)
         if is_lopsided(view):
             return view
     return None
 
 
-def is_lopsided(view: View) -> bool:
+def is_lopsided(view: items.View) -> bool:
     """No flip leaves the object (nearly) as it is."""
     image = items.crop(view.frame.pixels(), view.thing.bbox, 0.0)
     image = items.resize(image, (32, 32)).astype(np.float32)

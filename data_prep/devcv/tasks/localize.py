@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from data_prep.devcv import items
-from data_prep.devcv.items import Bank, Frame, Item, Style, View
 from data_prep.devcv.tasks import Task
 
 WINDOWS_PER_FRAME = 300
@@ -23,8 +22,8 @@ def question(noun: str) -> str:
 
 
 def localize(
-    bank: Bank, rng: np.random.Generator, number: int, style: Style
-) -> Iterator[Item]:
+    bank: items.Bank, rng: np.random.Generator, number: int, style: items.Style
+) -> Iterator[items.Item]:
     """Square windows of frames with one object in each quadrant, all different.
 
     As every quadrant is taken, where things are says nothing about the answer.
@@ -41,7 +40,7 @@ def localize(
             question(things[quadrant].category),
             items.LETTERS[quadrant],
             [items.encode(items.shrink(image, style.image_side))],
-            [View(frame, thing) for thing in things],
+            [items.View(frame, thing) for thing in things],
             noun=things[quadrant].category,
             bbox=list(edges),
         )
@@ -58,7 +57,7 @@ def _find(bank, rng, number) -> list[tuple]:
     return found
 
 
-def windows(frame: Frame, rng: np.random.Generator) -> list[tuple]:
+def windows(frame: items.Frame, rng: np.random.Generator) -> list[tuple]:
     """Windows of a frame that keep the rule of the four quadrants, at most two.
 
     Returns:
@@ -85,7 +84,7 @@ def windows(frame: Frame, rng: np.random.Generator) -> list[tuple]:
     return result
 
 
-def quadrant_shares(frame: Frame, left, top, half) -> np.ndarray:
+def quadrant_shares(frame: items.Frame, left, top, half) -> np.ndarray:
     """Share of each box's area that lies in each quadrant of each window.
 
     Args:

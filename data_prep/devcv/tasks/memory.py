@@ -12,7 +12,6 @@ import numpy as np
 
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN
 from data_prep.devcv import items
-from data_prep.devcv.items import Bank, Item, Style, View, pick
 from data_prep.devcv.tasks import Task
 
 NUM_OLD = 5
@@ -28,8 +27,8 @@ def question(is_first: bool) -> str:
 
 
 def memory(
-    bank: Bank, rng: np.random.Generator, number: int, style: Style
-) -> Iterator[Item]:
+    bank: items.Bank, rng: np.random.Generator, number: int, style: items.Style
+) -> Iterator[items.Item]:
     """Dialogues of 15 rounds with 15 differently labelled things.
 
     A thing that comes back is seen in another frame, or in a shifted crop where it has
@@ -42,8 +41,8 @@ def memory(
 
 
 def memory_short(
-    bank: Bank, rng: np.random.Generator, number: int, style: Style
-) -> Iterator[Item]:
+    bank: items.Bank, rng: np.random.Generator, number: int, style: items.Style
+) -> Iterator[items.Item]:
     """The same game with one, two or three things to remember, to train on.
 
     Ours: a small model learns to tell seen from new here first; of the whole dialogues
@@ -52,7 +51,7 @@ def memory_short(
     yield from _dialogues(bank, rng, style, items.deck(rng, SHORT, number))
 
 
-def _dialogues(bank, rng, style, nums_old) -> Iterator[Item]:
+def _dialogues(bank, rng, style, nums_old) -> Iterator[items.Item]:
     labelled = by_label(bank)
     names = tuple(labelled)
     if len(names) < 3 * NUM_OLD:
@@ -63,12 +62,13 @@ def _dialogues(bank, rng, style, nums_old) -> Iterator[Item]:
     for num_old in nums_old:
         labels = [names[i] for i in rng.permutation(len(names))[: 3 * num_old]]
         decks = {
-            label: _looks(rng, pick(rng, labelled[label]), style) for label in labels
+            label: _looks(rng, items.pick(rng, labelled[label]), style)
+            for label in labels
         }
         yield _dialogue(rng, labels, decks, positions)
 
 
-def by_label(bank: Bank) -> dict[str, list[tuple[View, ...]]]:
+def by_label(bank: items.Bank) -> dict[str, list[tuple[items.View, ...]]]:
     """Label -> the views of each of its instances.
 
     Labels are `colour category` (or the category); where that makes too few, each look
@@ -102,7 +102,7 @@ def schedule(
     return rounds
 
 
-def _dialogue(rng, labels, decks, positions) -> Item:
+def _dialogue(rng, labels, decks, positions) -> items.Item:
     images, turns, shown, answers, views = [], [], [], [], []
     for old, new in schedule(rng, len(labels) // 3):
         names = [labels[new]]
@@ -114,7 +114,7 @@ def _dialogue(rng, labels, decks, positions) -> Item:
         answers.append(items.LETTERS[names.index(labels[new])])
         shown.append(names)
         turns += [(HUMAN, question(old is None)), (ASSISTANT, answers[-1])]
-    return Item(
+    return items.Item(
         images=tuple(images),
         turns=tuple(turns),
         meta={"answer": " ".join(answers), "labels": shown},
@@ -122,7 +122,7 @@ def _dialogue(rng, labels, decks, positions) -> Item:
     )
 
 
-def _looks(rng, views, style) -> Iterator[tuple[bytes, View]]:
+def _looks(rng, views, style) -> Iterator[tuple[bytes, items.View]]:
     """Endless encoded looks at one thing, no two alike unless the style wants it."""
     order = [views[i] for i in rng.permutation(len(views))]
     first = items.encode(items.object_crop(order[0], style))
@@ -135,7 +135,7 @@ def _looks(rng, views, style) -> Iterator[tuple[bytes, View]]:
             seen.add(image)
             yield image, view
     while True:
-        view = pick(rng, order)
+        view = items.pick(rng, order)
         image = items.encode(_shifted(rng, view, style))
         if image not in seen:
             seen.add(image)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from data_prep.devcv import items
-from data_prep.devcv.items import Bank, Item, Style
 from data_prep.devcv.tasks import Task
 
 _ORDINALS = ("first", "second", "third", "fourth")
@@ -24,8 +23,12 @@ def question(word: str, num_options: int, wording: str) -> str:
 
 
 def touch(
-    bank: Bank, rng: np.random.Generator, number: int, style: Style, num_options: int
-) -> Iterator[Item]:
+    bank: items.Bank,
+    rng: np.random.Generator,
+    number: int,
+    style: items.Style,
+    num_options: int,
+) -> Iterator[items.Item]:
     """Which image is the word's? Words take turns.
 
     Source: BabyVLM-V2, Picture Vocabulary; ours: without a vocabulary the distractors

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from data_prep.devcv import items
-from data_prep.devcv.items import Bank, Item, Style, View, intersection, pick
 from data_prep.devcv.tasks import Task
 
 QUERY_FILL = 0.8  # of the canvas's shorter side
@@ -34,8 +33,8 @@ def question(wording: str) -> str:
 
 
 def spatialdetails(
-    bank: Bank, rng: np.random.Generator, number: int, style: Style
-) -> Iterator[Item]:
+    bank: items.Bank, rng: np.random.Generator, number: int, style: items.Style
+) -> Iterator[items.Item]:
     """Items of a query and three options; `same_colour` is in their meta.
 
     Options are windows around the objects that show no other thing of the category.
@@ -56,7 +55,7 @@ def spatialdetails(
     for category, answer, want_colour in wanted:
         for attempt in range(TRIES):
             if attempt >= TRIES // 2:  # another category may have what this one lacks
-                category = pick(rng, rich)
+                category = items.pick(rng, rich)
             views = triple(bank, rng, category, want_colour)
             item = _item(bank, rng, views, answer, style) if views else None
             if item is not None:
@@ -65,8 +64,8 @@ def spatialdetails(
 
 
 def triple(
-    bank: Bank, rng: np.random.Generator, category: str, want_colour: bool
-) -> list[View]:
+    bank: items.Bank, rng: np.random.Generator, category: str, want_colour: bool
+) -> list[items.View]:
     """Views of three instances that look different, the right one first.
 
     Args:
@@ -83,11 +82,11 @@ def triple(
     for instance, views in by_instance.items():
         by_colour[views[0].thing.colour].append(instance)
     same = [group for group in by_colour.values() if len(group) >= 3]
-    pool = pick(rng, same) if want_colour and same else tuple(by_instance)
+    pool = items.pick(rng, same) if want_colour and same else tuple(by_instance)
     order = [pool[i] for i in rng.permutation(len(pool))]
     chosen, looks = [], []
     for instance in order:
-        view = pick(rng, by_instance[instance])
+        view = items.pick(rng, by_instance[instance])
         if any(view.thing.look == other.thing.look for other in chosen):
             continue
         look = look_of(view)
@@ -99,7 +98,7 @@ def triple(
     return []
 
 
-def look_of(view: View) -> np.ndarray:
+def look_of(view: items.View) -> np.ndarray:
     """The object's box at a size at which any two compare, f32[16, 16, 3]."""
     image = items.crop(view.frame.pixels(), view.thing.bbox, 0.0)
     return items.resize(image, (16, 16)).astype(np.float32)
@@ -110,7 +109,9 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a - b).mean())
 
 
-def _item(bank, rng, views: Sequence[View], answer: int, style: Style) -> Item | None:
+def _item(
+    bank, rng, views: Sequence[items.View], answer: int, style: items.Style
+) -> items.Item | None:
     as_published = "original_spatialdetails" in style.published
     asked = views[0] if as_published else _again(bank, rng, views[0])
     query = items.object_crop(asked, style)
@@ -137,14 +138,14 @@ def _item(bank, rng, views: Sequence[View], answer: int, style: Style) -> Item |
     )
 
 
-def _again(bank, rng, view) -> View:
+def _again(bank, rng, view) -> items.View:
     """Another view of the same object, in another recording if there is one."""
     others = bank.views[view.thing.category][view.thing.instance]
     far = [v for v in others if v.frame.recording != view.frame.recording]
-    return pick(rng, far or [v for v in others if v is not view] or others)
+    return items.pick(rng, far or [v for v in others if v is not view] or others)
 
 
-def window_around(rng: np.random.Generator, view: View) -> np.ndarray | None:
+def window_around(rng: np.random.Generator, view: items.View) -> np.ndarray | None:
     """A square window that holds the object and no other thing of its category.
 
     Returns:
@@ -162,7 +163,7 @@ def window_around(rng: np.random.Generator, view: View) -> np.ndarray | None:
         left = _start(rng, x, width, side, frame.width)
         top = _start(rng, y, height, side, frame.height)
         box = (left, top, side, side)
-        if not any(intersection(box, rival) for rival in rivals):
+        if not any(items.intersection(box, rival) for rival in rivals):
             return items.window(frame.pixels(), (left, top, left + side, top + side))
     return None
 

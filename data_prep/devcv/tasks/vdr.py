@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from data_prep.devcv import items
-from data_prep.devcv.items import Bank, Frame, Item, Style, Thing, View
 from data_prep.devcv.tasks import Task
 
 OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
@@ -32,9 +31,9 @@ CLOSE = 0.04  # of the frame: a centre so near to a border's corner is ambiguous
 class Exit:
     """One object's way out: frames from wholly visible to gone."""
 
-    frames: tuple[Frame, ...]
+    frames: tuple[items.Frame, ...]
     num_gone: int
-    thing: Thing  # as first seen
+    thing: items.Thing  # as first seen
     direction: str
 
 
@@ -58,8 +57,8 @@ def question_open(noun: str, num_frames: int) -> str:
 
 
 def vdr_binary(
-    bank: Bank, rng: np.random.Generator, number: int, style: Style
-) -> Iterator[Item]:
+    bank: items.Bank, rng: np.random.Generator, number: int, style: items.Style
+) -> Iterator[items.Item]:
     """The side of exit against the opposite one, in either order."""
     found = [e for e in exits(items.frames_of(bank, style)) if e.direction in OPPOSITE]
     orders = items.deck(rng, (0, 1), number)
@@ -72,15 +71,15 @@ def vdr_binary(
             ),
             exit_.direction,
             images,
-            [View(frames[0], exit_.thing)],
+            [items.View(frames[0], exit_.thing)],
             direction=exit_.direction,
             noun=exit_.thing.category,
         )
 
 
 def vdr_open(
-    bank: Bank, rng: np.random.Generator, number: int, style: Style
-) -> Iterator[Item]:
+    bank: items.Bank, rng: np.random.Generator, number: int, style: items.Style
+) -> Iterator[items.Item]:
     """One of eight directions of exit."""
     for exit_ in _balanced(rng, exits(items.frames_of(bank, style)), number):
         frames, images = _pictures(rng, exit_, style)
@@ -88,7 +87,7 @@ def vdr_open(
             question_open(exit_.thing.category, len(images)),
             exit_.direction,
             images,
-            [View(frames[0], exit_.thing)],
+            [items.View(frames[0], exit_.thing)],
             direction=exit_.direction,
             noun=exit_.thing.category,
         )
@@ -106,7 +105,7 @@ def _balanced(rng, found, number) -> Iterator[Exit]:
         yield next(turns[direction])
 
 
-def _pictures(rng, exit_, style) -> tuple[list[Frame], list[bytes]]:
+def _pictures(rng, exit_, style) -> tuple[list[items.Frame], list[bytes]]:
     """Some of the clip's frames: the first, the last with the object, and one without.
 
     The others lie evenly between, so that the way out is seen.
@@ -123,7 +122,7 @@ def _pictures(rng, exit_, style) -> tuple[list[Frame], list[bytes]]:
     return frames, images
 
 
-def exits(frames: Sequence[Frame]) -> list[Exit]:
+def exits(frames: Sequence[items.Frame]) -> list[Exit]:
     """All usable exits in frames that are in order of (mirrored, recording, index)."""
     found = []
     for _, group in itertools.groupby(frames, key=lambda f: (f.recording, f.mirrored)):
@@ -132,7 +131,7 @@ def exits(frames: Sequence[Frame]) -> list[Exit]:
     return found
 
 
-def stretches(frames: list[Frame]) -> list[list[Frame]]:
+def stretches(frames: list[items.Frame]) -> list[list[items.Frame]]:
     """Cuts one recording's frames where some are missing.
 
     Indices 0, 2, 4, 10, 12 -> [0, 2, 4], [10, 12]: the least step is the usual one.
