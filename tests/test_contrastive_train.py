@@ -14,7 +14,7 @@ from babyvlm_jax.data.images import preprocess
 from babyvlm_jax.data.schema import write_dataset
 from babyvlm_jax.embedding import load_pair_model
 from babyvlm_jax.evals.config import EvalConfig
-from babyvlm_jax.runtime import metrics
+from babyvlm_jax.runtime import telemetry
 from babyvlm_jax.runtime.errors import UserError, run_main
 from babyvlm_jax.training import checkpoint
 from configs.eval import devcv
@@ -79,7 +79,7 @@ def test_sigterm_between_validations_and_the_resumed_run_is_the_same(
     world, undisturbed, tmp_path, monkeypatch
 ):
     c = config(world, patience=0, threshold=0.5)
-    ticks, tick = [], metrics.Writer.tick
+    ticks, tick = [], telemetry.Writer.tick
 
     def counted(writer):
         tick(writer)
@@ -87,7 +87,7 @@ def test_sigterm_between_validations_and_the_resumed_run_is_the_same(
         if len(ticks) == 3:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(metrics.Writer, "tick", counted)
+    monkeypatch.setattr(telemetry.Writer, "tick", counted)
     with pytest.raises(SystemExit) as stop:
         run_main(lambda: train.main(c, str(tmp_path)))
     assert stop.value.code == 75
@@ -161,16 +161,6 @@ def test_the_checkpoint_answers_picture_vocabulary(undisturbed, tmp_path):
     c.protocols = ("choice",)
     with pytest.raises(UserError, match="'match'"):
         evaluate.evaluate(EvalConfig(**c.to_dict()), str(tmp_path / "out"))
-
-
-@pytest.mark.slow
-def test_only_measuring(world, capsys, tmp_path):
-    for kind in ("only", "synthetic"):
-        c = config(world)
-        c.num_steps = 2
-        c.data[kind] = True
-        train.main(c, str(tmp_path / kind))
-    assert "the loader alone" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

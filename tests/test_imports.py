@@ -36,12 +36,12 @@ LAYERS = (
         "embedding",
         "aot",
     ),
-    ("data", "metrics", "pace", "throughput"),
+    ("data", "telemetry"),
     (
         *("losses", "optim", "plateau", "muon"),
         *("models", "flops", "step_flops"),
     ),
-    ("sharding", "command", "lock", "ties", "processes", "watchdog", "json_fields"),
+    ("sharding", "command", "lock", "ties", "processes", "json_fields"),
     ("errors", "fields", "files", "config"),
 )
 LAYER_OF = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}

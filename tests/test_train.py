@@ -15,10 +15,10 @@ import pytest
 
 from babyvlm_jax import train
 from babyvlm_jax.data import packing, tokenizer
-from babyvlm_jax.runtime import lock, metrics
+from babyvlm_jax.runtime import lock, telemetry
 from babyvlm_jax.runtime.command import run_config_command
 from babyvlm_jax.runtime.errors import UserError, run_main
-from babyvlm_jax.runtime.pace import RATES
+from babyvlm_jax.runtime.telemetry import RATES
 from babyvlm_jax.training import checkpoint, settings
 from tests import tiny_run
 
@@ -69,7 +69,7 @@ def after_ticks(monkeypatch):
 
     def arrange(count, action):
         ticks = []
-        tick = metrics.Writer.tick
+        tick = telemetry.Writer.tick
 
         def counted(writer):
             tick(writer)
@@ -77,7 +77,7 @@ def after_ticks(monkeypatch):
             if len(ticks) == count:
                 action()
 
-        monkeypatch.setattr(metrics.Writer, "tick", counted)
+        monkeypatch.setattr(telemetry.Writer, "tick", counted)
 
     return arrange
 
@@ -167,14 +167,14 @@ KILL_AT_STEP = """
 import json, os, signal, sys
 import ml_collections
 from babyvlm_jax import train
-from babyvlm_jax.runtime import metrics
-ticks, tick = [], metrics.Writer.tick
+from babyvlm_jax.runtime import telemetry
+ticks, tick = [], telemetry.Writer.tick
 def counted(writer):
     tick(writer)
     ticks.append(None)
     if len(ticks) == 7:
         os.kill(os.getpid(), signal.SIGKILL)
-metrics.Writer.tick = counted
+telemetry.Writer.tick = counted
 config = ml_collections.ConfigDict(json.loads(sys.argv[1]))
 train.main(config, sys.argv[2])
 """
@@ -284,29 +284,24 @@ def test_any_phase_tells_its_validations_and_ends_with_the_best(world, tmp_path,
     assert all(np.isfinite(loss) for loss in losses.values())
 
 
-@pytest.mark.parametrize("make", [tiny_run.config, tiny_run.vision_config])
-def test_the_loader_alone_is_measured_and_nothing_written(
-    world, tmp_path, capsys, make
-):
-    config = make(world, num_steps=3)
-    config.data.only = True
-    train.main(config, str(tmp_path / "w"))
-    line = capsys.readouterr().out
-    assert line.startswith("the loader alone: ")
-    assert "(3 batches in " in line
+@pytest.mark.parametrize("name", ["only", "synthetic"])
+def test_what_measures_a_part_of_training_is_another_command(world, tmp_path, name):
+    config = tiny_run.config(world)
+    config.data[name] = True
+    with pytest.raises(UserError, match=rf"config\.data\.{name} .*benchmarks\.alone"):
+        train.main(config, str(tmp_path / "w"))
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.integration
-def test_the_step_alone_is_measured_without_any_data(world, tmp_path, capsys):
-    config = tiny_run.config(world, num_steps=2)
-    config.data.synthetic = True
-    config.data.shards = config.data.tokenizer = "nowhere"
-    train.main(config, str(tmp_path / "w"))
-    line = capsys.readouterr().out
-    assert line.startswith("the step alone: ")
-    assert "(2 batches in " in line
-    assert list(tmp_path.iterdir()) == []
+def test_help_imports_nothing_heavy():
+    heavy = ("jax", "flax", "orbax", "tensorstore", "torch", "tensorflow")
+    command = [sys.executable, "-X", "importtime", "-m", "babyvlm_jax.train", "--help"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("Trains one phase.")
+    imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
+    assert "babyvlm_jax.training.settings" in imported
+    assert imported.isdisjoint(heavy)
 
 
 class Unread:

@@ -23,6 +23,9 @@ class World(NamedTuple):
     tokenizer: pathlib.Path
 
 
+NOWHERE = World(pathlib.Path("shards"), pathlib.Path("tokenizer.model"))
+
+
 def make_world(folder: pathlib.Path) -> World:
     """Writes text, frames and image_utterance, and trains a tokenizer on them."""
 
@@ -123,8 +126,7 @@ def vision_config(world: World, **changes) -> ml_collections.ConfigDict:
 
 def settings_of(make=config, **changes) -> settings.TrainSettings:
     """Settings of a tiny run whose data lie nowhere."""
-    nowhere = World(pathlib.Path("shards"), pathlib.Path("tokenizer.model"))
-    return settings.from_config(json.loads(make(nowhere, **changes).to_json()))
+    return settings.from_config(json.loads(make(NOWHERE, **changes).to_json()))
 
 
 # Settings that change neither the weights that a run begins with nor its step.

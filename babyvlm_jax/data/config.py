@@ -62,8 +62,8 @@ class DataConfig(Settings):
         cache_images: keep decoded pictures in memory.
         cache_images_mb: room for them.
         repeats: epochs; None = endless.
-        only: measure the loader alone: batches are made, no step runs.
-        synthetic: measure the step alone: one made-up batch, nothing is read.
+        only: for `tests.benchmarks.alone`: batches are made, no step runs.
+        synthetic: for benchmarks: one made-up batch, nothing is read.
     """
 
     shards: str

@@ -7,13 +7,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
+from etils import epath
 from flax.traverse_util import flatten_dict
 from jax.sharding import AbstractMesh, Mesh
 
 from babyvlm_jax import sharding
+from babyvlm_jax.data import features
+from babyvlm_jax.data.identity import check_facts
 from babyvlm_jax.models.config import PARTS, ContrastiveConfig, VLMConfig
 from babyvlm_jax.models.contrastive import make_pair_model
+from babyvlm_jax.models.fingerprint import fingerprint
 from babyvlm_jax.models.vlm import make_model
+from babyvlm_jax.runtime import processes
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.runtime.fields import from_dict
 from babyvlm_jax.training import checkpoint, settings
@@ -21,6 +27,38 @@ from babyvlm_jax.training.config import OptimConfig
 from babyvlm_jax.training.objectives.base import BaseObjective
 from babyvlm_jax.training.objectives.contrastive import check_text_heads
 from babyvlm_jax.training.optim import check_patterns
+
+
+def refuse_benchmarks(run: settings.TrainSettings) -> None:
+    """Names the command that measures a part of training by itself.
+
+    Raises:
+        UserError: the config asks for it.
+    """
+    for name in ("only", "synthetic"):
+        if getattr(run.data, name):
+            raise UserError(
+                f"config.data.{name} trains nothing; it is a flag of `python -m "
+                "tests.benchmarks.alone` in the source tree, which takes the same "
+                "--config: run that, or leave it out"
+            )
+
+
+def check_processes(run: settings.TrainSettings, workdir) -> None:
+    """Whether all processes of the run were started alike; alone, one is.
+
+    Before anything that they do together: with another number of steps they would
+    wait for each other for ever, with another rate learn what no config says.
+
+    Raises:
+        UserError: on every process; names the first difference.
+    """
+    if jax.process_count() == 1:
+        return
+    full = settings.resolved(run)
+    kept = {key: full[key] for key in full if key not in settings.OWN}
+    kept |= {"--workdir": str(workdir), **processes.versions()}
+    processes.check_same("settings", kept)
 
 
 def check_run(objective: BaseObjective, mesh: Mesh | AbstractMesh) -> None:
@@ -95,6 +133,46 @@ def check_warm_start(objective: BaseObjective, tokenizer: str) -> None:
             checkpoint.check_tokenizer(part, source, tokenizer)
         except UserError as error:
             raise UserError(f"config.warm_start.{part}: {error}") from None
+
+
+def check_moved(workdir: epath.Path, source) -> None:
+    """Whether a finished run was trained on the data that now lie elsewhere.
+
+    Raises:
+        UserError: it was trained on other data.
+    """
+    step = checkpoint.newest_step(workdir, items=("data",))
+    saved = checkpoint.read_facts(workdir, step)
+    check_facts(saved, source.facts, f"{workdir}, which is finished,")
+    processes.say(f"already finished in {workdir}, on the same data")
+
+
+def check_same_data(run: settings.TrainSettings, source) -> None:
+    """Whether all processes read the same data, each from disks of its own.
+
+    Raises:
+        UserError: on every process; names the first difference.
+    """
+    encoded = source.features.facts if run.data.features else {}
+    processes.check_same("data", {**source.facts, **encoded})
+
+
+def check_features(objective: BaseObjective, source, params) -> None:
+    """Features must be those that this run's encoder would give, and go on giving.
+
+    Raises:
+        UserError: the encoder trains, or the features were made otherwise.
+    """
+    run = objective.run
+    if not run.data.features:
+        return
+    if "vision" in objective.trained_parts():
+        raise UserError(
+            f"config.optim.trains {run.optim.trains} trains the vision encoder, whose "
+            "features would then change; set config.data.features=''"
+        )
+    here = {**run.feature_facts, "encoder": fingerprint(params["vision"])}
+    features.check(run.data.features, source.features.facts, here)
 
 
 def abstract_params(

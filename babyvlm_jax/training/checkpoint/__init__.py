@@ -16,6 +16,7 @@ from babyvlm_jax.training.checkpoint.opening import (
 from babyvlm_jax.training.checkpoint.reading import (
     ITEMS,
     abstract_params,
+    begin,
     check_source,
     newest_step,
     read_facts,
@@ -28,6 +29,7 @@ __all__ = [
     "ITEMS",
     "Checkpoints",
     "abstract_params",
+    "begin",
     "check_source",
     "check_tokenizer",
     "is_contrastive",

@@ -280,3 +280,26 @@ def warm_start(abstract: Any, sources: dict[str, str]) -> dict[str, Any]:
             steps[workdir] = newest_step(workdir)
         params[part] = restore_params(workdir, steps[workdir], prefix, abstract[part])
     return params
+
+
+def begin(
+    model: Model | PairModel, mesh: Mesh, parts: tuple[str, ...], key, sources
+) -> dict[str, Any]:
+    """Parameters of a new run: from earlier phases where it names one, else drawn.
+
+    Args:
+        model: or another thing with its functions `init`, `shapes`, `param_specs`.
+        parts: top-level parts that there are.
+        sources: as in `warm_start`.
+    """
+    abstract = abstract_params(model, mesh, parts)
+    params = warm_start(abstract, sources)
+    drawn = tuple(part for part in parts if part not in params)
+    if drawn:
+        shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
+        init = jax.jit(
+            lambda key: model.init(key, drawn),
+            out_shardings={part: shardings[part] for part in drawn},
+        )
+        params |= init(key)
+    return params

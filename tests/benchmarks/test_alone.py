@@ -5,14 +5,16 @@ import itertools
 import numpy as np
 import pytest
 
-from babyvlm_jax.runtime import throughput
-from babyvlm_jax.runtime.throughput import Rate, measure
+from babyvlm_jax.runtime.errors import UserError
+from tests import tiny_run
+from tests.benchmarks import alone
+from tests.benchmarks.alone import Rate, measure
 
 
 @pytest.fixture
 def clock(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(throughput.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(alone.time, "perf_counter", lambda: now[0])
     return now
 
 
@@ -48,3 +50,27 @@ def test_a_rate_reads_well():
         "1.5 batches/s, 12.0 rows/s, 2,500.0 supervised tokens/s, 0.0 images/s "
         "(3 batches in 2.0 s)"
     )
+
+
+@pytest.mark.parametrize("make", [tiny_run.config, tiny_run.vision_config])
+def test_the_loader_alone_is_measured(tmp_path, capsys, make):
+    config = make(tiny_run.make_world(tmp_path), num_steps=3)
+    alone.main(config, "loader")
+    line = capsys.readouterr().out
+    assert line.startswith("the loader alone: ")
+    assert "(3 batches in " in line
+
+
+@pytest.mark.integration
+def test_the_step_alone_is_measured_without_any_data(capsys):
+    config = tiny_run.config(tiny_run.NOWHERE, num_steps=2)
+    config.data.synthetic = True
+    alone.main(config)
+    line = capsys.readouterr().out
+    assert line.startswith("the step alone: ")
+    assert "(2 batches in " in line
+
+
+def test_nothing_chosen():
+    with pytest.raises(UserError, match="--what"):
+        alone.main(tiny_run.config(tiny_run.NOWHERE))

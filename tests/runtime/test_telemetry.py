@@ -1,13 +1,16 @@
-"""metrics.jsonl: late, whole, and without a step twice."""
+"""What a run writes about itself: late and whole; its rates; its end if it hangs."""
 
 import json
 import math
+import threading
+import types
 
+import numpy as np
 import pytest
 from etils import epath
 
-from babyvlm_jax.runtime import metrics
-from babyvlm_jax.runtime.metrics import Writer
+from babyvlm_jax.runtime import telemetry
+from babyvlm_jax.runtime.telemetry import Pace, Watchdog, Writer
 
 
 def lines(folder):
@@ -113,8 +116,8 @@ def test_a_dataset_without_tokens_in_the_batch_is_left_out(tmp_path, writer):
 
 def test_time_goes_on_where_the_lines_that_count_end(tmp_path, monkeypatch):
     clock = [1000.0]
-    monkeypatch.setattr(metrics.time, "time", lambda: clock[0])
-    monkeypatch.setattr(metrics.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(telemetry.time, "time", lambda: clock[0])
+    monkeypatch.setattr(telemetry.time, "perf_counter", lambda: clock[0])
     first = Writer(tmp_path, "test", 10, 0)
     assert (first.productive_s, first.elapsed_s) == (0.0, 0.0)
     for step, goodput in ((1, 0.5), (2, 0.75), (3, 0.9)):
@@ -133,7 +136,7 @@ def test_time_goes_on_where_the_lines_that_count_end(tmp_path, monkeypatch):
 def test_a_push_returns_the_one_before_also_where_nothing_is_written(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(metrics.jax, "process_index", lambda: 1)
+    monkeypatch.setattr(telemetry.jax, "process_index", lambda: 1)
     writer = Writer(tmp_path, "test", 10, 0)
     assert writer.push(1, row(3.0)) == {}
     assert writer.push(2, row(2.0)) == row(3.0)
@@ -147,15 +150,15 @@ def profiler(monkeypatch):
     calls = []
     for name in ("start_trace", "stop_trace"):
         monkeypatch.setattr(
-            metrics.jax.profiler, name, lambda *a, n=name: calls.append((n, *a))
+            telemetry.jax.profiler, name, lambda *a, n=name: calls.append((n, *a))
         )
     wait = "block_until_ready"
-    monkeypatch.setattr(metrics.jax, wait, lambda x: calls.append((wait, x)))
+    monkeypatch.setattr(telemetry.jax, wait, lambda x: calls.append((wait, x)))
     return calls
 
 
 def trace_over(workdir, chosen, steps):
-    trace = metrics.Trace(workdir, chosen)
+    trace = telemetry.Trace(workdir, chosen)
     for step in steps:
         with trace.step(step):
             pass
@@ -179,14 +182,14 @@ def test_the_chosen_steps_are_traced_and_only_the_last_is_waited_for(
 
 def test_in_a_bucket_the_log_is_written_anew_now_and_then_and_at_the_end(monkeypatch):
     files, now = [], [0.0]
-    monkeypatch.setattr(metrics.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(telemetry.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(
-        metrics, "write_atomically", lambda path, data: files.append(data.decode())
+        telemetry, "write_atomically", lambda path, data: files.append(data.decode())
     )
-    log = metrics.Log(epath.Path("gs://b/run/metrics.jsonl"), "1\n")
+    log = telemetry.Log(epath.Path("gs://b/run/metrics.jsonl"), "1\n")
     log.add("2\n")
     assert files == ["1\n"]
-    now[0] = metrics.BUCKET_LOG_S + 1
+    now[0] = telemetry.BUCKET_LOG_S + 1
     log.add("3\n")
     log.add("4\n")
     log.close()
@@ -196,5 +199,146 @@ def test_in_a_bucket_the_log_is_written_anew_now_and_then_and_at_the_end(monkeyp
 def test_a_trace_is_copied_to_where_the_profiler_cannot_write(tmp_path):
     (tmp_path / "plugins" / "host").mkdir(parents=True)
     (tmp_path / "plugins" / "host" / "t.pb").write_bytes(b"trace")
-    metrics.copy_files(tmp_path / "plugins", tmp_path / "there")
+    telemetry.copy_files(tmp_path / "plugins", tmp_path / "there")
     assert (tmp_path / "there" / "host" / "t.pb").read_bytes() == b"trace"
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(telemetry.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def unknown():
+    raise AssertionError("the FLOPs of a step on a CPU are of no use")
+
+
+ROWS = {
+    "tokens": np.zeros((2, 4)),
+    "loss_mask": np.array([[1, 1, 0, 0], [1, 0, 0, 0]], bool),
+    "segment_ids": np.array([[1, 1, 2, 2], [1, 0, 0, 0]]),
+    "image_mask": np.array([[1, 0, 0], [1, 1, 0]], bool),
+}
+
+
+def test_what_a_batch_holds():
+    assert telemetry.content(ROWS).tolist() == [3, 5, 8, 3, 6]
+    assert telemetry.content({"images": np.zeros((7, 2, 2, 3))}).tolist() == [
+        0,
+        0,
+        0,
+        7,
+        7,
+    ]
+
+
+def test_rates_are_of_the_time_since_the_row_before(clock):
+    run = Pace(unknown)
+    clock[0] += 100.0  # compiling
+    run.step(ROWS)
+    assert run.row() == {"input_wait": 0, "checkpoint_wait": 0, "goodput": 0}
+    for _ in range(4):
+        clock[0] += 0.5
+        run.step(ROWS)
+    row = run.row()
+    assert row["step_s"] == 0.5
+    assert [row[name] for name in telemetry.RATES] == [6.0, 10.0, 16.0, 6.0, 12.0]
+    assert row["goodput"] == 2.0 / 102.0
+    assert "mfu" not in row  # a CPU has no published peak
+    clock[0] += 1.0
+    assert "step_s" not in run.row()
+
+
+def test_waiting_is_told_as_a_share_and_is_not_productive(clock):
+    def batches():
+        for wait in (3.0, 1.0, 0.0):
+            clock[0] += wait
+            yield wait
+
+    run = Pace(unknown, productive_s=90.0, elapsed_s=190.0)
+    source = run.timed(batches())
+    assert next(source) == 3.0
+    run.step(ROWS)  # the first: nothing before it counts
+    assert next(source) == 1.0
+    clock[0] += 4.0
+    run.step(ROWS)
+    with run.waiting("checkpoint"):
+        clock[0] += 2.0
+    next(source)
+    clock[0] += 1.0
+    run.step(ROWS)
+    row = run.row()
+    assert (row["input_wait"], row["checkpoint_wait"]) == (1.0 / 8.0, 2.0 / 8.0)
+    assert row["goodput"] == (90.0 + 5.0) / (190.0 + 3.0 + 8.0)
+    assert list(source) == []
+
+
+def test_mfu_is_the_share_of_all_devices_peak(clock, monkeypatch):
+    class Chip:
+        device_kind = "TPU v5 lite"
+
+    monkeypatch.setattr(telemetry.jax, "devices", lambda: [Chip()])
+    monkeypatch.setattr(telemetry.jax, "device_count", lambda: 4)
+    run = Pace(lambda: 4 * 197e12)
+    run.step(ROWS)
+    clock[0] += 2.0
+    run.step(ROWS)
+    assert run.row()["mfu"] == 0.5
+
+
+def test_a_hang_is_told_and_ended(tmp_path, monkeypatch, capfd):
+    ended, codes, log = threading.Event(), [], tmp_path / "hang.log"
+
+    def leave(code):
+        codes.append(code)
+        ended.set()
+
+    def waits_for_a_host_that_is_gone():
+        assert ended.wait(60)
+
+    monkeypatch.setattr(telemetry.os, "_exit", leave)
+    other = threading.Thread(target=waits_for_a_host_that_is_gone)
+    other.start()
+    Watchdog(0.1, log)
+    waits_for_a_host_that_is_gone()
+    other.join()
+    assert codes == [75]
+    for told in (capfd.readouterr().err, log.read_text()):
+        assert "no step within 0.1 s (config.watchdog_s)" in told
+        assert told.count("in waits_for_a_host_that_is_gone") == 2
+
+
+def test_a_step_puts_the_end_off(tmp_path, monkeypatch, capfd):
+    now, waits = [0.0], []
+    monkeypatch.setattr(telemetry.time, "monotonic", lambda: now[0])
+    idle = types.SimpleNamespace(start=lambda: None)
+    monkeypatch.setattr(telemetry.threading, "Thread", lambda **_: idle)
+    monkeypatch.setattr(
+        telemetry.os, "_exit", lambda code: waits.append(f"exit {code}")
+    )
+    dog = Watchdog(10.0, tmp_path / "hang.log")
+
+    def wait(left):
+        waits.append(left)
+        if len(waits) == 1:
+            now[0] = 4.0
+            dog.step()
+        now[0] = 10.0 if len(waits) == 1 else 14.0
+
+    monkeypatch.setattr(dog, "_closed", types.SimpleNamespace(wait=wait))
+    dog._watch()
+    assert waits == [10.0, 4.0, "exit 75"]
+    assert "all stacks" in capfd.readouterr().err
+
+
+def test_a_closed_watchdog_and_one_of_zero_seconds_do_nothing(tmp_path):
+    before = set(threading.enumerate())
+    never = Watchdog(0, tmp_path / "hang.log")
+    never.step()
+    assert set(threading.enumerate()) == before
+    closed = Watchdog(1e6, tmp_path / "hang.log")
+    (thread,) = set(threading.enumerate()) - before
+    closed.close()
+    thread.join()
+    assert list(tmp_path.iterdir()) == []
