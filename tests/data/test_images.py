@@ -224,6 +224,7 @@ def test_16_bits_are_scaled_to_8():
     np.testing.assert_array_equal(preprocess(data, 64)[..., 1], ramp >> 8)
 
 
+@pytest.mark.integration
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_a_changed_file_is_read_or_refused(data):

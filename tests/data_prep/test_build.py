@@ -145,8 +145,14 @@ def _change_video(raw):
     ("change", "settings", "prepared", "text"),
     [
         (_change_transcript, {}, [VAL], 2),
-        (_change_video, {}, [VAL], 6),
-        (None, {"min_duration_s": 1.3}, [TRAIN, VAL], 2),
+        pytest.param(_change_video, {}, [VAL], 6, marks=pytest.mark.integration),
+        pytest.param(
+            None,
+            {"min_duration_s": 1.3},
+            [TRAIN, VAL],
+            2,
+            marks=pytest.mark.integration,
+        ),
     ],
 )
 def test_what_has_changed_is_made_again(

@@ -5,6 +5,7 @@ import pytest
 
 from babyvlm_jax.runtime.errors import UserError
 from data_prep.raw import Box, Utterance, read_annotations, read_corpus, read_transcript
+from tests.chosen import some
 from tests.data_prep import hostile
 from tests.data_prep.raw_fixture import (
     TRAIN,
@@ -142,7 +143,9 @@ def test_annotations_that_are_not_coco(tmp_path):
         read_annotations(tmp_path / "a.json")
 
 
-@pytest.mark.parametrize("reader", ["corpus", "transcript", "annotations"])
+@pytest.mark.parametrize(
+    "reader", some(["corpus", "transcript", "annotations"], ("transcript",))
+)
 def test_no_fault_of_a_file_is_a_traceback(tmp_path, reader):
     """One value at a time is replaced; what is read can be stored and computed with."""
     path = tmp_path / "corpus.json"

@@ -30,6 +30,7 @@ def views():
     return lambda seed: crop(jax.random.key(seed))
 
 
+@pytest.mark.integration
 def test_views_have_their_shapes_and_lie_in_0_to_1(views):
     big, small = views(0)
     assert big.shape == (2, 3, 8, 8, 3)
@@ -38,12 +39,14 @@ def test_views_have_their_shapes_and_lie_in_0_to_1(views):
         assert 0.0 <= float(view.min()) < float(view.max()) <= 1.0
 
 
+@pytest.mark.integration
 def test_the_key_decides_everything(views):
     same, other = views(0), views(1)
     jax.tree.map(np.testing.assert_array_equal, views(0), same)
     assert float(jnp.abs(same[0] - other[0]).mean()) > 0.01
 
 
+@pytest.mark.integration
 def test_each_view_of_each_image_is_drawn_for_itself(views):
     big, small = views(0)
     assert float(jnp.abs(big[0] - big[1]).mean()) > 0.01

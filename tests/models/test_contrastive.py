@@ -23,6 +23,7 @@ from babyvlm_jax.training.flops import pair_params
 from babyvlm_jax.training.objectives.contrastive import make_pair_loss
 from configs.models import CLIP
 from tests import tiny, tiny_pairs
+from tests.chosen import some
 
 
 def texts_of(form, tokens, mask):
@@ -165,11 +166,14 @@ def test_crops_are_random_and_of_the_picture_s_size():
 # published sizes of OpenAI's models, the learned scale included
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [
-        ("clip-b32", 151_277_313),
-        ("clip-b16", 149_620_737),
-        ("clip-l14", 427_616_513),
-    ],
+    some(
+        [
+            ("clip-b32", 151_277_313),
+            ("clip-b16", 149_620_737),
+            ("clip-l14", 427_616_513),
+        ],
+        [("clip-b32", 151_277_313)],
+    ),
 )
 def test_clip_has_its_published_size(name, expected):
     vision = from_dict(ViTConfig, CLIP[name]["vision"])

@@ -9,13 +9,12 @@ from babyvlm_jax.models.config import PARTS
 from babyvlm_jax.models.layers import NEVER, vocabulary_scores
 from babyvlm_jax.models.vlm import gather_visual, image_ordinals
 from tests import tiny
+from tests.chosen import some
 
 PROMPT_LEN, NUM_NEW = 12, 6
 
 
-@pytest.fixture(
-    params=["nursery", "official", pytest.param("v1", marks=pytest.mark.integration)]
-)
+@pytest.fixture(params=some(sorted(tiny.FORMS), ("nursery",)))
 def bench(request):
     return tiny.bench(request.param)
 

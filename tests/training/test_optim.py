@@ -86,6 +86,7 @@ def test_muon_takes_matrices_alone():
     assert found == {"vision/attn/w": (0, 1), "decoder/blocks/w": (1, 2)}
 
 
+@pytest.mark.integration
 def test_muon_is_optax_s():
     cfg = OptimConfig(name="muon", lr_peak=0.1, weight_decay=0.5, clip_norm=0.0)
     theirs = optax.contrib.muon(

@@ -144,12 +144,6 @@ def trained(tmp_path_factory):
             2,
             "7/params: decoder/blocks/attn/k/w has shape (1,",
         ),
-        (
-            "vision",
-            "mlp_dim",
-            64,
-            "7/params: vision/blocks/mlp/down/w has shape (1,",
-        ),
         ("connector", "num_ordinals", 4, "connector/ordinals has shape None, here it"),
     ],
 )
@@ -171,11 +165,9 @@ def test_a_checkpoint_of_another_architecture_names_the_leaf(
 @pytest.mark.parametrize(
     ("known", "here", "fits"),
     [
-        ("12ab", "12ab", True),
         ("12ab; 12ab", "12ab", True),
         ("34cd", "12ab", False),
         ("", "12ab", True),
-        ("34cd", "", True),
     ],
 )
 def test_words_keep_their_numbers_from_phase_to_phase(

@@ -126,6 +126,7 @@ def test_ids_may_be_text_and_numbers(tmp_path):
     assert not problems and job.frames[0].boxes[0].category == "cup"
 
 
+@pytest.mark.integration
 def test_no_fault_of_a_file_is_a_traceback(tmp_path):
     """One value at a time is replaced; all that is read can be tracked and stored."""
     path = _write(tmp_path, [_annotation(track_id=3, score=0.5, iscrowd=0)])

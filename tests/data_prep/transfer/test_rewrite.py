@@ -120,6 +120,7 @@ def test_a_dry_run_tells_the_cost_and_sends_nothing(shards, tmp_path, capsys):
     assert not (tmp_path / "t").exists()
 
 
+@pytest.mark.integration
 def test_a_killed_run_asks_only_what_is_left(shards, tmp_path):
     out = tmp_path / "transfer"
     with serve(["slow"] * 100) as stub:

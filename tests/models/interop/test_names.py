@@ -15,6 +15,7 @@ from babyvlm_jax.models.interop.resnext import resnext
 from babyvlm_jax.models.interop.table import their_shapes
 from babyvlm_jax.models.interop.vit import vit
 from babyvlm_jax.models.vlm import make_model
+from tests.chosen import some
 
 D, F, LAYERS = 1024, 4096, 24  # ViT-L/16
 TORCHVISION = {
@@ -112,7 +113,7 @@ def shapes_of(cfg):
     return {path.removeprefix("vision/"): shape for path, shape in shapes.items()}
 
 
-@pytest.mark.parametrize("library", VITS)
+@pytest.mark.parametrize("library", some(VITS, ("timm",)))
 def test_names_and_shapes_of_vit_l_16(library):
     options, names = VITS[library]
     cfg = ViTConfig(**options)
@@ -121,6 +122,7 @@ def test_names_and_shapes_of_vit_l_16(library):
     assert sum(map(math.prod, expected_of(TIMM).values())) == 303_301_632
 
 
+@pytest.mark.integration
 def test_names_and_shapes_of_resnext50():
     expected = resnext_names()
     assert their_shapes(resnext(ResNeXtConfig()), shapes_of(ResNeXtConfig())) == (

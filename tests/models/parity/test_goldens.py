@@ -8,6 +8,7 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 from babyvlm_jax.models.interop.table import their_shapes, to_ours, to_theirs
+from tests.chosen import some
 from tests.models.parity import cases
 
 FOLDER = pathlib.Path(__file__).parent / "goldens"
@@ -37,12 +38,7 @@ def flat(tree):
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=pytest.mark.integration)
-        if name in ("llava", "dinov2")
-        else name
-        for name in cases.GOLDEN
-    ],
+    some(cases.GOLDEN, ("llama", "gpt2", "gpt2_sinusoidal", "vit", "vit_grown")),
 )
 def test_outputs_and_gradients_are_those_of_torch(name):
     case, weights, (loss, out, gradients) = load(name)

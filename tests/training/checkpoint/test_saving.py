@@ -15,10 +15,11 @@ from babyvlm_jax.training import checkpoint
 from babyvlm_jax.training.checkpoint import Checkpoints, reading, saving, whole
 from babyvlm_jax.training.state import TrainState
 from tests import tiny
+from tests.chosen import some
 from tests.training.checkpoint.states import FACTS, MESH, assert_equal, place
 
 
-@pytest.mark.parametrize("sizes", [(1, 1, 1), MESH])
+@pytest.mark.parametrize("sizes", some([((1, 1, 1),), (MESH,)], [(MESH,)]))
 def test_what_was_saved_comes_back_on_any_mesh(saved, host, sizes):
     mesh = tiny.mesh_of(*sizes)
     with jax.set_mesh(mesh), Checkpoints(saved) as checkpoints:
@@ -85,10 +86,10 @@ def two(tmp_path_factory):
 
 def test_the_newest_stay_and_every_so_many(tmp_path):
     with Checkpoints(tmp_path, keep=2, keep_every=3) as checkpoints:
-        for step in range(1, 9):
+        for step in range(1, 6):
             checkpoints.save(step, state_of(step), FACTS, wait=True)
-    assert steps_in(tmp_path) == [3, 6, 7, 8]
-    assert value_in(tmp_path) == 8.0
+    assert steps_in(tmp_path) == [3, 4, 5]
+    assert value_in(tmp_path) == 5.0
 
 
 def steps_in(folder):
@@ -101,7 +102,7 @@ def files_of(folder):
 
 def cuts_of(size):
     """Lengths at which a file of that size may have been cut, None: it is not there."""
-    return [None, *sorted(n for n in {0, 1, size // 2, size - 1} if 0 <= n < size)]
+    return [None, *sorted(n for n in {0, size - 1} if 0 <= n < size)]
 
 
 def test_a_checkpoint_cut_at_any_file_and_byte_is_not_taken_for_whole(two):
@@ -248,7 +249,10 @@ def test_a_save_that_failed_behind_the_run_is_made_up_for_by_the_next(
 
 @pytest.mark.parametrize(
     ("error", "kind", "told"),
-    [(FULL, UserError, "make room"), (LOST, Preempted, "connection reset")],
+    some(
+        [(FULL, UserError, "make room"), (LOST, Preempted, "connection reset")],
+        [(FULL, UserError, "make room")],
+    ),
 )
 def test_a_disk_that_stays_full_ends_the_run_and_leaves_the_last_checkpoint(
     tmp_path, failing, error, kind, told
