@@ -1,21 +1,29 @@
 """Package metadata: what babyvlm_jax needs, in ranges; requirements.lock pins them."""
 
 import pathlib
+import re
 
 from setuptools import find_packages, setup
 
 HERE = pathlib.Path(__file__).parent
+PACKAGE = (HERE / "babyvlm_jax" / "__init__.py").read_text(encoding="utf-8")
 
 setup(
     name="babyvlm_jax",
-    version="0.1.0",
+    version=re.search('__version__ = "(.+)"', PACKAGE)[1],
     description="Infant-inspired vision-language models in JAX",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["babyvlm_jax*", "configs*", "data_prep*"]),
-    package_data={"": ["*.html", "*.css", "*.js", "*.txt", "*.json"]},
+    packages=find_packages(
+        include=["babyvlm_jax*", "configs*", "data_prep*", "launch*"]
+    ),
+    package_data={
+        "": ["*.html", "*.css", "*.js", "*.txt", "*.json"],
+        "launch": ["_python", "Dockerfile*", "*.sh", "slurm/*", "gke/*"],
+    },
+    entry_points={"console_scripts": ["babyvlm = babyvlm_jax.__main__:main"]},
     install_requires=[
         "absl-py>=2.1",
         # no wheel for Linux on ARM, where Pillow resizes

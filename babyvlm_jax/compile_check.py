@@ -18,17 +18,18 @@ what to change. Slices: v4, v5e, v5p, v6e by topology (`v5e:4x4`) or by Cloud's 
 import json
 import pathlib
 
-import jax
+from etils import epy
 
-from babyvlm_jax import sharding
-from babyvlm_jax.aot import printing, sweeping
-from babyvlm_jax.aot.check import Check, advice, check, write_json
 from babyvlm_jax.aot.chips import GIB, Slice, parse_slice
-from babyvlm_jax.aot.compiling import compile_for, devices
-from babyvlm_jax.aot.programs import has_update
 from babyvlm_jax.runtime.command import run_config_command
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training import settings
+
+with epy.lazy_imports():  # --help needs none of these, and they take seconds
+    import jax
+
+    from babyvlm_jax import sharding
+    from babyvlm_jax.aot import check, compiling, printing, programs, sweeping
 
 FLAGS = {
     "topology": ("", "Slice to compile for, such as v5e:4x4."),
@@ -48,29 +49,29 @@ def main(config, topology: str, slices: int, what: str, sweep: bool, out: str) -
         return
     result = compile_one(run, where, what)
     print(printing.describe(result))
-    if has_update(what) and result.fits:
+    if programs.has_update(what) and result.fits:
         print(f"  {printing.chip_hours(result, run.num_steps)}")
     if out:
-        write_json(pathlib.Path(out), result)
+        check.write_json(pathlib.Path(out), result)
     if not result.fits:
         largest = "; ".join(map(str, result.buffers)) or "see above"
         raise UserError(
             f"{run.name} needs {result.peak / GIB:.2f} GiB of {result.limit / GIB:.2f} "
-            f"on {where.name}; largest: {largest}; {advice(run, result, what)}"
+            f"on {where.name}; largest: {largest}; {check.advice(run, result, what)}"
         )
 
 
-def compile_one(run: settings.TrainSettings, where: Slice, what: str) -> Check:
+def compile_one(run: settings.TrainSettings, where: Slice, what: str) -> "check.Check":
     """Compiles one program and reads the result."""
-    mesh = sharding.make_mesh(run.mesh, devices(where))
+    mesh = sharding.make_mesh(run.mesh, compiling.devices(where))
     with jax.set_mesh(mesh):
-        made = compile_for(run, mesh, what)
-        return check(run, where, what, dict(mesh.shape), made)
+        made = compiling.compile_for(run, mesh, what)
+        return check.check(run, where, what, dict(mesh.shape), made)
 
 
 def print_sweep(run: settings.TrainSettings, where: Slice, what: str) -> None:
     """Compiles every choice and prints the table, best first."""
-    results: list[Check] = []
+    results = []
     for result in sweeping.sweep(
         run, where, what, lambda one: compile_one(one, where, what)
     ):

@@ -14,15 +14,15 @@ what an earlier edition of this program wrote, in place.
 """
 
 import argparse
-import itertools
 from collections.abc import Sequence
 
 from absl import logging
+from etils import epy
 
-from babyvlm_jax.interchange.exporting import FORMATS, ExportConfig, export
-from babyvlm_jax.interchange.importing import ImportConfig, import_source
-from babyvlm_jax.interchange.upgrading import upgrade
 from babyvlm_jax.runtime.errors import CommandParser, add_command_flags, run_main
+
+with epy.lazy_imports():  # --help needs none of these, and they take seconds
+    from babyvlm_jax.interchange import exporting, importing, upgrading
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,7 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     give = commands.add_parser("export", help="a checkpoint -> a folder for others")
     give.add_argument("--checkpoint", required=True, help="work directory of ours")
     give.add_argument("--to", required=True, help="folder to write")
-    give.add_argument("--format", default="hf", help=", ".join(FORMATS))
+    give.add_argument(
+        "--format", default="hf", help="hf, llava, safetensors or lmms-eval"
+    )
     give.add_argument("--tokenizer", default="", help="file, if it was moved")
     renew = commands.add_parser("upgrade", help="an earlier edition's folders -> ours")
     renew.add_argument("folders", nargs="+", help="shards, runs, or what holds them")
@@ -58,12 +60,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     def run():
         if command == "import":
-            print(import_source(ImportConfig(**args)))
+            print(importing.import_source(importing.ImportConfig(**args)))
         elif command == "upgrade":
-            for line in itertools.chain.from_iterable(map(upgrade, args["folders"])):
-                print(line)
+            for folder in args["folders"]:
+                for line in upgrading.upgrade(folder):
+                    print(line)
         else:
-            print(export(ExportConfig(**args)))
+            print(exporting.export(exporting.ExportConfig(**args)))
 
     run_main(run, debug)
 

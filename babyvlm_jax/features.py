@@ -13,19 +13,23 @@ a later one adds what is new. Runs on one machine, on all its devices.
 import concurrent.futures
 import json
 
-import jax
 import numpy as np
 import tqdm
+from etils import epy
 
-from babyvlm_jax import sharding
 from babyvlm_jax.data.features import FeatureStore, key_of
 from babyvlm_jax.data.rows import decode
 from babyvlm_jax.data.schema import RecordSource
-from babyvlm_jax.models.fingerprint import fingerprint
-from babyvlm_jax.models.vlm import make_encoder, make_model
 from babyvlm_jax.runtime.command import run_config_command
 from babyvlm_jax.runtime.errors import UserError
-from babyvlm_jax.training import checkpoint, settings
+from babyvlm_jax.training import settings
+
+with epy.lazy_imports():  # --help needs none of these, and they take seconds
+    import jax
+
+    from babyvlm_jax import sharding
+    from babyvlm_jax.models import fingerprint, vlm
+    from babyvlm_jax.training import checkpoint
 
 SHARD = 1024  # ours: pictures that a stop may cost
 BATCH = 64  # ours: pictures a device encodes at a time
@@ -36,10 +40,12 @@ def main(config) -> None:
     check_phase(run)
     mesh = sharding.make_mesh({"data": -1, "fsdp": 1, "tensor": 1})
     with jax.set_mesh(mesh):
-        abstract = checkpoint.abstract_params(make_model(run.model), mesh, ("vision",))
+        abstract = checkpoint.abstract_params(
+            vlm.make_model(run.model), mesh, ("vision",)
+        )
         source = {"vision": run.warm_start["vision"]}
         params = checkpoint.warm_start(abstract, source)["vision"]
-        facts = {**run.feature_facts, "encoder": fingerprint(params)}
+        facts = {**run.feature_facts, "encoder": fingerprint.fingerprint(params)}
         store = FeatureStore.begin(run.data.features, facts)
         added = write_features(run, mesh, params, store)
     print(f"{run.data.features}: {added} pictures added to {len(store)}")
@@ -63,7 +69,7 @@ def check_phase(run: settings.TrainSettings) -> None:
 
 def write_features(run, mesh, params, store: FeatureStore) -> int:
     """Encodes every picture that the store lacks; returns how many there were."""
-    encode = jax.jit(make_encoder(run.model.vision))
+    encode = jax.jit(vlm.make_encoder(run.model.vision))
     batch_size = BATCH * mesh.size
     added = 0
     with concurrent.futures.ThreadPoolExecutor() as pool:

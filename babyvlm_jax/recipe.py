@@ -25,7 +25,7 @@ from etils import epath
 from babyvlm_jax.data import features
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.runtime import lock, processes
-from babyvlm_jax.runtime.command import run_config_command
+from babyvlm_jax.runtime.command import CONFIGS, run_config_command
 from babyvlm_jax.runtime.errors import EXIT_DONE, UserError
 from babyvlm_jax.runtime.files import write_atomically
 from babyvlm_jax.training import preflight, settings
@@ -167,7 +167,7 @@ def run_phase(name: str, phase: dict, workdir, child: processes.Child) -> int:
             sys.executable,
             "-m",
             "babyvlm_jax.train",
-            f"--config={epath.Path(__file__).parent.parent}/configs/resolved.py:{resolved}",
+            f"--config={CONFIGS / 'resolved.py'}:{resolved}",
             f"--workdir={workdir / name}",
         ]
     )

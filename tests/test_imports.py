@@ -13,7 +13,7 @@ FOLDERS = ("babyvlm_jax", "configs", "data_prep")
 PACKAGE = "babyvlm_jax"
 ENTRY_POINTS = (
     *("train", "recipe", "evaluate", "chat", "compile_check", "convert"),
-    "features",
+    *("features", "__main__"),
 )
 
 SHELVES = ("runtime", "training")  # whose modules have layers of their own

@@ -16,11 +16,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tqdm
+from etils import epy
 
-from babyvlm_jax.aot import printing
-from babyvlm_jax.aot.check import read_json
 from babyvlm_jax.runtime.command import run_config_command
 from babyvlm_jax.runtime.errors import UserError
+
+with epy.lazy_imports():  # --help needs none of these, and they take seconds
+    from babyvlm_jax.aot import check, printing
 
 
 def main(config, workdir: str) -> None:
@@ -62,7 +64,7 @@ def compile_row(row: Mapping[str, Any], folder: pathlib.Path):
         if not path.exists():
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             return None, f"{' '.join(flags)}: {last}"
-    result = read_json(path)
+    result = check.read_json(path)
     return result, "" if result.fits else f"{' '.join(flags)}: does not fit"
 
 

@@ -7,6 +7,7 @@ Each call makes its own set of flags, so modules of commands can be imported tog
 """
 
 import contextlib
+import pathlib
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,9 @@ from ml_collections.config_flags.config_flags import ConfigFileFlagParser
 
 from babyvlm_jax.runtime.errors import MASKS, UserError, check_file, run_main
 from babyvlm_jax.runtime.fields import FieldError, add_default
+
+# beside this package, in the source tree as where it is installed
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 
 
 def run_config_command(
@@ -72,7 +76,8 @@ def make_flags(
     config_flags.DEFINE_config_file(
         "config",
         None,
-        "FILE.py or FILE.py:ARGUMENTS; --config.a.b=VALUE sets a single value.",
+        "FILE.py or FILE.py:ARGUMENTS, or the NAME of an installed config in place of "
+        "the file; --config.a.b=VALUE sets a single value.",
         flag_values=values,
     )
     values["config"].parser = _Completing("config", settings)
@@ -133,8 +138,10 @@ class _Completing(ConfigFileFlagParser):
         self._settings = settings
 
     def parse(self, path):
-        check_file(path.partition(":")[0])
-        config = super().parse(path)
+        file, *arguments = path.split(":", 1)
+        file = find_config(file)
+        check_file(file)
+        config = super().parse(":".join([file, *arguments]))
         did_load = isinstance(config, ml_collections.ConfigDict)
         if did_load and self._settings:
             with config.unlocked():
@@ -143,6 +150,27 @@ class _Completing(ConfigFileFlagParser):
                     if named:
                         add_default(config, self._settings, named[1].split("."))
         return config
+
+
+def find_config(name: str) -> str:
+    """The file of a config: `name` itself, or the installed one that it names.
+
+    find_config("v2/joint"), find_config("configs/v2/joint.py") -> CONFIGS/v2/joint.py
+
+    Raises:
+        UserError: there is neither.
+    """
+    if pathlib.Path(name).exists() or not name:
+        return name
+    found = CONFIGS / f"{name.removeprefix('configs/').removesuffix('.py')}.py"
+    if not found.is_file():
+        files = [f for f in CONFIGS.rglob("*.py") if "def get_config" in f.read_text()]
+        known = (f.relative_to(CONFIGS).with_suffix("").as_posix() for f in files)
+        raise UserError(
+            f"neither a file nor an installed config; those are "
+            f"{', '.join(sorted(known))}"
+        )
+    return str(found)
 
 
 @contextlib.contextmanager
@@ -164,4 +192,5 @@ def _why(error: Exception) -> Any:
 def _last_line(error: Exception) -> str:
     text = str(error).replace("\\n", "\n")
     lines = [line.strip(" ;") for line in text.splitlines()]
-    return [line for line in lines if line][-1]
+    last = [line for line in lines if line][-1]
+    return re.sub(r"^[\w.]*Error: ", "", last)  # of an error that absl wraps

@@ -25,15 +25,17 @@ import dataclasses
 import functools
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, NamedSharding
-from jax.sharding import PartitionSpec as P
+from etils import epy
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from tqdm import tqdm
+
+with epy.lazy_imports():  # the command's --help needs none of these
+    import jax
+    import jax.numpy as jnp
+    from jax import sharding
 
 BLOCK = 256  # targets compared at a time: 200 MB with 200,000 candidates
 
@@ -52,7 +54,8 @@ class Neighbours:
             block: targets compared at a time.
         """
         devices = len(jax.devices())
-        self._mesh = jax.make_mesh((devices,), ("share",), axis_types=(AxisType.Auto,))
+        auto = (sharding.AxisType.Auto,)
+        self._mesh = jax.make_mesh((devices,), ("share",), axis_types=auto)
         self._block = block
         self.size = len(candidates)
         missing = -self.size % devices
@@ -60,7 +63,7 @@ class Neighbours:
         self._candidates = jax.device_put(padded, self._sharded())
 
     def _sharded(self):
-        return NamedSharding(self._mesh, P("share"))
+        return sharding.NamedSharding(self._mesh, jax.P("share"))
 
     def nearest(
         self, targets: np.ndarray, k: int, allowed: np.ndarray | None = None
@@ -87,7 +90,7 @@ class Neighbours:
             part = targets[first : first + self._block].astype(np.float32)
             missing = self._block - len(part)  # so that it compiles once
             block = jnp.asarray(np.pad(part, ((0, missing), (0, 0))))
-            found = _nearest(block, self._candidates, mask, k, self._mesh)
+            found = _nearest(k, self._mesh)(block, self._candidates, mask)
             here = slice(first, first + len(part))
             numbers[here] = np.asarray(found[0])[: len(part)]
             distances[here] = 1 - np.asarray(found[1])[: len(part)]
@@ -96,11 +99,11 @@ class Neighbours:
         return numbers, np.maximum(distances, 0)
 
 
-@functools.partial(jax.jit, static_argnames=("k", "mesh"))
-def _nearest(block, candidates, mask, k, mesh):
+@functools.cache
+def _nearest(k, mesh):
     """f32[B, D], f32[M, D], bool[M] -> i32[B, k] numbers, f32[B, k] cosines."""
 
-    def share(block, candidates, mask):
+    def of_a_device(block, candidates, mask):
         cosines = jnp.einsum(
             "BD,MD->BM", block, candidates, precision=jax.lax.Precision.HIGHEST
         )
@@ -108,14 +111,17 @@ def _nearest(block, candidates, mask, k, mesh):
         best, place = jax.lax.top_k(cosines, min(k, len(mask)))
         return place + jax.lax.axis_index("share") * len(mask), best
 
-    numbers, cosines = jax.shard_map(
-        share,
-        mesh=mesh,
-        in_specs=(P(), P("share"), P("share")),
-        out_specs=(P(None, "share"), P(None, "share")),
-    )(block, candidates, mask)
-    best, place = jax.lax.top_k(cosines, k)
-    return jnp.take_along_axis(numbers, place, axis=1), best
+    def of_all(block, candidates, mask):
+        numbers, cosines = jax.shard_map(
+            of_a_device,
+            mesh=mesh,
+            in_specs=(jax.P(), jax.P("share"), jax.P("share")),
+            out_specs=(jax.P(None, "share"), jax.P(None, "share")),
+        )(block, candidates, mask)
+        best, place = jax.lax.top_k(cosines, k)
+        return jnp.take_along_axis(numbers, place, axis=1), best
+
+    return jax.jit(of_all)
 
 
 OPEN = -1
