@@ -81,33 +81,29 @@ class ItemJob:
     from_frames: Sequence[str]
 
     def dataset(self, task: str) -> str:
+        """Name of the dataset of a task."""
         return f"{self.benchmark.lower()}_{task}"
 
     def stage(self, task: str | None) -> dict[str, Any]:
         """All that a task depends on, or, without one, the bank."""
-        return {
-            "task": task,
-            "settings": self.settings,
-            "inputs": self.contents,
-            "format": FORMAT,
-        }
+        depends = {"settings": self.settings, "inputs": self.contents}
+        return {"task": task, **depends, "format": FORMAT}
 
     def job(self) -> jobs.Job:
-        def lacks(done: Mapping[str, Any]) -> str:
-            return ", ".join(task for task in self.tasks if task not in done["tasks"])
-
-        def foreign() -> list[str]:
-            found = sorted(self.out.glob(f"{self.dataset('*')}/*"))
-            return [path.parent.name for path in found]
-
+        """The job that makes the whole set."""
+        pattern = f"{self.dataset('*')}/*"
         return jobs.Job(
             out=self.out,
             name=self.benchmark.lower(),
             kind=f"set of {self.benchmark} items from {self.title}",
             summary=self.out / f"{self.dataset('summary')}.json",
             identity={**self.settings, "inputs": self.contents},
-            foreign=foreign,
-            lacks=lacks,
+            foreign=lambda: [
+                path.parent.name for path in sorted(self.out.glob(pattern))
+            ],
+            lacks=lambda done: ", ".join(
+                t for t in self.tasks if t not in done["tasks"]
+            ),
         )
 
 
@@ -136,8 +132,7 @@ def make_items(items: ItemJob, num_workers: int) -> dict[str, Any]:
             )
         made = {} if changed else dict(there["tasks"])
         todo = [task for task in items.tasks if task not in made]
-        new, problems = _make(items, job, todo, num_workers)
-        made |= new
+        problems = _make(items, job, todo, num_workers, made)
         if not any(map(count, made.values())):
             first = f", the first: {problems[0]}" if problems else ""
             raise UserError(
@@ -150,8 +145,7 @@ def make_items(items: ItemJob, num_workers: int) -> dict[str, Any]:
         for task in todo:
             target = Path(dataset_dir(items.out, items.dataset(task)))
             if count(made[task]):
-                stage = jobs.stage_folder(job.scratch, items.stage(task))
-                job.publish(stage, target)
+                job.publish(jobs.stage_folder(job.scratch, items.stage(task)), target)
             else:
                 job.withdraw(target)
         return job.finish(
@@ -166,8 +160,8 @@ def make_items(items: ItemJob, num_workers: int) -> dict[str, Any]:
         )
 
 
-def _make(items, job, todo, num_workers) -> tuple[dict[str, Any], list[str]]:
-    """Task -> number of items of those that are made, and what was left out."""
+def _make(items, job, todo, num_workers, made) -> list[str]:
+    """Adds the numbers of items of `todo` to `made`; returns what was left out."""
     bank, problems = None, []
     with workers(num_workers) as each:
         if set(todo) & set(items.from_frames):
@@ -189,9 +183,8 @@ def _make(items, job, todo, num_workers) -> tuple[dict[str, Any], list[str]]:
             for task in todo
         ]
         done = each(_make_one, calls)
-        return dict(
-            tqdm(done, total=len(todo), desc="build items", unit="task")
-        ), problems
+        made |= tqdm(done, total=len(todo), desc="build items", unit="task")
+    return problems
 
 
 def _make_one(
@@ -220,10 +213,7 @@ def count(made: Mapping[str, int] | int) -> int:
 
 def write_banks(folder: Path, banks: Mapping[str, Bank]) -> None:
     """Writes banks whose pixels lie in the same folder."""
-    found = {
-        split: [dataclasses.asdict(frame) for frame in bank.frames]
-        for split, bank in banks.items()
-    }
+    found = {split: [*map(dataclasses.asdict, b.frames)] for split, b in banks.items()}
     jobs.write_json(folder / BANKS, found)
 
 
@@ -236,11 +226,9 @@ def _read_banks(folder: Path) -> dict[str, Bank]:
 
 
 def _frame(folder: Path, found: Mapping[str, Any]) -> Frame:
-    things = tuple(
-        Thing(**{**thing, "bbox": tuple(thing["bbox"])}) for thing in found["things"]
-    )
+    things = (Thing(**{**one, "bbox": tuple(one["bbox"])}) for one in found["things"])
     store = str(folder / Path(found["store"]).name)  # the folder may have moved
-    return Frame(**{**found, "things": things, "store": store})
+    return Frame(**{**found, "things": tuple(things), "store": store})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -336,13 +324,12 @@ def records(
 ) -> Iterator[Record]:
     """The records of one split of a task, determined by the plan alone."""
     rng = np.random.default_rng([plan.seed, zlib.crc32(f"{task}/{split}".encode())])
-    kind = "instruction" if split == "train" else "eval"
-    style = plan.style
+    kind, style = "instruction", plan.style
     if split != "train":
-        style = dataclasses.replace(style, mirror=False)
+        kind, style = "eval", dataclasses.replace(style, mirror=False)
     made = TASKS[task].make(bank, rng, number, style)
     for index, item in enumerate(itertools.islice(made, number)):
-        origins = sorted(item.origins)
+        recordings, instances = map(set, zip(*item.origins, strict=True))
         yield Record(
             id=f"{task}_{split}_{index:06d}",
             source=f"{kind}/{task}",
@@ -352,8 +339,8 @@ def records(
                 "task": task,
                 **item.meta,
                 "rounds": rounds_of(item.turns),
-                "recordings": sorted({recording for recording, _ in origins}),
-                "instances": sorted({instance for _, instance in origins}),
+                "recordings": sorted(recordings),
+                "instances": sorted(instances),
             },
         )
 
@@ -370,14 +357,16 @@ def description(task: str, synthetic: bool) -> str:
 def card(summary: Mapping[str, Any]) -> str:
     """Markdown: where the items come from, how they look, how many there are."""
     settings = summary["settings"]
-    style = settings["style"]
-    origin = (
-        "**synthetic**: the pictures are drawn by a procedural world"
-        if settings["synthetic"]
-        else "real"
-    )
+    style, origin = settings["style"], "real"
+    if settings["synthetic"]:
+        origin = "**synthetic**: the pictures are drawn by a procedural world"
     as_published = [name for name in published_forms() if style[name]]
     remarks = [task.remark(style) for task in TASKS.values()]
+    there = [task for task in TASKS.values() if task.name in summary["tasks"]]
+    known = "; ".join(task.known for task in there if task.known)
+    if known:  # what the audit notes of tasks that are defined so (docs/devcv.md)
+        told = "Known, as the tasks are so defined, and enough for a matcher of pixels:"
+        remarks.append(f"{told} {known}.")
     lines = [
         "## DevCV",
         "",
@@ -389,22 +378,22 @@ def card(summary: Mapping[str, Any]) -> str:
         " are corrected, so that object size, odd-one-out, equal pixels, amount of",
         "ink, clutter, occupied quadrants or colour alone do not tell the answer.",
         *filter(None, remarks),
-        *_known(summary["tasks"]),
         "Items of val and test show recordings and object instances that no item of"
         " train shows.",
         "",
         "| task | train | val | test |",
         "|---|---|---|---|",
     ]
-    there = [task for task in TASKS.values() if task.name in summary["tasks"]]
     for task in there:
         made, wanted = summary["tasks"][task.name], settings["wanted"][task.name]
         cells = [_cell(made[split], wanted[split]) for split in raw.SPLITS]
         lines.append(f"| {task.title} (`devcv_{task.name}`) | {' | '.join(cells)} |")
     lines += ["", "Prompts, with `ball` for the noun:", ""]
-    for task in there:
-        for asked in task.examples(style["prompts"]):
-            lines.append(f"- {task.name}: `{asked}`".replace("\n", "\\n"))
+    lines += [
+        f"- {task.name}: `{asked}`".replace("\n", "\\n")
+        for task in there
+        for asked in task.examples(style["prompts"])
+    ]
     lines += [
         "",
         f"Left out while reading: {summary['num_skipped']} boxes, frames or recordings "
@@ -412,17 +401,6 @@ def card(summary: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-def _known(tasks) -> list[str]:
-    """What the audit notes of tasks that are defined so (docs/devcv.md)."""
-    told = [TASKS[task].known for task in TASKS if task in tasks and TASKS[task].known]
-    if not told:
-        return []
-    return [
-        "Known, as the tasks are so defined, and enough for a matcher of pixels: "
-        f"{'; '.join(told)}."
-    ]
 
 
 def _cell(made: int, wanted: int) -> str:
@@ -517,18 +495,11 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: bad input, or nothing can be built of it.
     """
-    chosen = chosen_tasks(args.tasks)
+    chosen, out = chosen_tasks(args.tasks), check_out(args.out)
     rules = BoxRules(args.detections, args.min_score, args.min_side, args.link_iou)
     source = find_source(args, rules)
-    summary = build(
-        check_out(args.out),
-        _plan(args, source),
-        chosen,
-        source.title,
-        source.files,
-        source.load,
-        args.workers,
-    )
+    plan, where = _plan(args, source), (source.title, source.files, source.load)
+    summary = build(out, plan, chosen, *where, args.workers)
     for task, made in sorted(summary["tasks"].items()):
         wanted = summary["settings"]["wanted"][task]
         short = [s for s in made if made[s] < wanted[s]]

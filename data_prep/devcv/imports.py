@@ -6,13 +6,12 @@ Layouts: `TASK/data.json`, `TASK/SPLIT.json`, `TASK/TASK_SPLIT.json` or
 """
 
 import argparse
-import dataclasses
 import itertools
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from babyvlm_jax.runtime.errors import (
     SystemFault,
@@ -36,30 +35,12 @@ _SAYS_NOTHING = re.compile(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """One file of items: a split of a task."""
 
     task: str
     split: str
     path: Path
-
-
-@dataclasses.dataclass(frozen=True)
-class Wanted:
-    """How to import.
-
-    Attributes:
-        source: the corpus, part of the datasets' names; "" for none.
-        strict: the first item that cannot be used ends the import.
-        keep_unanswerable: see `released.Released`.
-        num_processes: that convert.
-    """
-
-    source: str
-    strict: bool = False
-    keep_unanswerable: bool = False
-    num_processes: int = 1
 
 
 def find_sets(
@@ -96,7 +77,7 @@ def find_sets(
             f"--from={root}: no DevCV items; expected TASK/data.json or "
             f"TASK_test.json beside images/{told}"
         )
-    found.sort(key=lambda one: (one.task, one.split, one.path))
+    found.sort()
     for one, other in itertools.pairwise(found):
         if (one.task, one.split) == (other.task, other.split):
             raise UserError(
@@ -108,8 +89,7 @@ def find_sets(
 
 def _files(root: Path):
     """Every JSON file that may hold items: beside, or up to two folders below."""
-    found = [path for depth in ("*", "*/*", "*/*/*") for path in root.glob(depth)]
-    for path in sorted(found):
+    for path in sorted(itertools.chain(*map(root.glob, ("*", "*/*", "*/*/*")))):
         folders = path.relative_to(root).parts[:-1]
         is_other = path.stem.lower() == "manifest" or any(
             name == "images" or name.startswith(".") for name in folders
@@ -124,16 +104,14 @@ def _place(path, folders, root, renamed) -> tuple[str, str | None, str]:
     The file's name says both, or else the folders above, the nearest first:
     `vdr/binary_test.json`, `test/vdr-binary/data.json`.
     """
-    above = [*reversed(folders)]
-    rest, split = words_and_split(path.stem)
+    above, (rest, split) = folders[::-1], words_and_split(path.stem)
     splits = [split, *(words_and_split(name)[1] for name in above)]
     if root.name in raw.SPLITS:
         splits.append(root.name)
     split = next(filter(None, splits), "")
-    above = [name for name in (*above, root.name) if words_and_split(name)[0]]
-    nearest = above[0] if above else path.stem
-    told = (path.stem, path.stem.removesuffix(f"_{split}"), *folders)
-    for name in told:
+    telling = (name for name in (*above, root.name) if words_and_split(name)[0])
+    nearest = next(telling, path.stem)
+    for name in (path.stem, path.stem.removesuffix(f"_{split}"), *folders):
         if name in renamed:
             return name, renamed[name], split
     if not rest:
@@ -143,46 +121,50 @@ def _place(path, folders, root, renamed) -> tuple[str, str | None, str]:
 
 
 def import_sets(
-    found: Sequence[Found], out: Path, wanted: Wanted
+    found: Sequence[Found],
+    out: Path,
+    source: str,
+    strict: bool = False,
+    keep_unanswerable: bool = False,
+    num_processes: int = 1,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Imports every file; one that gives nothing does not end the others.
+
+    Args:
+        found: the files.
+        out: folder of the datasets.
+        source: the corpus, part of the datasets' names; "" for none.
+        strict: the first item that cannot be used ends the import.
+        keep_unanswerable: see `released.Released`.
+        num_processes: that convert.
 
     Returns:
         The summaries (see `engine.run_import`), and a line for each file that failed.
 
     Raises:
-        UserError: with `wanted.strict`, the first failure.
+        UserError: if `strict`, the first failure.
     """
     summaries, failures = [], []
     for one in found:
+        folder, is_train = Path(os.path.realpath(one.path.parent)), one.split == "train"
+        job = Import(
+            inputs=(Input(one.path, "json"),),
+            converter=Released(folder, one.task, source, is_train, keep_unanswerable),
+            out=out,
+            name=dataset_name(one.task, source),
+            split=one.split,
+            description=f"DevCV {one.task}, released set {source or 'of no name'}, "
+            "imported by data_prep.devcv",
+            strict=strict,
+            num_processes=num_processes,
+        )
         try:
-            summaries.append(run_import(_job(one, out, wanted)))
-        except SystemFault:
-            raise
+            summaries.append(run_import(job))
         except UserError as error:
-            if wanted.strict:
+            if strict or isinstance(error, SystemFault):
                 raise
             failures.append(f"{one.task}/{one.split}: {error}")
     return summaries, failures
-
-
-def _job(one: Found, out: Path, wanted: Wanted) -> Import:
-    folder = Path(os.path.realpath(one.path.parent))
-    is_train = one.split == "train"
-    corpus = wanted.source
-    return Import(
-        inputs=(Input(one.path, "json"),),
-        converter=Released(
-            folder, one.task, corpus, is_train, wanted.keep_unanswerable
-        ),
-        out=out,
-        name=dataset_name(one.task, corpus),
-        split=one.split,
-        description=f"DevCV {one.task}, released set {corpus or 'of no name'}, "
-        "imported by data_prep.devcv",
-        strict=wanted.strict,
-        num_processes=wanted.num_processes,
-    )
 
 
 def task_named(name: str) -> str | None:
@@ -300,16 +282,12 @@ def run(args: argparse.Namespace) -> None:
     found = [one for one in found if one.task in chosen]
     if not found:
         raise UserError(f"--from={args.root} holds none of the tasks {args.tasks}")
-    out = check_out(args.out)
-    wanted = Wanted(
-        source=check_source(args.source),
-        strict=args.strict,
-        keep_unanswerable=args.keep_unanswerable,
-        num_processes=args.workers,
-    )
+    out, source = check_out(args.out), check_source(args.source)
     if args.strict and problems:
         raise UserError(f"--strict: {problems[0]}")
-    summaries, failures = import_sets(found, out, wanted)
+    summaries, failures = import_sets(
+        found, out, source, args.strict, args.keep_unanswerable, args.workers
+    )
     for summary in summaries:
         path = out / "imports" / f"{summary['dataset']}-{summary['split']}.json"
         tell_summary(summary, path)

@@ -10,7 +10,9 @@ the border is cut: how much of it is visible follows from the object's size when
 whole.
 """
 
+import collections
 import dataclasses
+import functools
 import itertools
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +24,7 @@ from tqdm import tqdm
 
 from babyvlm_jax.runtime.errors import SystemFault, UserError
 from data_prep import raw, video
-from data_prep.devcv.items import Bank, Frame, Thing
+from data_prep.devcv.items import Bank, Frame, Thing, intersection
 
 CHUNK = 32  # consecutive frames kept together, for Visual Delayed Response
 MIN_IOU = 0.3  # ours: at 5 frames a second, two things rarely overlap so much
@@ -67,9 +69,7 @@ def load_raw(root: str, max_frames: int, seed: int) -> tuple[list[Job], list[str
     """
     corpus = raw.read_corpus(root)
     jobs, problems = [], []
-    sizes = {
-        split: sum(r.split == split for r in corpus.recordings) for split in raw.SPLITS
-    }
+    sizes = collections.Counter(recording.split for recording in corpus.recordings)
     for recording in corpus.recordings:
         name = recording.recording
         if recording.split is None:
@@ -83,11 +83,10 @@ def load_raw(root: str, max_frames: int, seed: int) -> tuple[list[Job], list[str
             problems.append(str(error))
             continue
         problems += [f"{corpus.annotations(name)}: {fault}" for fault in faults]
-        frames = _tracked(name, frames)
         budget = -(-max_frames // sizes[recording.split])
-        frames = thin(frames, budget, seed, name)
-        reader = VideoReader(corpus.video(name))
-        jobs.append(Job(name, recording.split, tuple(frames), reader))
+        frames = thin(_tracked(name, frames), budget, seed, name)
+        read = functools.partial(video.read_frames, corpus.video(name))
+        jobs.append(Job(name, recording.split, tuple(frames), read))
     if not jobs:
         raise UserError(
             f"{root}: no recording has usable annotations ({len(problems)} problems, "
@@ -104,16 +103,6 @@ def _tracked(name: str, frames: list[raw.Frame]) -> list[raw.Frame]:
     frames = link(name, frames)
     whole = all(box.visible == 1 for box in boxes)
     return estimate_visible(frames) if whole else frames
-
-
-@dataclasses.dataclass(frozen=True)
-class VideoReader:
-    """Reads frames of one video; an object, so that it travels to a worker."""
-
-    path: Path
-
-    def __call__(self, indices, skipped):
-        return video.read_frames(self.path, indices, skipped)
 
 
 def thin(frames: list[raw.Frame], budget: int, seed: int, name: str):
@@ -146,14 +135,30 @@ def decode(
     """
     frames, problems = {split: [] for split in raw.SPLITS}, []
     stores = [str(scratch / f"{i:06d}.rgb") for i in range(len(jobs))]
-    tasks = [(i, stores[i], job.read, _shapes(job)) for i, job in enumerate(jobs)]
-    results = each(_decode_one, tasks)
+    calls = [
+        (
+            i,
+            stores[i],
+            job.read,
+            {f.frame_index: (f.height, f.width) for f in job.frames},
+        )
+        for i, job in enumerate(jobs)
+    ]
+    results = each(_decode_one, calls)
     for i, offsets, faults in tqdm(
         results, total=len(jobs), desc="decode frames", unit="recording"
     ):
         job = jobs[i]
         frames[job.split] += [
-            _frame(job.recording, frame, stores[i], offsets[frame.frame_index])
+            Frame(
+                job.recording,
+                frame.frame_index,
+                frame.width,
+                frame.height,
+                tuple(_thing(job.recording, box) for box in frame.boxes),
+                stores[i],
+                offsets[frame.frame_index],
+            )
             for frame in job.frames
             if frame.frame_index in offsets
         ]
@@ -167,8 +172,9 @@ def decode(
         )
     trained = {t.instance for frame in frames["train"] for t in frame.things}
     for split in ("val", "test"):
-        frames[split], leaked = _without(frames[split], trained)
-        problems += [f"{split}: instance {i} is also in train" for i in leaked]
+        leaked = {t.instance for frame in frames[split] for t in frame.things} & trained
+        frames[split] = without(frames[split], leaked)
+        problems += [f"{split}: instance {i} is also in train" for i in sorted(leaked)]
     return {split: Bank(found) for split, found in frames.items()}, problems
 
 
@@ -177,22 +183,16 @@ def instances(job: Job) -> set[str]:
     return {_thing(job.recording, box).instance for f in job.frames for box in f.boxes}
 
 
-def _without(frames, trained):
-    """Frames that show none of these instances, and the instances met."""
-    leaked = sorted({t.instance for f in frames for t in f.things} & trained)
-    kept = [f for f in frames if not any(t.instance in trained for t in f.things)]
-    return kept, leaked
-
-
-def _shapes(job):
-    return {f.frame_index: (f.height, f.width, 3) for f in job.frames}
+def without(frames: Iterable[Frame], instances: set[str]) -> list[Frame]:
+    """The frames that show none of these instances."""
+    return [f for f in frames if instances.isdisjoint(t.instance for t in f.things)]
 
 
 def _decode_one(
     number: int,
     store: str,
     read: Callable[[list[int], list[int]], Iterable[tuple[int, np.ndarray]]],
-    shapes: dict[int, tuple[int, int, int]],
+    shapes: dict[int, tuple[int, int]],
 ) -> tuple[int, dict[int, int], list[str]]:
     """Writes a recording's frames to `store`; (number, index -> offset, faults).
 
@@ -203,11 +203,11 @@ def _decode_one(
     try:
         with open(store, "wb") as out:
             for index, pixels in read(list(shapes), skipped):
-                high, wide, _ = shapes[index]
-                if pixels.shape != shapes[index]:
+                (high, wide), (said_high, said_wide) = pixels.shape[:2], shapes[index]
+                if (high, wide) != shapes[index]:
                     problems.append(
-                        f"frame {index} is {pixels.shape[1]}x{pixels.shape[0]}, "
-                        f"its annotation says {wide}x{high}"
+                        f"frame {index} is {wide}x{high}, its annotation says "
+                        f"{said_wide}x{said_high}"
                     )
                     continue
                 out.write(pixels.tobytes())
@@ -219,13 +219,6 @@ def _decode_one(
         problems.append(str(error))
     problems += [f"frame {i} cannot be decoded" for i in skipped]
     return number, offsets, problems
-
-
-def _frame(recording, frame, store, offset) -> Frame:
-    things = tuple(_thing(recording, box) for box in frame.boxes)
-    return Frame(
-        recording, frame.frame_index, frame.width, frame.height, things, store, offset
-    )
 
 
 def _thing(recording, box) -> Thing:
@@ -244,19 +237,13 @@ def _thing(recording, box) -> Thing:
 
 @dataclasses.dataclass
 class _Track:
-    """One thing so far: where it was last, and its last step."""
+    """One object so far: where it was last, and its last step."""
 
     name: str
     category: str
     time: int
     bbox: np.ndarray
     step: np.ndarray
-
-    def guess(self, time: int) -> np.ndarray:
-        """Its box at another time, if it goes on as before."""
-        moved = self.bbox.copy()
-        moved[:2] += self.step * (time - self.time)
-        return moved
 
 
 def link(
@@ -281,49 +268,39 @@ def link(
         tracks = [track for track in tracks if time - track.time <= MAX_GAP]
         boxes = []
         for box, track in _matched(frame.boxes, tracks, time, min_iou):
+            name, bbox = f"{recording}/{box.annotation_id}", np.array(box.bbox, float)
             if track is None:
-                track = _Track(
-                    f"{recording}/{box.annotation_id}",
-                    box.category,
-                    time,
-                    np.array(box.bbox, float),
-                    np.zeros(2),
-                )
+                track = _Track(name, box.category, time, bbox, np.zeros(2))
                 tracks.append(track)
             else:
-                _advance(track, time, np.array(box.bbox, float))
+                moved = _centre(bbox) - _centre(track.bbox)
+                track.step = moved / (time - track.time)
+                track.time, track.bbox = time, bbox
             boxes.append(dataclasses.replace(box, instance_id=track.name))
         linked.append(dataclasses.replace(frame, boxes=tuple(boxes)))
     return linked
 
 
+def _centre(bbox: np.ndarray) -> np.ndarray:
+    return bbox[:2] + bbox[2:] / 2
+
+
 def _matched(boxes: Sequence[raw.Box], tracks: Sequence[_Track], time: int, min_iou):
     """Each box with its track, None where it begins one."""
     overlaps = np.zeros((len(boxes), len(tracks)))
-    for i, box in enumerate(boxes):
-        for k, track in enumerate(tracks):
-            if track.category == box.category and track.time < time:
-                overlaps[i, k] = iou(box.bbox, track.guess(time))
+    for (i, box), (k, track) in itertools.product(enumerate(boxes), enumerate(tracks)):
+        if track.category == box.category and track.time < time:
+            predicted = track.bbox[:2] + track.step * (time - track.time)
+            overlaps[i, k] = iou(box.bbox, (*predicted, *track.bbox[2:]))
     rows, columns = scipy.optimize.linear_sum_assignment(-overlaps)
-    found = {
-        i: tracks[k]
-        for i, k in zip(rows, columns, strict=True)
-        if overlaps[i, k] >= min_iou
-    }
+    pairs = zip(rows, columns, strict=True)
+    found = {i: tracks[k] for i, k in pairs if overlaps[i, k] >= min_iou}
     return [(box, found.get(i)) for i, box in enumerate(boxes)]
-
-
-def _advance(track: _Track, time: int, bbox: np.ndarray) -> None:
-    moved = (bbox[:2] + bbox[2:] / 2) - (track.bbox[:2] + track.bbox[2:] / 2)
-    track.step = moved / (time - track.time)
-    track.time, track.bbox = time, bbox
 
 
 def iou(a: Sequence[float], b: Sequence[float]) -> float:
     """Intersection over union of two boxes (x, y, width, height)."""
-    wide = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    high = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    shared = max(wide, 0.0) * max(high, 0.0)
+    shared = intersection(a, b)
     return shared / (a[2] * a[3] + b[2] * b[3] - shared)
 
 
@@ -341,18 +318,19 @@ def estimate_visible(frames: Sequence[raw.Frame]) -> list[raw.Frame]:
         against that of the nearest whole box of the thing, `CUT` if there is none. A
         crowd, of which nothing counts as seen, stays so.
     """
-    whole: dict[str, list[tuple[int, float]]] = {}
+    whole = collections.defaultdict(list)  # instance -> (time, area)
     for frame in frames:
         for box in frame.boxes:
             if not at_border(box, frame):
-                area = box.bbox[2] * box.bbox[3]
-                whole.setdefault(box.instance_id, []).append((frame.frame_index, area))
+                whole[box.instance_id].append((frame.frame_index, _area(box)))
 
     def seen(box: raw.Box, frame: raw.Frame) -> raw.Box:
         if not box.visible or not at_border(box, frame):
             return box
-        known = whole.get(box.instance_id, ())
-        return dataclasses.replace(box, visible=_share(box, frame, known))
+        if not (known := whole[box.instance_id]):
+            return dataclasses.replace(box, visible=CUT)
+        _, area = min(known, key=lambda one: abs(one[0] - frame.frame_index))
+        return dataclasses.replace(box, visible=min(_area(box) / area, 1.0))
 
     return [
         dataclasses.replace(frame, boxes=tuple(seen(box, frame) for box in frame.boxes))
@@ -371,8 +349,5 @@ def at_border(box: raw.Box, frame: raw.Frame) -> bool:
     )
 
 
-def _share(box: raw.Box, frame: raw.Frame, known: Iterable[tuple[int, float]]) -> float:
-    nearest = min(known, key=lambda one: abs(one[0] - frame.frame_index), default=None)
-    if nearest is None:
-        return CUT
-    return min(box.bbox[2] * box.bbox[3] / nearest[1], 1.0)
+def _area(box: raw.Box) -> float:
+    return box.bbox[2] * box.bbox[3]

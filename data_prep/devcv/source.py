@@ -8,13 +8,15 @@ those of a detector; if no box says which object it shows, `ingest.link` infers 
 """
 
 import argparse
+import bisect
 import collections
 import dataclasses
 import functools
+import itertools
 import os
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,29 +63,24 @@ class BoxRules:
             raise UserError(f"--link-iou={self.link_iou}; give a number from 0 to 1")
 
 
-@dataclasses.dataclass(frozen=True)
-class FolderReader:
-    """Reads pictures of one recording from files below a folder.
+def read_folder(
+    folder: Path, names: Mapping[int, str], indices: list[int], skipped: list[int]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Reads images of one recording from files below a folder.
 
-    Attributes:
+    Args:
         folder: without symbolic links.
         names: frame index -> name of the file.
+        indices: of the wanted frames.
+        skipped: gets the indices of those that cannot be read.
     """
-
-    folder: Path
-    names: dict[int, str]
-
-    def __call__(self, indices, skipped):
-        for index in sorted(indices):
-            try:
-                data = read_picture(self.folder, self.names[index])
-                pixels = np.asarray(read_image(data))
-            except SystemFault:
-                raise
-            except (Refusal, UserError):
-                skipped.append(index)
-            else:
-                yield index, pixels
+    for index in sorted(indices):
+        try:
+            yield index, np.asarray(read_image(read_picture(folder, names[index])))
+        except SystemFault:
+            raise
+        except (Refusal, UserError):
+            skipped.append(index)
 
 
 def files_of(path: str, folder: str, rules: BoxRules) -> dict[str, Path]:
@@ -95,9 +92,8 @@ def files_of(path: str, folder: str, rules: BoxRules) -> dict[str, Path]:
     files = {Path(path).name: Path(path)}
     if rules.detections is not None:
         files["detections"] = Path(rules.detections)
-    for by_index in _read(path, folder).frames.values():
-        for _, name in by_index.values():
-            files[f"frames/{name}"] = Path(folder) / name
+    for by_index in _read(path, folder)[1].values():
+        files |= {f"frames/{n}": Path(folder) / n for _, n in by_index.values()}
     return files
 
 
@@ -119,94 +115,85 @@ def load_coco(
     Raises:
         UserError: not COCO, no folder, or no picture with a usable entry.
     """
-    read = _read(path, folder)
-    frames, problems = read.frames, read.problems
+    content, frames, places, problems = _read(path, folder)
     default = [[]] if rules.detections else []  # they may be all there is
     try:
-        names = raw.category_names(read.content, problems)
-        annotations = fields.objects(read.content, "annotations", *default)
+        names = raw.category_names(content, problems)
+        annotations = fields.objects(content, "annotations", *default)
     except BadField as error:
         raise UserError(f"{path}: not COCO as expected ({error})") from None
-    annotations = annotations + _detections(rules.detections, _free_id(annotations))
-    numbered, broken = _filtered(annotations, rules)
+    numbered, broken = _filtered(annotations + _detections(rules, annotations), rules)
     problems += broken
-    _add_boxes(read, numbered, names)
+    for number, item in numbered:
+        try:
+            recording, index = places[raw.known(item, "image_id", places)]
+            frame, name = frames[recording][index]
+            boxes = (*frame.boxes, _box(item, names, frame, recording))
+        except BadField as error:
+            problems.append(f"annotation {number}: {error}")
+        else:
+            frame = dataclasses.replace(frame, boxes=boxes)
+            frames[recording][index] = (frame, name)
     if not frames:
         first = f", the first left out because: {problems[0]}" if problems else ""
         raise UserError(f"{path}: no usable image{first}")
     known = [item for _, item in numbered if isinstance(item, Mapping)]
     has_ids = any(key in item for item in known for key in _IDS)
     says_visible = any("visible" in item for item in known)
-    jobs = []
+    jobs, budget = [], -(-max_frames // len(frames))
     for recording, by_index in sorted(frames.items()):
-        split = split_of(recording, seed)
-        budget = -(-max_frames // len(frames))
         ordered = [by_index[index][0] for index in sorted(by_index)]
         if not has_ids and rules.link_iou:
             ordered = ingest.link(recording, ordered, rules.link_iou)
         if not says_visible:
             ordered = ingest.estimate_visible(ordered)
-        reader = FolderReader(
-            Path(folder).resolve(),
-            {index: name for index, (_, name) in by_index.items()},
-        )
+        files = {index: name for index, (_, name) in by_index.items()}
+        read = functools.partial(read_folder, Path(folder).resolve(), files)
         kept = thin(ordered, budget, seed, recording)
-        jobs.append(Job(recording, split, tuple(kept), reader))
+        jobs.append(Job(recording, split_of(recording, seed), tuple(kept), read))
     return jobs, problems
 
 
-def _detections(path: str | None, first_id: int) -> list[Any]:
-    """A detector's results as annotations; their ids go on from `first_id`."""
-    if path is None:
+def _detections(rules: BoxRules, annotations: list[Any]) -> list[Any]:
+    """A detector's results as annotations; their ids follow the largest one there."""
+    if rules.detections is None:
         return []
-    found = raw.read_json(Path(path))
+    found = raw.read_json(Path(rules.detections))
     if not isinstance(found, list):
         raise UserError(
-            f"--detections={path}: expected a list of boxes with image_id, "
+            f"--detections={rules.detections}: expected a list of boxes with image_id, "
             "category_id, bbox, score"
         )
-    return [
-        {"id": first_id + number, **item} if isinstance(item, Mapping) else item
-        for number, item in enumerate(found)
-    ]
-
-
-def _free_id(annotations: list[Any]) -> int:
-    """The first id that no annotation has."""
     ids = [item.get("id") for item in annotations if isinstance(item, Mapping)]
-    return 1 + max((one for one in ids if isinstance(one, int)), default=-1)
+    first = 1 + max((one for one in ids if isinstance(one, int)), default=-1)
+    return [
+        {"id": number, **item} if isinstance(item, Mapping) else item
+        for number, item in enumerate(found, first)
+    ]
 
 
 def _filtered(
     annotations: list[Any], rules: BoxRules
 ) -> tuple[list[tuple[int, Any]], list[str]]:
     """Annotations that pass, with their numbers, and a line for each rule broken."""
-    kept, unsure, tiny = [], 0, 0
+    kept, numbers = [], collections.Counter()
     for number, item in enumerate(annotations):
-        if _number(item, "score", 1.0) < rules.min_score:
-            unsure += 1
-        elif _shorter_side(item) < rules.min_side:
-            tiny += 1
+        score, side = _score_and_side(item if isinstance(item, Mapping) else {})
+        if score < rules.min_score:
+            numbers[f"boxes scored below {rules.min_score}"] += 1
+        elif side < rules.min_side:
+            numbers[f"boxes with a side below {rules.min_side} pixels"] += 1
         else:
             kept.append((number, item))
-    problems = []
-    if unsure:
-        problems.append(f"{unsure} boxes scored below {rules.min_score}")
-    if tiny:
-        problems.append(f"{tiny} boxes with a side below {rules.min_side} pixels")
-    return kept, problems
+    return kept, [f"{n} {what}" for what, n in sorted(numbers.items())]
 
 
-def _number(item: Any, key: str, default: float) -> float:
-    """A field of an annotation; what is no number is told when the box is read."""
-    value = item.get(key, default) if isinstance(item, Mapping) else default
-    return value if isinstance(value, int | float) else default
-
-
-def _shorter_side(item: Any) -> float:
-    box = item.get("bbox") if isinstance(item, Mapping) else None
-    sides = box[2:] if isinstance(box, list) and len(box) == 4 else [np.inf]
-    return min((s for s in sides if isinstance(s, int | float)), default=np.inf)
+def _score_and_side(item: Mapping[str, Any]) -> tuple[float, float]:
+    """Score and shorter side; what is no number is reported when the box is read."""
+    score, box = item.get("score"), item.get("bbox")
+    sides = box[2:] if isinstance(box, list) and len(box) == 4 else []
+    side = min((s for s in sides if isinstance(s, int | float)), default=np.inf)
+    return score if isinstance(score, int | float) else 1.0, side
 
 
 def name_parts(file_name: str) -> tuple[str, int]:
@@ -216,8 +203,7 @@ def name_parts(file_name: str) -> tuple[str, int]:
     ("cup", 0)
     """
     stem = os.path.splitext(os.path.normpath(file_name))[0]
-    match = _STEM.match(stem)
-    if match is None:
+    if (match := _STEM.match(stem)) is None:
         return stem, 0
     what = "the number in file_name"
     return match["recording"], fields.whole({what: match["index"]}, what)
@@ -226,31 +212,20 @@ def name_parts(file_name: str) -> tuple[str, int]:
 def split_of(recording: str, seed: int) -> str:
     """Split of a recording: a function of its name and the seed."""
     place = zlib.crc32(f"{seed}/{recording}".encode()) % sum(SHARES)
-    ends = np.cumsum(SHARES)
-    return raw.SPLITS[int(np.searchsorted(ends, place, side="right"))]
+    return raw.SPLITS[bisect.bisect(list(itertools.accumulate(SHARES)), place)]
 
 
-class _Coco(NamedTuple):
-    """A COCO file and its frames.
+def _read(path: str, folder: str) -> tuple[Any, dict, dict, list[str]]:
+    """A COCO file and its frames, without boxes.
 
-    Attributes:
-        content: of the file.
-        frames: recording -> index -> (frame, name of its file).
-        places: image id -> (recording, index).
-        problems: a line for everything left out.
+    Returns:
+        The file's content; recording -> index -> (frame, name of its file); image id ->
+        (recording, index); a line for everything left out.
     """
-
-    content: Any
-    frames: dict[str, dict[int, tuple[raw.Frame, str]]]
-    places: dict[str, tuple[str, int]]
-    problems: list[str]
-
-
-def _read(path: str, folder: str) -> _Coco:
     content = raw.read_json(Path(path))
     if not Path(folder).is_dir():
         raise UserError(f"{folder}: no such folder; give --frames=DIR of the pictures")
-    found = _Coco(content, collections.defaultdict(dict), {}, [])
+    frames, places, problems = collections.defaultdict(dict), {}, []
     root = Path(folder).resolve()
     try:
         images = fields.objects(content, "images")
@@ -267,20 +242,19 @@ def _read(path: str, folder: str) -> _Coco:
             if frame.width * frame.height > MAX_PIXELS:
                 raise BadField(f"more than {MAX_PIXELS:,} pixels")
             image_id = fields.identifier(item, "id")
-            if image_id in found.places or index in found.frames.get(recording, ()):
+            if image_id in places or index in frames.get(recording, ()):
                 raise BadField(
                     f"id {image_id} or its frame is that of an earlier image"
                 )
         except Refusal as refusal:
-            found.problems.append(
-                f"image {number}: {REASONS[refusal.reason]} ({refusal.detail})"
-            )
+            reason = f"{REASONS[refusal.reason]} ({refusal.detail})"
+            problems.append(f"image {number}: {reason}")
         except BadField as error:
-            found.problems.append(f"image {number}: {error}")
+            problems.append(f"image {number}: {error}")
         else:
-            found.frames[recording][index] = (frame, name)
-            found.places[image_id] = (recording, index)
-    return found
+            frames[recording][index] = (frame, name)
+            places[image_id] = (recording, index)
+    return content, frames, places, problems
 
 
 def _place(item: Any, name: str) -> tuple[str, int]:
@@ -288,23 +262,7 @@ def _place(item: Any, name: str) -> tuple[str, int]:
     key = "frame_index" if item.get("frame_id") is None else "frame_id"
     index = fields.whole(item, key, None, least=0)
     video = fields.identifier(item, "video_id", None)
-    if video is not None and index is not None:
-        return video, index
-    return name_parts(name)
-
-
-def _add_boxes(read: _Coco, numbered, names) -> None:
-    """Puts every usable annotation into its frame."""
-    for number, item in numbered:
-        try:
-            recording, index = read.places[raw.known(item, "image_id", read.places)]
-            frame, name = read.frames[recording][index]
-            box = _box(item, names, frame, recording)
-        except BadField as error:
-            read.problems.append(f"annotation {number}: {error}")
-            continue
-        frame = dataclasses.replace(frame, boxes=(*frame.boxes, box))
-        read.frames[recording][index] = (frame, name)
+    return name_parts(name) if video is None or index is None else (video, index)
 
 
 def _box(item, names, frame, recording) -> raw.Box:
@@ -375,19 +333,19 @@ def find_source(args: argparse.Namespace, rules: BoxRules | None = None) -> Sour
     """
     check_seed(args.seed)
     rules = rules or BoxRules()
-    most, seed = args.max_frames, args.seed
-    taken = f", at most {most} frames a split"
+    taken = f", at most {args.max_frames} frames a split"
     if args.raw is not None:
         if rules != BoxRules():
             raise UserError(
                 "--detections, --min-score, --min-side and --link-iou are for --coco"
             )
         corpus = raw.read_corpus(args.raw)
-        name = f"{corpus.name} ({_digest(corpus.root / 'corpus.json')})"
-        load = functools.partial(ingest.load_raw, args.raw, most, seed)
-        title = f"the corpus {corpus.name!r}"
         return Source(
-            title, name + taken, corpus.synthetic, ingest.files_of(corpus), load
+            f"the corpus {corpus.name!r}",
+            f"{corpus.name} ({_digest(corpus.root / 'corpus.json')}){taken}",
+            corpus.synthetic,
+            ingest.files_of(corpus),
+            functools.partial(ingest.load_raw, args.raw, args.max_frames, args.seed),
         )
     if args.frames is None:
         raise UserError("--coco needs --frames=DIR, the folder of its pictures")
@@ -396,8 +354,9 @@ def find_source(args: argparse.Namespace, rules: BoxRules | None = None) -> Sour
         name += f", {rules}"
     if rules.detections is not None:
         name += f", {_named(rules.detections, '--detections')}"
-    load = functools.partial(load_coco, args.coco, args.frames, most, seed, rules)
-    files = files_of(args.coco, args.frames, rules)
+    where = (args.coco, args.frames)
+    load = functools.partial(load_coco, *where, args.max_frames, args.seed, rules)
+    files = files_of(*where, rules)
     return Source(Path(args.coco).name, name + taken, False, files, load)
 
 

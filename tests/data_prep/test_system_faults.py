@@ -20,7 +20,7 @@ from babyvlm_jax.interchange.weights import open_weights
 from babyvlm_jax.runtime.errors import SystemFault, UserError
 from babyvlm_jax.runtime.json_fields import read_json
 from data_prep import video
-from data_prep.devcv.source import FolderReader
+from data_prep.devcv.source import read_folder
 from data_prep.importing.pictures import read_picture
 from data_prep.importing.reading import _opened
 from data_prep.nursery.sprites import _fault
@@ -42,7 +42,7 @@ def _no_files_left():
 
 READERS = {
     "import": lambda path: read_picture(path.parent, path.name),
-    "coco": lambda path: list(FolderReader(path.parent, {0: path.name})([0], [])),
+    "coco": lambda path: list(read_folder(path.parent, {0: path.name}, [0], [])),
     "sprite": _fault,
     "video": lambda path: video._open(path).__enter__(),
     "image": read_image,

@@ -65,5 +65,5 @@ def test_the_example_is_built_audited_imported_and_evaluated(tmp_path, capsys):
     changes["protocols"] = ("generate",)
     cfg = EvalConfig(**{**devcv.get_config().to_dict(), "shards": str(out), **changes})
     (content,) = evaluate.evaluate(cfg, str(tmp_path / "run"))
-    assert content["tasks"][NAME]["score"] == 1
-    assert content["overall"][""]["ours"]["tasks"] == 0
+    assert content.tasks[NAME].score == 1
+    assert content.overall[""]["ours"]["tasks"] == 0

@@ -54,7 +54,7 @@ def test_there_and_back(tmp_path):
     assert one["image"][28] == "images/memory_test_00000_28.jpeg"
 
     found, _ = imports.find_sets(out, "test", {})
-    imports.import_sets(found, tmp_path / "back", imports.Wanted(""))
+    imports.import_sets(found, tmp_path / "back", "")
     for task, records in items.items():
         back = RecordSource(tmp_path / "back", f"devcv_{task}", "test")
         there = {record.id: record for record in back}

@@ -28,7 +28,7 @@ def _run(*flags):
 
 def _import(root, out, **changes):
     found, _ = imports.find_sets(root, "test", {})
-    return imports.import_sets(found, out, imports.Wanted("", **changes))
+    return imports.import_sets(found, out, "", **changes)
 
 
 def _only(out, name, split="test"):
@@ -116,7 +116,7 @@ def test_one_task_folder_names_and_numbers(tmp_path):
     assert [(one.task, one.split) for one in found] == [("compare_synthetic", "val")]
     renamed = {"who_has_more": "compare_real"}
     found, _ = imports.find_sets(tmp_path, "test", renamed)
-    imports.import_sets(found, tmp_path / "out", imports.Wanted("nih"))
+    imports.import_sets(found, tmp_path / "out", "nih")
     records = {
         r.id: r
         for r in RecordSource(tmp_path / "out", "devcv_nih_compare_real", "test")
