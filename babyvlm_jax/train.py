@@ -36,7 +36,6 @@ with epy.lazy_imports():  # --help needs none of these, and they take seconds
     from babyvlm_jax.runtime import processes, telemetry
     from babyvlm_jax.training import (
         checkpoint,
-        guard,
         optim,
         preflight,
         recovery,
@@ -170,7 +169,7 @@ def train(job: Job, state) -> None:
     """Runs the remaining steps, saving on the way and at the end."""
     run, start, began = job.run, int(state.step), time.perf_counter()
     state = make_steps(job, state)
-    while guard.is_hopeless(guard.in_a_row(state)) or guard.never_learned(state):
+    while recovery.has_failed(state):
         state = recovery.after_nonfinite(
             run, job.workdir, state, job.checkpoints, job.source
         )
@@ -219,14 +218,14 @@ def make_steps(job: Job, state):
             if log.is_due(done) or held_out:
                 rate = optim.learning_rate(run.optim, run.num_steps, step)
                 late = log.push(done, values | {"learning_rate": rate}, held_out)
-                if guard.is_hopeless(late.get("train/skipped_in_a_row", 0)):
+                if recovery.is_hopeless(late.get("train/skipped_in_a_row", 0)):
                     break
             if held_out and is_over(job, state):
                 break
             if done % run.save_every == 0 and done < run.num_steps:
                 with log.waiting("checkpoint"), job.stop.patient():
                     # what is saved amid bad steps would be no place to go back to
-                    if guard.in_a_row(state) == 0:
+                    if recovery.in_a_row(state) == 0:
                         log.flush()  # whoever resumes here does not redo these steps
                         job.checkpoints.save(done, state, job.source.facts)
     return state

@@ -21,13 +21,13 @@ SHELVES = ("runtime", "training")  # whose modules have layers of their own
 # A module may import its own layer and those further right (below).
 LAYERS = (
     ENTRY_POINTS,
-    ("recovery", "validation"),
+    ("recovery",),
     (
         *("settings", "agreement"),
         "evals",
         "report",
         "step",
-        "guard",
+        "validation",
         "state",
         "objectives",
         "preflight",
@@ -38,8 +38,8 @@ LAYERS = (
     ),
     ("data", "telemetry"),
     (
-        *("losses", "optim", "plateau", "muon"),
-        *("models", "flops", "step_flops"),
+        *("losses", "optim", "muon"),
+        *("models", "step_flops"),
     ),
     ("sharding", "command", "lock", "ties", "processes", "json_fields"),
     ("errors", "fields", "files", "config"),

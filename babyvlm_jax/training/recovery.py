@@ -1,4 +1,4 @@
-"""What a run does when its loss stays without a finite value."""
+"""What a run does when its loss stays without a finite value; see `step.skipping`."""
 
 import json
 
@@ -10,11 +10,25 @@ from babyvlm_jax.runtime import processes
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.runtime.files import write_atomically
 from babyvlm_jax.training.checkpoint import Checkpoints
-from babyvlm_jax.training.guard import MAX_IN_A_ROW
 from babyvlm_jax.training.settings import TrainSettings
 from babyvlm_jax.training.state import TrainState
+from babyvlm_jax.training.step import MAX_IN_A_ROW, is_hopeless
 
 REPORT = "nonfinite.json"
+
+
+def in_a_row(state: TrainState) -> int:
+    """Steps skipped since the last good one; waits for the step that made the state."""
+    return int(np.asarray(state.skips)[1])
+
+
+def has_failed(state: TrainState) -> bool:
+    """Whether too many steps in a row were skipped, or all so far.
+
+    Waits for the step that made the state.
+    """
+    skipped = in_a_row(state)
+    return is_hopeless(skipped) or 0 < skipped == int(state.step)
 
 
 def after_nonfinite(
@@ -23,7 +37,7 @@ def after_nonfinite(
     """Writes down which records the skipped steps saw; then goes back, or gives up.
 
     Args:
-        state: stands still, see `guard.skipping`.
+        state: stands still, see `step.skipping`.
         source: rows or frames by step.
 
     Returns:

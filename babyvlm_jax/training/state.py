@@ -22,7 +22,7 @@ class TrainState:
         opt_state: optimizer state of the trainable leaves.
         extra: what a loss carries along (DINO: the centre), else {}.
         skips: i32[2] steps skipped so far, and those of them without one that was not
-            skipped since; see `guard`.
+            skipped since; see `step.skipping`.
     """
 
     step: jax.Array

@@ -1,6 +1,8 @@
 """The validations of a run: the loss on all held-out records, and what follows.
 
-`plateau` decides; this file owns the data and the jitted functions.
+What follows is lowering the rate, stopping, and keeping the best parameters. All that
+is known of validations is arrays that lie in the training state, in what the loss
+carries along, so a resumed run continues exactly.
 """
 
 from collections.abc import Callable
@@ -9,13 +11,76 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from babyvlm_jax import sharding
-from babyvlm_jax.training import plateau
-from babyvlm_jax.training.objectives.base import BaseObjective
+from babyvlm_jax.training.config import ValidationConfig
 from babyvlm_jax.training.optim import join_params, split_params
 from babyvlm_jax.training.state import TrainState
+
+Watch = dict[str, Any]  # part of `TrainState.extra`
+
+
+def _rate(cfg: ValidationConfig):
+    # optax lowers the rate at the patience-th bad value, torch at the one after it
+    return optax.contrib.reduce_on_plateau(
+        factor=cfg.factor, patience=cfg.patience + 1, rtol=cfg.threshold
+    )
+
+
+def begin(cfg: ValidationConfig, trainable: Any) -> Watch:
+    """What is known before the first validation.
+
+    Args:
+        trainable: the parameters that train.
+
+    Returns:
+        rate: state of the learning rate's reduction;
+        loss, step: f32[], i32[] of the best validation;
+        waited: i32[] validations since;
+        best: a copy of the parameters then.
+    """
+    return {
+        "rate": _rate(cfg).init(jnp.zeros(())),
+        "loss": jnp.full((), jnp.inf, jnp.float32),
+        "step": jnp.zeros((), jnp.int32),
+        "waited": jnp.zeros((), jnp.int32),
+        "best": jax.tree.map(jnp.copy, trainable),
+    }
+
+
+def after(cfg: ValidationConfig, watch: Watch, loss, step, trainable: Any) -> Watch:
+    """What is known after a validation; a loss that is not finite is no improvement.
+
+    Args:
+        loss: f32[] of the whole validation set.
+        step: i32[] steps done.
+        trainable: the parameters that it was measured with.
+    """
+    _, rate = _rate(cfg).update({}, watch["rate"], value=loss)
+    better = loss < watch["loss"]
+    now = {"loss": loss, "step": step, "waited": 0, "best": trainable}
+    before = {**watch, "waited": watch["waited"] + 1}
+    kept = {
+        name: jax.tree.map(
+            lambda new, old: jnp.where(better, new, old).astype(old.dtype),
+            now[name],
+            before[name],
+        )
+        for name in now
+    }
+    return {"rate": rate, **kept}
+
+
+def rate_scale(watch: Watch) -> jax.Array:
+    """f32[] factor of the learning rate."""
+    return watch["rate"].scale
+
+
+def is_over(cfg: ValidationConfig, watch: Watch) -> bool:
+    """Whether the run shall stop; reads the device."""
+    return 0 < cfg.stop_patience <= int(np.asarray(watch["waited"]))
 
 
 class Validator:
@@ -25,10 +90,10 @@ class Validator:
         records: of the validation set, as `data.identity` names them.
     """
 
-    def __init__(self, objective: BaseObjective, mesh: Mesh, state: TrainState):
+    def __init__(self, objective, mesh: Mesh, state: TrainState):
         """
         Args:
-            objective: its run's `validation.every` is not 0.
+            objective: of `training.objectives`; its run's `validation.every` is not 0.
             mesh: set by the caller.
             state: of the run; only how it lies on the mesh is kept.
 
@@ -48,8 +113,8 @@ class Validator:
 
         def account(extra, params, loss, step):
             trainable, _ = split_params(params, trains)
-            after = plateau.after(run.validation, extra, loss, step, trainable)
-            return {**extra, **after}  # what the loss carries along stays
+            found = after(run.validation, extra, loss, step, trainable)
+            return {**extra, **found}  # what the loss carries along stays
 
         def best(params, extra):
             _, frozen = split_params(params, trains)
@@ -67,7 +132,7 @@ class Validator:
 
     def is_over(self, state: TrainState) -> bool:
         """Whether the run shall stop early."""
-        return plateau.is_over(self._run.validation, state.extra)
+        return is_over(self._run.validation, state.extra)
 
     def __call__(
         self, state: TrainState, tick: Callable[[], Any] = lambda: None

@@ -19,11 +19,11 @@ from babyvlm_jax.models.config import (
 from babyvlm_jax.models.contrastive import make_pair_model
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.runtime.fields import from_dict
-from babyvlm_jax.training.flops import pair_params
 from babyvlm_jax.training.objectives.contrastive import make_pair_loss
 from configs.models import CLIP
 from tests import tiny, tiny_pairs
 from tests.chosen import some
+from tests.models.param_counts import pair_params
 
 
 def texts_of(form, tokens, mask):

@@ -7,10 +7,11 @@ import pytest
 
 from babyvlm_jax.models.config import DinoConfig, ResNeXtConfig, VLMConfig
 from babyvlm_jax.models.vlm import make_model
-from babyvlm_jax.training import flops, step_flops
+from babyvlm_jax.training import step_flops
 from babyvlm_jax.training.objectives.dino import dino_flops
 from babyvlm_jax.training.step_flops import Forward, StepFlops, train_flops
 from tests import tiny
+from tests.models import param_counts
 from tests.programs import product_flops
 
 V2 = VLMConfig()
@@ -21,7 +22,7 @@ def test_a_decoder_takes_two_flops_a_weight_and_token():
     text = V2.decoder
     tables = text.vocab_size * text.width
     norms = (2 * text.num_layers + 1) * text.width
-    weights = flops.decoder_params(text) - tables - norms
+    weights = param_counts.decoder_params(text) - tables - norms
     assert cost.weights == 2 * 100 * weights
     # 22 layers of 32 heads of 64; 1 + 2 + ... + 100 pairs, scores and averages
     assert cost.attention == 22 * 32 * 64 * 5050 * 2 * 2

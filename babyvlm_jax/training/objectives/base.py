@@ -17,9 +17,8 @@ from babyvlm_jax.data.config import Batch, DataConfig, process_places
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.models.config import PARTS
 from babyvlm_jax.runtime.errors import UserError
-from babyvlm_jax.training import agreement, optim, plateau
-from babyvlm_jax.training.guard import skipping
-from babyvlm_jax.training.step import LossFn, make_train_step
+from babyvlm_jax.training import agreement, optim, validation
+from babyvlm_jax.training.step import LossFn, make_train_step, skipping
 from babyvlm_jax.training.step_flops import StepFlops
 
 Params = dict[str, Any]
@@ -159,13 +158,13 @@ class BaseObjective:
 
         Returns:
             Parts that are made from `params`; what the loss carries along, and in a
-            run with validations the account of these (`plateau`).
+            run with validations the account of these (`validation`).
         """
         parts, carried = self.made_by_loss(params)
         if not self.run.validation.every:
             return parts, carried
         trainable, _ = optim.split_params(params | parts, self.run.optim.trains)
-        return parts, carried | plateau.begin(self.run.validation, trainable)
+        return parts, carried | validation.begin(self.run.validation, trainable)
 
     def made_by_loss(self, params: Params) -> tuple[Params, Params]:
         """`made` without the account of validations."""
@@ -193,7 +192,7 @@ class BaseObjective:
         return optim.make_tx(self.run.optim, self.run.num_steps, self.specs)
 
     def step(self, key: jax.Array):
-        """step(state, batch) -> (state, metrics); see `step` and `guard`."""
+        """step(state, batch) -> (state, metrics); see `training.step`."""
         run = self.run
         step = make_train_step(
             self.loss,
@@ -202,7 +201,7 @@ class BaseObjective:
             key,
             run.accumulate,
             self.after_update,
-            plateau.rate_scale if run.validation.every else None,
+            validation.rate_scale if run.validation.every else None,
         )
         return skipping(step)
 

@@ -6,10 +6,10 @@ import pytest
 from babyvlm_jax.models.config import ResNeXtConfig, ViTConfig, VLMConfig
 from babyvlm_jax.models.vlm import ENCODERS, make_model
 from babyvlm_jax.runtime.fields import from_dict
-from babyvlm_jax.training import flops
 from configs.models import MODELS, ROWS, VISION
 from tests import tiny
 from tests.chosen import some
+from tests.models import param_counts
 
 COUNTS = {
     "nursery": (138_224, 315_776, 623_680),
@@ -43,7 +43,7 @@ def test_every_model_has_a_count_and_a_shape_of_rows():
 @pytest.mark.parametrize("name", some(sorted(MODELS), ("nursery", "v2")))
 def test_the_parts_have_their_published_sizes(name):
     cfg, shapes = abstract(name)
-    counts = flops.param_counts(cfg)
+    counts = param_counts.param_counts(cfg)
     assert tuple(counts.values()) == COUNTS[name]
     text = cfg.decoder
     tables = 1 if text.tied else 2
@@ -71,7 +71,7 @@ def test_each_encoder_has_its_size(name):
     layer_scale = 2 * cfg.width * cfg.num_layers if "ls" in options else 0
     registers = 4 * cfg.width if "reg" in options else 0
     expected = ENCODER_COUNTS[plain.replace("_", "-")] + layer_scale + registers
-    assert flops.vision_params(cfg) == expected
+    assert param_counts.vision_params(cfg) == expected
 
 
 @pytest.mark.parametrize("name", ["vit-s16", "vit-b16-ls", "vit-b14-ls-reg"])
@@ -83,7 +83,7 @@ def test_encoders_are_of_the_counted_size_and_give_their_tokens(name):
         tokens, variables = jax.eval_shape(
             module.init_with_output, jax.random.key(0), images
         )
-    assert tiny.count(variables) == flops.vision_params(cfg)
+    assert tiny.count(variables) == param_counts.vision_params(cfg)
     assert tokens.shape == (1, cfg.num_tokens, cfg.width)
 
 

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from babyvlm_jax.training import guard
+from babyvlm_jax.training.recovery import has_failed, in_a_row
 from babyvlm_jax.training.state import TrainState
+from babyvlm_jax.training.step import is_hopeless, skipping
 
 
 def add(state, batch):
@@ -21,7 +22,7 @@ def add(state, batch):
     return after, {"loss": batch["loss"], "grad_norm": batch["gradient"]}
 
 
-STEP = jax.jit(guard.skipping(add))
+STEP = jax.jit(skipping(add))
 
 
 def fresh():
@@ -64,9 +65,9 @@ def test_a_bad_step_changes_nothing_but_the_counts(what, value):
 def test_after_five_in_a_row_the_state_stands_still():
     bad = batch(loss=np.nan)
     state, _ = run([batch(), *[bad] * 4])
-    assert guard.in_a_row(state) == 4
+    assert in_a_row(state) == 4
     state, _ = run([batch(), *[bad] * 4, batch(), *[bad] * 5, batch(), batch()])
-    assert guard.is_hopeless(guard.in_a_row(state))
+    assert is_hopeless(in_a_row(state))
     assert int(state.step) == 11
     assert state.skips.tolist() == [9, 5]
     assert values(state) == [2.0, 2.0, 2.0]
@@ -74,9 +75,9 @@ def test_after_five_in_a_row_the_state_stands_still():
 
 def test_a_run_whose_steps_were_all_skipped_has_learned_nothing():
     bad = batch(update=np.nan)
-    assert not guard.never_learned(fresh())
-    assert guard.never_learned(run([bad, bad])[0])
-    assert not guard.never_learned(run([batch(), bad])[0])
+    assert not has_failed(fresh())
+    assert has_failed(run([bad, bad])[0])
+    assert not has_failed(run([batch(), bad])[0])
 
 
 def test_a_good_step_is_the_one_without_a_guard():

@@ -3,20 +3,20 @@
 import jax
 import numpy as np
 
-from babyvlm_jax.training import plateau
+from babyvlm_jax.training import validation
 from babyvlm_jax.training.config import ValidationConfig
 
 
 def follow(cfg, losses):
     """(scales, whether over, account) after each loss; parameters are the steps."""
-    watch = plateau.begin(cfg, {"w": np.float32(0)})
-    step = jax.jit(lambda w, loss, i, p: plateau.after(cfg, w, loss, i, p))
+    watch = validation.begin(cfg, {"w": np.float32(0)})
+    step = jax.jit(lambda w, loss, i, p: validation.after(cfg, w, loss, i, p))
     scales, over = [], []
     for number, loss in enumerate(losses, start=1):
         trainable = {"w": np.float32(number)}
         watch = step(watch, np.float32(loss), np.int32(number), trainable)
-        scales.append(round(float(plateau.rate_scale(watch)), 6))
-        over.append(plateau.is_over(cfg, watch))
+        scales.append(round(float(validation.rate_scale(watch)), 6))
+        over.append(validation.is_over(cfg, watch))
     return scales, over, jax.device_get(watch)
 
 
