@@ -29,7 +29,7 @@ def recipe(version: str, arg: str):
     return importlib.import_module(f"configs.{version}.recipe").get_config(arg)
 
 
-# global batch in examples, epochs, peak rate: spec V2 section 3, V1 section 2.5
+# global batch in examples, epochs, peak rate, as published with V2 and V1
 @pytest.mark.parametrize(
     ("version", "name", "arg", "steps", "lr_peak"),
     [

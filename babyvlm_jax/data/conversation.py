@@ -101,7 +101,7 @@ def encode(
         UserError: an unknown template, or a record without turns.
         DoesNotFit: no answer of the record fits `room`.
 
-    Source: BabyVLM-V2 code, spec §2.2 and §2.3; BabyVLM V1, spec §2.2.
+    Source: the training code of BabyVLM V1 (arXiv 2504.09426) and V2 (2512.10932).
     """
     check_template(template)
     if not record.turns:

@@ -24,7 +24,7 @@ try:
 except ImportError:  # it has no wheel for Linux on ARM
     cykooz_resizer = None
 
-# int(255 * ImageNet mean); pads to square, BabyVLM-V2 §2
+# int(255 * ImageNet mean); as BabyVLM-V2's code pads to a square
 MEAN_COLOUR = (123, 116, 103)
 MAX_SIDE = 8000  # ours: a square of 64 million pixels
 MAX_PIXELS = 64_000_000  # ours: larger than a camera's, a sixth of a gigabyte decoded

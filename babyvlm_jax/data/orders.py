@@ -34,7 +34,7 @@ def length_grouped(
     Returns:
         As `packing.plan`; the number of rows is a multiple of `batch_size`.
 
-    Source: BabyVLM-V2 code, "group by modality length", spec §3.
+    Source: "group by modality length" in BabyVLM-V2's training code.
     """
     order = _shuffled(lengths, capacity, seed, epoch)
     pictured = lengths[order, 1] > 0

@@ -1,4 +1,4 @@
-"""Encoded records -> the arrays of a batch (architecture section 4).
+"""Encoded records -> the arrays of a batch.
 
 Axes: B rows, T tokens, M images a row, P visual tokens an image.
 """

@@ -54,7 +54,7 @@ def _dialogue(turns: Turns, invite: bool) -> Iterator[Span]:
 
 
 def _dialogue_verbatim(turns: Turns, invite: bool) -> Iterator[Span]:
-    # one blank between turns, but none behind an <eos>, BabyVLM-V2 spec §2.3
+    # one blank between turns, but none behind an <eos>, as in BabyVLM-V2's code
     blank, asked = " ", ""
     for role, text in turns:
         if IMAGE_MARK in text:  # the original strips these turns and no others
@@ -86,9 +86,9 @@ TEMPLATES: dict[str, Template] = {
     "baby_v1_verbatim": Template(_dialogue_verbatim, verbatim=True),
     "baby_plain": Template(_pictures_then_answers),
     "baby_plain_verbatim": Template(_pictures_then_answers, verbatim=True),
-    # BabyVLM V1, spec §2.2: the recommended clean form, then the two readings of the
-    # original: no special ids at all, or a tokenizer that wraps every chunk and so
-    # hides the first word from the loss
+    # BabyVLM V1: the recommended clean form, then the two readings of the original's
+    # code: no special ids at all, or a tokenizer that wraps every chunk and so hides
+    # the first word from the loss
     "plain": Template(_pictures_then_answers),
     "plain_bare": Template(_pictures_then_answers, specials=False),
     "plain_wrapped": Template(_pictures_then_answers, wrapped=True),

@@ -39,7 +39,7 @@ from babyvlm_jax.runtime.errors import (
 )
 from babyvlm_jax.runtime.files import write_atomically
 
-PAD_ID, UNK_ID, SOS_ID, EOS_ID = range(4)  # BabyVLM-V2 tokenizer, spec §2.1
+PAD_ID, UNK_ID, SOS_ID, EOS_ID = range(4)  # as BabyVLM-V2's tokenizer
 # A word after an opening quotation mark is the same piece as anywhere else: the
 # questions name things in quotes, the caregiver does not. `touch 'ball'` would hold the
 # piece "ball" where all that was heard is "\u2581ball".
@@ -177,7 +177,7 @@ def train(texts: Iterable[str], vocab_size: int, symbols: Sequence[str] = ()) ->
     Raises:
         UserError: no text, or a size too small for the alphabet and the symbols.
 
-    Source: BabyVLM-V2 tokenizer (BPE, NFKC, lower case), spec §2.1.
+    Source: the tokenizer published with BabyVLM-V2 (BPE, NFKC, lower case).
     """
     lines = [line for text in texts for line in _lines(text)]
     if not lines:

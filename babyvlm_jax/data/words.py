@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from babyvlm_jax.runtime.errors import UserError
 
-SPECIALS = ("<pad>", "<unk>", "<sos>", "<eos>")  # ids 0 to 3, BabyVLM V1 spec §1.1
+SPECIALS = ("<pad>", "<unk>", "<sos>", "<eos>")  # ids 0 to 3, as CVCL's
 MAGIC = b"# words "
 _PIECES = re.compile(r"\w+|[^\w\s]+")
 
@@ -33,7 +33,7 @@ class WordSettings:
             training did, because its padding was <unk> too and masked positions were
             removed. Its evaluation kept them.
 
-    Source: BabyVLM V1, spec §2.2, traps A, D and C.
+    Source: the training code of BabyVLM V1 (arXiv 2504.09426).
     """
 
     split: str = "blanks"
@@ -122,7 +122,7 @@ def train_words(
     Raises:
         UserError: no word is that frequent.
 
-    Source: BabyVLM V1, spec §1.1.
+    Source: CVCL (Vong et al., Science 2024), whose list BabyVLM V1 uses.
     """
     settings = settings or WordSettings()
     counts = collections.Counter(w for text in texts for w in settings.words(text))

@@ -23,7 +23,7 @@ _STRIPPED = (
     "{{ text | trim if '<image>' in text else text }}{%- endmacro -%}"
 )
 CHAT_TEMPLATES = {
-    # one blank between turns, but none behind an <eos>: spec §2.3
+    # one blank between turns, but none behind an <eos>
     "baby_v1": _CONTENT + _STRIPPED + "{{ bos_token }}{%- for m in messages -%}"
     "{%- if m.role == 'user' -%}"
     "{{ '' if loop.previtem and loop.previtem.role == 'assistant' else ' ' }}"

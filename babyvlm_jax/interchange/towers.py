@@ -13,7 +13,7 @@ from babyvlm_jax.models.interop.vit import NAMES, Names
 from babyvlm_jax.runtime.errors import UserError
 
 HEAD_WIDTH = 64  # of every published ViT, which do not store their number of heads
-LAYER_SCALE = 1e-5  # BabyVLM-V2 §2; only an initial value
+LAYER_SCALE = 1e-5  # BabyVLM-V2's encoder; only an initial value
 TIMM_REGISTERS = "reg_token"
 RESNEXT_MARK = "layer1.0.conv2.weight"
 

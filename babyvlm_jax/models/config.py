@@ -279,7 +279,7 @@ class VLMConfig(Settings):
 class AugmentConfig(Settings):
     """Strengths of the augmentations.
 
-    The defaults are Orhan's DINO settings for SAYCam (spec V1, section 2.4).
+    The defaults are Orhan's DINO settings for SAYCam (his code, eminorhan/dino).
 
     Attributes:
         *_size: sides of the crops in pixels.
@@ -367,7 +367,8 @@ class ContrastiveConfig(Settings):
         augmented: whether pictures are cropped and changed at random in training.
         augment: how; of a global crop, whose size is that of the picture.
 
-    Source: CVCL (V1 spec §2.6); CLIP (arXiv 2103.00020); SigLIP (arXiv 2303.15343).
+    Source: CVCL (Vong et al., Science 2024); CLIP (arXiv 2103.00020); SigLIP (arXiv
+    2303.15343).
     """
 
     embed_dim: int = field(512, ge=1)

@@ -4,8 +4,8 @@ Axes: B batch, T query, S key, D width, N heads, H head width, F mlp, V padded
 vocabulary, L layers. It has the interface of `decoder.Decoder`. The original trains
 with dropout .15; ours has none.
 
-Source: GPT-2 as transformers has it; sizes of BabyLLaVA (spec V1, 2.1). The layers of
-CLIP's text encoder are the same but for the activation (`models/contrastive.py`).
+Source: GPT-2 as transformers has it; sizes of BabyLLaVA (arXiv 2504.09426). The layers
+of CLIP's text encoder are the same but for the activation (`models/contrastive.py`).
 """
 
 import flax.linen as nn

@@ -4,8 +4,7 @@ Axes: B images, H and W places, C channels, P tokens.
 
 Batch norm is always in its inference form. The original left it in training mode
 while the trunk was frozen, so its statistics drifted; ours stay those of the
-checkpoint (spec V1, 2.5). Training a trunk from nothing is not offered: BabyVLM V1
-takes it from DINO.
+checkpoint. Training a trunk from nothing is not offered: BabyVLM V1 takes it from DINO.
 
 Source: Aggregated Residual Transformations (arXiv 1611.05431), in torchvision's form
 (the stride is that of the 3x3 convolution).

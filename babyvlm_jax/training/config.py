@@ -69,7 +69,7 @@ class ValidationConfig(Settings):
         stop_patience: so many validations in a row that are not below the best end the
             run; 0 for never.
 
-    Source: CVCL's rate (V1 spec §2.6), with the semantics of torch's
+    Source: CVCL's rate (Vong et al., Science 2024), with the semantics of torch's
     `ReduceLROnPlateau`; early stopping as the BabyVLM fork sets it.
     """
 

@@ -2,7 +2,7 @@
 
 transformers' ViT and Llama around the two-layer connector; visual tokens are spliced
 into each conversation, conversations padded to the longest of the batch; attention by
-SDPA, gradient checkpointing in the decoder, AdamW. BabyVLM-V2 spec, sections 2, 2.2, 3.
+SDPA, gradient checkpointing in the decoder, AdamW.
 """
 
 from collections.abc import Mapping

@@ -3,7 +3,7 @@
 LLaVA-style JSON and picture files; Pillow decodes, pads to a square and resizes; pixels
 become normalised floats; the conversation is one string, tokenised chunk by chunk; the
 mask comes from the lengths of the rounds, each tokenised again; rows are padded to the
-longest. BabyVLM-V2 spec, sections 2, 2.2 and 2.3.
+longest.
 """
 
 import json

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-# records, pictures of each: BabyVLM-V2 spec §1.2 and §1.5
+# records, images of each: BabyVLM-V2 (arXiv 2512.10932)
 CLIPS, FRAMES, EPISODES = 181, 768, 63
 TOKENS_PER_IMAGE = 197
 PICTURES_OF_A_CLIP = 8
 ROUNDS = (4, 8)
-# words of an utterance: median, mean and range of V1's transcripts, spec §3.6
+# words of an utterance: median, mean and range of V1's transcripts
 MEDIAN_WORDS, MEAN_WORDS, FEWEST_WORDS, MOST_WORDS = 8, 9.3, 2, 48
 ROLE_TOKENS = 4  # "user:" and "assistant:", two pieces each
 # Task -> (records, fewest and most pictures, words of a round's prompt and answer,
-# rounds): BabyVLM-V2 spec §4.1 and §4.2; a mark such as "(A)" counts as a word
+# rounds): the released DevCV items; a mark such as "(A)" counts as a word
 TUNED = {
     "count": (13_695, 1, 1, 8, 1),
     "memory": (12_000, 29, 29, 10, 15),

@@ -104,7 +104,7 @@ def test_baby_plain_verbatim_is_the_picture_and_the_answer_as_it_stands():
 
 
 def test_v1_plain_and_the_two_readings_of_the_original():
-    """BabyVLM V1, spec section 2.2, trap B."""
+    """BabyVLM V1: which chunks its tokenizer gives special ids."""
     said = (("human", "<image>"), ("assistant", "look a ball"))
     words = [LOOK, A, BALL]
     tokens, visual, targets, mask = made(said, "plain")

@@ -21,7 +21,7 @@ DIALOGUES = (
 
 @pytest.fixture(scope="module")
 def trained():
-    """BabyVLM-V2's kind of tokenizer (spec section 2.1), on a few words."""
+    """BabyVLM-V2's kind of tokenizer, on a few words."""
     tokenizers = pytest.importorskip("tokenizers")
     made = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="<unk>"))
     made.normalizer = tokenizers.normalizers.Sequence(

@@ -49,7 +49,7 @@ def test_pictures_and_answers():
 
 @pytest.fixture(scope="module")
 def words():
-    """BabyVLM-V2's kind of tokenizer, on a few words; spec section 2.1."""
+    """BabyVLM-V2's kind of tokenizer, on a few words."""
     made = tokenizers.Tokenizer(models.BPE(unk_token="<unk>"))
     made.normalizer = normalizers.Sequence(
         [normalizers.NFKC(), normalizers.Lowercase()]

@@ -104,7 +104,7 @@ def nursery_texts(count: int) -> list[str]:
 
 
 def make_tokenizer() -> tokenizers.Tokenizer:
-    """As BabyVLM-V2's: byte-level BPE that lowers the case; spec section 2.1."""
+    """As BabyVLM-V2's: byte-level BPE that lowers the case."""
     made = tokenizers.Tokenizer(models.BPE(unk_token="<unk>"))
     made.normalizer = normalizers.Sequence(
         [normalizers.NFKC(), normalizers.Lowercase()]
