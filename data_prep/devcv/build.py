@@ -329,7 +329,6 @@ def records(
         kind, style = "eval", dataclasses.replace(style, mirror=False)
     made = TASKS[task].make(bank, rng, number, style)
     for index, item in enumerate(itertools.islice(made, number)):
-        recordings, instances = map(set, zip(*item.origins, strict=True))
         yield Record(
             id=f"{task}_{split}_{index:06d}",
             source=f"{kind}/{task}",
@@ -339,8 +338,8 @@ def records(
                 "task": task,
                 **item.meta,
                 "rounds": rounds_of(item.turns),
-                "recordings": sorted(recordings),
-                "instances": sorted(instances),
+                "recordings": sorted({recording for recording, _ in item.origins}),
+                "instances": sorted({instance for _, instance in item.origins}),
             },
         )
 

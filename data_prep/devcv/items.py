@@ -59,6 +59,7 @@ class Thing:
 
     @property
     def area(self) -> float:
+        """Of the box, in pixels."""
         return self.bbox[2] * self.bbox[3]
 
 
@@ -218,9 +219,8 @@ def scaled(image: np.ndarray, factor: float) -> tuple[int, int]:
 
 def canvas_size(width: int, height: int, side: int | None) -> tuple[int, int]:
     """Size of a canvas for a frame of this size, its longer side at most `side`."""
-    if side is None or max(width, height) <= side:
-        return width, height
-    factor = side / max(width, height)
+    longer = max(width, height)
+    factor = 1 if side is None else min(side / longer, 1)
     return round(width * factor), round(height * factor)
 
 
@@ -271,10 +271,8 @@ def background(image: np.ndarray) -> np.ndarray:
     """
     corners = image[[0, 0, -1, -1], [0, -1, 0, -1]].astype(np.int16)
     planes = np.moveaxis(image, -1, 0).astype(np.int16)  # [3, H, W]: fast to reduce
-    alike = np.zeros(image.shape[:2], bool)
-    for corner in corners:
-        apart = np.abs(planes - corner[:, None, None]).max(axis=0)
-        alike |= apart <= BACKGROUND_TOLERANCE
+    apart = [np.abs(planes - corner[:, None, None]).max(axis=0) for corner in corners]
+    alike = np.min(apart, axis=0) <= BACKGROUND_TOLERANCE
     outside = np.zeros(np.add(alike.shape, 2), bool)
     outside[[0, -1]] = outside[:, [0, -1]] = True  # a rim to start from
     inner = outside[1:-1, 1:-1]
@@ -368,14 +366,24 @@ def one_round(
         images=tuple(images),
         turns=((HUMAN, prompt), (ASSISTANT, answer)),
         meta={"answer": answer, **meta},
-        origins=frozenset((v.frame.recording, v.thing.instance) for v in views),
+        origins=origins_of(views),
     )
+
+
+def origins_of(views: Iterable[View]) -> frozenset[tuple[str, str]]:
+    """(recording, instance) of every view."""
+    return frozenset((view.frame.recording, view.thing.instance) for view in views)
 
 
 def object_crop(view: View, style: Style) -> np.ndarray:
     """The object with a margin, u8[h, w, 3], at most `style.image_side` long."""
     image = crop(view.frame.pixels(), view.thing.bbox, CROP_MARGIN)
     return shrink(image, style.image_side)
+
+
+def whole_frame(frame: Frame, style: Style) -> bytes:
+    """The file of a frame, at most `style.image_side` long."""
+    return encode(shrink(frame.pixels(), style.image_side))
 
 
 def canvas_of(view: View, style: Style) -> tuple[int, int]:

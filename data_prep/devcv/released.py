@@ -7,7 +7,7 @@ Every field that is not known here is kept in the meta under its own name. Writt
 """
 
 import dataclasses
-import hashlib
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -26,11 +26,10 @@ from babyvlm_jax.data.questions import (
 )
 from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record, RecordSource
 from babyvlm_jax.data.shards import splits_of
-from babyvlm_jax.runtime.errors import UserError
 from data_prep.devcv.tasks import TASKS, dataset_name
 from data_prep.importing.reading import Refusal
 from data_prep.importing.records import Llava
-from data_prep.jobs import write_whole
+from data_prep.jobs import make_folder, write_whole
 
 _NOUNS = (
     re.compile(r"Touch the image of '(.+?)'"),
@@ -166,10 +165,8 @@ def noun_of(prompt: str) -> str | None:
 
     noun_of("<image> How many of cup do you see?") -> "cup"
     """
-    for pattern in _NOUNS:
-        if found := pattern.search(prompt):
-            return found[1]
-    return None
+    found = (pattern.search(prompt) for pattern in _NOUNS)
+    return next((one[1] for one in found if one), None)
 
 
 def with_marks(conversations: Any, num_images: int) -> Any:
@@ -213,13 +210,10 @@ def labels_by_bytes(
     rounds: Sequence[Question], images: Sequence[bytes]
 ) -> list[list[str]]:
     """Names pictures in order of appearance; files with the same bytes share one."""
-    names: dict[bytes, str] = {}
-
-    def name(image):
-        digest = hashlib.sha256(image).digest()
-        return names.setdefault(digest, f"picture_{len(names)}")
-
-    return [[name(images[i]) for i in one.options] for one in rounds]
+    shown = [[images[i] for i in one.options] for one in rounds]
+    files = dict.fromkeys(itertools.chain.from_iterable(shown))
+    names = {file: f"picture_{number}" for number, file in enumerate(files)}
+    return [[names[image] for image in one] for one in shown]
 
 
 def export(shards: Path, out: Path, tasks: tuple[str, ...]) -> int:
@@ -241,28 +235,20 @@ def export(shards: Path, out: Path, tasks: tuple[str, ...]) -> int:
         for task in tasks
         for split, count in splits_of(shards, dataset_name(task)).items()
     ]
-    try:
-        (out / "images").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--json={out}: cannot be written ({error.strerror})") from None
+    make_folder(out / "images", f"--json={out}")
     total = sum(count for _, _, count in wanted)
     with tqdm(total=total, desc="write released layout", unit="item") as bar:
         for task, split, _ in wanted:
             items = []
             source = RecordSource(shards, dataset_name(task), split)
-            for number, record in enumerate(_in_order(source)):
+            order = sorted((source[i].id, i) for i in range(len(source)))
+            for number, (_, i) in enumerate(order):  # by id: shards are shuffled
                 stem = f"{task}_{split}_{number:05d}"
-                items.append(released(record, _write_images(record, out, stem)))
+                items.append(released(source[i], _write_images(source[i], out, stem)))
                 bar.update()
             text = json.dumps(items, indent=1) + "\n"
             write_whole(out / f"{task}_{split}.json", text.encode())
     return total
-
-
-def _in_order(source: RecordSource):
-    """Records in the order of their ids; shards are shuffled."""
-    order = sorted((source[i].id, i) for i in range(len(source)))
-    return (source[i] for _, i in order)
 
 
 def _write_images(record: Record, out: Path, stem: str) -> list[str]:
@@ -281,6 +267,7 @@ def released(record: Record, paths: list[str]) -> dict[str, Any]:
         record: the item.
         paths: of its pictures.
     """
+    meta = record.meta.items()
     return {
         "id": record.id,
         "conversations": [
@@ -288,13 +275,6 @@ def released(record: Record, paths: list[str]) -> dict[str, Any]:
             for role, text in record.turns
         ],
         "image": paths,
-        **_fields(record.meta),
-    }
-
-
-def _fields(meta: Mapping[str, Any]) -> dict[str, Any]:
-    named = {FIELDS[key]: value for key, value in meta.items() if key in FIELDS}
-    return {
-        **named,
-        "meta": {k: v for k, v in meta.items() if k not in (*FIELDS, _MADE_AGAIN)},
+        **{FIELDS[key]: value for key, value in meta if key in FIELDS},
+        "meta": {k: v for k, v in meta if k not in (*FIELDS, _MADE_AGAIN)},
     }

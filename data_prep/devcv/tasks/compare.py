@@ -17,9 +17,8 @@ COUNTED = 0.5  # visible at least this much: counted
 TRIES = 200
 COMPARE_COUNTS = range(1, 11)  # of copies on a canvas
 
-Asked = tuple[
-    tuple[items.Frame, items.Frame], str
-]  # two frames, in order, and the noun
+# two frames, in order, and the noun
+Asked = tuple[tuple[items.Frame, items.Frame], str]
 
 
 def question(noun: str, answer: str) -> str:
@@ -96,10 +95,7 @@ def compare_real(
     asked = list(itertools.islice(twins(rng, bank, number), number))
     asked += singles(rng, bank, number - len(asked))
     for frames, noun in asked:
-        images = [
-            items.encode(items.shrink(frame.pixels(), style.image_side))
-            for frame in frames
-        ]
+        images = [items.whole_frame(frame, style) for frame in frames]
         if images[0] == images[1]:
             continue
         numbers = [len(_counted(frame, noun)) for frame in frames]
@@ -164,25 +160,22 @@ def _are_inky(frames, couple) -> list[bool]:
     ]
 
 
-def _crossed(
-    bank,
-) -> dict[tuple[str, str], list[tuple[list[items.Frame], list[items.Frame]]]]:
+def _crossed(bank) -> dict[tuple[str, str], list[tuple[list, list]]]:
     """Two nouns -> (frames, frames): of the first noun the former show more, of the
     second the latter. Frames of one list show equally many of both."""
     both = collections.defaultdict(lambda: collections.defaultdict(list))
     for frame in bank.frames:
         for one, other in itertools.combinations(sorted(countable(frame).items()), 2):
             both[one[0], other[0]][one[1], other[1]].append(frame)
-    found = {}
-    for couple, by_numbers in both.items():
-        ways = [
+    found = {
+        couple: [
             (by_numbers[a], by_numbers[b])
             for a, b in itertools.permutations(sorted(by_numbers), 2)
             if a[0] > b[0] and a[1] < b[1]
         ]
-        if ways:
-            found[couple] = ways
-    return dict(sorted(found.items()))
+        for couple, by_numbers in sorted(both.items())
+    }
+    return {couple: ways for couple, ways in found.items() if ways}
 
 
 def singles(rng: np.random.Generator, bank: items.Bank, number: int) -> Iterator[Asked]:

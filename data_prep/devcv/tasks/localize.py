@@ -1,5 +1,6 @@
 """Localization: in which quadrant of a window is the named object?"""
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -76,12 +77,12 @@ def windows(frame: items.Frame, rng: np.random.Generator) -> list[tuple]:
     shares = quadrant_shares(frame, left, top, half)
     single = ((shares >= INSIDE).sum(axis=1) == 1).all(axis=-1)
     good = [i for i in np.flatnonzero(single) if _keeps_rule(frame, shares[i], half[i])]
-    result = []
-    for i in good[:2]:
-        edges = (left[i], top[i], left[i] + 2 * half[i], top[i] + 2 * half[i])
-        order = shares[i].argmax(axis=0)  # the thing that is in each quadrant
-        result.append((tuple(int(e) for e in edges), [frame.things[k] for k in order]))
-    return result
+    edges = np.stack([left, top, left + 2 * half, top + 2 * half], axis=-1)
+    order = shares.argmax(axis=1)  # [W, 4], the thing that is in each quadrant
+    return [
+        (tuple(edges[i].tolist()), [frame.things[k] for k in order[i]])
+        for i in good[:2]
+    ]
 
 
 def quadrant_shares(frame: items.Frame, left, top, half) -> np.ndarray:
@@ -97,15 +98,13 @@ def quadrant_shares(frame: items.Frame, left, top, half) -> np.ndarray:
         f64[W, K, 4], quadrants in the order of `evals.tasks.QUADRANTS`.
     """
     boxes = np.array([thing.bbox for thing in frame.things])  # [K, 4]
+    start, size = boxes[:, :2], boxes[:, 2:]
     shares = []
-    for row in range(2):
-        for column in range(2):
-            x0, y0 = left + column * half, top + row * half
-            wide = np.minimum(boxes[:, 0] + boxes[:, 2], (x0 + half)[:, None])
-            high = np.minimum(boxes[:, 1] + boxes[:, 3], (y0 + half)[:, None])
-            wide = wide - np.maximum(boxes[:, 0], x0[:, None])
-            high = high - np.maximum(boxes[:, 1], y0[:, None])
-            shares.append(wide.clip(0) * high.clip(0) / (boxes[:, 2] * boxes[:, 3]))
+    for row, column in itertools.product(range(2), repeat=2):
+        corner = np.stack([left + column * half, top + row * half], axis=-1)[:, None]
+        end = np.minimum(start + size, corner + half[:, None, None])
+        inside = (end - np.maximum(start, corner)).clip(0)  # [W, K, 2]
+        shares.append(inside.prod(axis=-1) / size.prod(axis=-1))
     return np.stack(shares, axis=-1)
 
 

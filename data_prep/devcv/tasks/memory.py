@@ -6,6 +6,7 @@ fresh y. The new picture is always right.
 """
 
 import collections
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -95,49 +96,40 @@ def schedule(
     rounds 5 to 9 hold each of 0..4 once beside 5..9, rounds 10 to 14 once more beside
     10..14.
     """
-    rounds = [(None, 0)] + [(i - 1, i) for i in range(1, num_old)]
-    for block in (1, 2):
-        for step, old in enumerate(rng.permutation(num_old)):
-            rounds.append((int(old), block * num_old + step))
-    return rounds
+    first = [(None, 0), *((i - 1, i) for i in range(1, num_old))]
+    again = [int(old) for _ in range(2) for old in rng.permutation(num_old)]
+    return [*first, *((old, new) for new, old in enumerate(again, num_old))]
 
 
 def _dialogue(rng, labels, decks, positions) -> items.Item:
-    images, turns, shown, answers, views = [], [], [], [], []
+    looks, turns, shown, answers = [], [], [], []
     for old, new in schedule(rng, len(labels) // 3):
         names = [labels[new]]
         if old is not None:
             names.insert(1 - next(positions), labels[old])
-        looks = [next(decks[name]) for name in names]
-        images += [image for image, _ in looks]
-        views += [view for _, view in looks]
+        looks += [next(decks[name]) for name in names]
         answers.append(items.LETTERS[names.index(labels[new])])
         shown.append(names)
         turns += [(HUMAN, question(old is None)), (ASSISTANT, answers[-1])]
     return items.Item(
-        images=tuple(images),
+        images=tuple(image for image, _ in looks),
         turns=tuple(turns),
         meta={"answer": " ".join(answers), "labels": shown},
-        origins=frozenset((v.frame.recording, v.thing.instance) for v in views),
+        origins=items.origins_of(view for _, view in looks),
     )
 
 
 def _looks(rng, views, style) -> Iterator[tuple[bytes, items.View]]:
     """Endless encoded looks at one thing, no two alike unless the style wants it."""
     order = [views[i] for i in rng.permutation(len(views))]
-    first = items.encode(items.object_crop(order[0], style))
     while "identical_repeats" in style.published:
-        yield first, order[0]
+        yield items.encode(items.object_crop(order[0], style)), order[0]
+    crops = ((items.object_crop(view, style), view) for view in order)
+    drawn = iter(lambda: items.pick(rng, order), None)  # without an end
+    shifted = ((_shifted(rng, view, style), view) for view in drawn)
     seen = set()
-    for view in order:
-        image = items.encode(items.object_crop(view, style))
-        if image not in seen:
-            seen.add(image)
-            yield image, view
-    while True:
-        view = items.pick(rng, order)
-        image = items.encode(_shifted(rng, view, style))
-        if image not in seen:
+    for crop, view in itertools.chain(crops, shifted):
+        if (image := items.encode(crop)) not in seen:
             seen.add(image)
             yield image, view
 

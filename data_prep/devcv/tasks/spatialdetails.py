@@ -57,8 +57,7 @@ def spatialdetails(
             if attempt >= TRIES // 2:  # another category may have what this one lacks
                 category = items.pick(rng, rich)
             views = triple(bank, rng, category, want_colour)
-            item = _item(bank, rng, views, answer, style) if views else None
-            if item is not None:
+            if views and (item := _item(bank, rng, views, answer, style)):
                 yield item
                 break
 
@@ -83,10 +82,9 @@ def triple(
         by_colour[views[0].thing.colour].append(instance)
     same = [group for group in by_colour.values() if len(group) >= 3]
     pool = items.pick(rng, same) if want_colour and same else tuple(by_instance)
-    order = [pool[i] for i in rng.permutation(len(pool))]
     chosen, looks = [], []
-    for instance in order:
-        view = items.pick(rng, by_instance[instance])
+    for index in rng.permutation(len(pool)):
+        view = items.pick(rng, by_instance[pool[index]])
         if any(view.thing.look == other.thing.look for other in chosen):
             continue
         look = look_of(view)

@@ -6,9 +6,9 @@ its box, never off the camera's record.
 """
 
 import dataclasses
+import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -63,18 +63,9 @@ def vdr_binary(
     found = [e for e in exits(items.frames_of(bank, style)) if e.direction in OPPOSITE]
     orders = items.deck(rng, (0, 1), number)
     for exit_, order in zip(_balanced(rng, found, number), orders, strict=False):
-        sides = (exit_.direction, OPPOSITE[exit_.direction])
-        frames, images = _pictures(rng, exit_, style)
-        yield items.one_round(
-            question_binary(
-                exit_.thing.category, len(images), sides[:: -1 if order else 1]
-            ),
-            exit_.direction,
-            images,
-            [items.View(frames[0], exit_.thing)],
-            direction=exit_.direction,
-            noun=exit_.thing.category,
-        )
+        sides = (exit_.direction, OPPOSITE[exit_.direction])[:: -1 if order else 1]
+        asked = functools.partial(question_binary, sides=sides)
+        yield _item(rng, exit_, style, asked)
 
 
 def vdr_open(
@@ -82,15 +73,7 @@ def vdr_open(
 ) -> Iterator[items.Item]:
     """One of eight directions of exit."""
     for exit_ in _balanced(rng, exits(items.frames_of(bank, style)), number):
-        frames, images = _pictures(rng, exit_, style)
-        yield items.one_round(
-            question_open(exit_.thing.category, len(images)),
-            exit_.direction,
-            images,
-            [items.View(frames[0], exit_.thing)],
-            direction=exit_.direction,
-            noun=exit_.thing.category,
-        )
+        yield _item(rng, exit_, style, question_open)
 
 
 def _balanced(rng, found, number) -> Iterator[Exit]:
@@ -105,8 +88,8 @@ def _balanced(rng, found, number) -> Iterator[Exit]:
         yield next(turns[direction])
 
 
-def _pictures(rng, exit_, style) -> tuple[list[items.Frame], list[bytes]]:
-    """Some of the clip's frames: the first, the last with the object, and one without.
+def _item(rng, exit_, style, question) -> items.Item:
+    """Shows some of the clip: its first frame, the last with the object, one without.
 
     The others lie evenly between, so that the way out is seen.
     """
@@ -116,19 +99,21 @@ def _pictures(rng, exit_, style) -> tuple[list[items.Frame], list[bytes]]:
     last = len(exit_.frames) - exit_.num_gone - 1
     steps = np.linspace(0, last, min(wanted, last + 1)).round().astype(int)
     frames = [exit_.frames[i] for i in (*steps, *range(last + 1, last + 1 + gone))]
-    images = [
-        items.encode(items.shrink(frame.pixels(), style.image_side)) for frame in frames
-    ]
-    return frames, images
+    return items.one_round(
+        question(exit_.thing.category, len(frames)),
+        exit_.direction,
+        [items.whole_frame(frame, style) for frame in frames],
+        [items.View(frames[0], exit_.thing)],
+        direction=exit_.direction,
+        noun=exit_.thing.category,
+    )
 
 
 def exits(frames: Sequence[items.Frame]) -> list[Exit]:
     """All usable exits in frames that are in order of (mirrored, recording, index)."""
-    found = []
-    for _, group in itertools.groupby(frames, key=lambda f: (f.recording, f.mirrored)):
-        for stretch in stretches(list(group)):
-            found += _exits_of_stretch(stretch)
-    return found
+    groups = itertools.groupby(frames, key=lambda f: (f.recording, f.mirrored))
+    cut = [stretch for _, group in groups for stretch in stretches(list(group))]
+    return [exit_ for stretch in cut for exit_ in _exits_of_stretch(stretch)]
 
 
 def stretches(frames: list[items.Frame]) -> list[list[items.Frame]]:
@@ -141,41 +126,33 @@ def stretches(frames: list[items.Frame]) -> list[list[items.Frame]]:
     return [frames[a:b] for a, b in itertools.pairwise([0, *cuts, len(frames)])]
 
 
-def _exits_of_stretch(frames) -> list[Exit]:
+def _exits_of_stretch(frames) -> Iterator[Exit]:
     seen = [{thing.instance: thing for thing in frame.things} for frame in frames]
-    found = []
     for gone in range(1, len(frames)):
         for instance in sorted(set(seen[gone - 1]) - set(seen[gone])):
-            exit_ = _exit(frames, seen, gone, instance)
-            if exit_ is not None:
-                found.append(exit_)
-    return found
+            if (exit_ := _exit(frames, seen, gone, instance)) is not None:
+                yield exit_
 
 
 def _exit(frames, seen, gone, instance) -> Exit | None:
     """The clip that ends with `instance` leaving before frame `gone`, if usable."""
     if seen[gone - 1][instance].visible >= CUT:
         return None
-    whole = _start(frames, seen, gone, instance)
-    if whole is None:
+    if (whole := _start(frames, seen, gone, instance)) is None:
         return None
-    last = gone
-    if gone + 1 < len(frames) and instance not in seen[gone + 1]:
-        last = gone + 1
-    clip = frames[whole : last + 1]
-    thing = seen[whole][instance]
+    num_gone = 1 + (gone + 1 < len(frames) and instance not in seen[gone + 1])
+    clip, thing = frames[whole : gone + num_gone], seen[whole][instance]
     if any(
         other.category == thing.category and other.instance != instance
         for frame in clip
         for other in frame.things
     ):
         return None
-    size = (frames[0].width, frames[0].height)
     boxes = [seen[i][instance].bbox for i in range(whole, gone)]
-    direction = exit_direction(boxes, size)
+    direction = exit_direction(boxes, (frames[0].width, frames[0].height))
     if direction is None:
         return None
-    return Exit(tuple(clip), last - gone + 1, thing, direction)
+    return Exit(tuple(clip), num_gone, thing, direction)
 
 
 def _start(frames, seen, gone, instance) -> int | None:
@@ -224,11 +201,9 @@ def exit_direction(boxes: Sequence, size: tuple[int, int]) -> str | None:
         One of `DIRECTIONS`, None where the object does not move or the way is too
         close to call.
     """
-    whole = boxes[0][2:]
-    centres = np.array([_centre(box, whole, size) for box in boxes[-3:]])
+    limits, half = np.array(size, float), np.array(boxes[0][2:]) / 2
+    centres = [_centre(np.array(box), half, limits) for box in boxes[-3:]]
     step = (centres[-1] - centres[0]) / max(len(centres) - 1, 1)
-    limits = np.array(size, float)
-    half = np.array(whole) / 2
     if (np.abs(step) < 0.01 * limits).all():
         return None
     centre = centres[-1]
@@ -240,37 +215,26 @@ def exit_direction(boxes: Sequence, size: tuple[int, int]) -> str | None:
         return None
     sides = []
     for axis, names in ((1, ("top", "bottom")), (0, ("left", "right"))):
-        edge = CLOSE * limits[axis]
         beyond = max(-centre[axis], centre[axis] - limits[axis])
-        if abs(beyond) < edge:
+        if abs(beyond) < CLOSE * limits[axis]:
             return None
         if beyond > 0:
             sides.append(names[int(centre[axis] > 0)])
     return " ".join(sides)
 
 
-def _centre(box, whole, size) -> tuple[float, float]:
+def _centre(box: np.ndarray, half: np.ndarray, limits: np.ndarray) -> np.ndarray:
     """Centre of the unclipped box: a side at the border is measured from the other."""
-    centre = []
-    for axis in range(2):
-        start, length = box[axis], box[2 + axis]
-        at_start, at_end = start <= 0.5, start + length >= size[axis] - 0.5
-        if at_start and not at_end:
-            centre.append(start + length - whole[axis] / 2)
-        elif at_end and not at_start:
-            centre.append(start + whole[axis] / 2)
-        else:
-            centre.append(start + length / 2)
-    return tuple(centre)
+    start, length = box[:2], box[2:]
+    at_start, at_end = start <= 0.5, start + length >= limits - 0.5
+    cut = np.where(at_start, start + length - half, start + half)
+    return np.where(at_start == at_end, start + length / 2, cut)
 
 
-def _remark(style: Mapping[str, Any]) -> str:
-    if not style["mirror"]:
-        return ""
-    return (
-        "Half of the train clips of Visual Delayed Response are mirror images: a scene"
-        " known by heart does not tell the side."
-    )
+_MIRRORED = (
+    "Half of the train clips of Visual Delayed Response are mirror images: a scene"
+    " known by heart does not tell the side."
+)
 
 
 TASKS = (
@@ -283,7 +247,7 @@ TASKS = (
         sizes={"demo": (2000, 40, 200), "full": (2584, 440, 465)},
         build_rank=7,
         released_names=("vdr", "binary", "vdr_image", "visual_delayed_response"),
-        remark=_remark,
+        remark=lambda style: _MIRRORED if style["mirror"] else "",
         images_ask=True,
     ),
     Task(
