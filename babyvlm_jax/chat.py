@@ -16,21 +16,12 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-import jax
 import numpy as np
 from absl import logging
-from etils import epath
+from etils import epath, epy
 
 from babyvlm_jax.data.images import preprocess
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
-from babyvlm_jax.evals.engine import (
-    detokenize,
-    make_buckets,
-    score_last,
-    shares,
-    stream,
-)
-from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.runtime.errors import (
     CommandParser,
     UserError,
@@ -38,8 +29,12 @@ from babyvlm_jax.runtime.errors import (
     printable,
     run_main,
 )
-from babyvlm_jax.sharding import make_mesh
-from babyvlm_jax.training import agreement, checkpoint
+
+with epy.lazy_imports():  # --help needs no jax
+    import jax
+
+    from babyvlm_jax import embedding, sharding
+    from babyvlm_jax.evals import engine
 
 _DIALOGUE = Record("dialogue", "chat")
 
@@ -72,23 +67,11 @@ class ChatConfig:
                 raise UserError(f"--{name}={value}: it must be at least 1")
 
 
-def load_reader(cfg: ChatConfig, mesh) -> Reader:
-    """The checkpoint, which reads dialogues as it was trained to."""
-    model, params, info = checkpoint.load_model(cfg.checkpoint, mesh)
-    data = info["config"]["data"]
-    tokenizer, _ = checkpoint.load_tokenizer(info, cfg.tokenizer)
-    agreement.check_reader(model, data, tokenizer, cfg.checkpoint)
-    return Reader(
-        model=model,
-        params=params,
-        tokenizer=tokenizer,
-        template=data["template"],
-        tokens_per_image=data["tokens_per_image"],
-        image_size=data["image_size"],
-        batch_size=1,
-        buckets=make_buckets(data["tokens_per_image"]),
-        mesh=mesh,
-    )
+def load_reader(cfg: ChatConfig, mesh):
+    """The checkpoint, which reads dialogues as it was trained to, uncut."""
+    reader, _ = embedding.load_reader(cfg.checkpoint, mesh, 1, (), cfg.tokenizer)
+    buckets = engine.make_buckets(reader.tokens_per_image)
+    return dataclasses.replace(reader, buckets=buckets, context=0)
 
 
 def read_image(path: str, size: int) -> bytes:
@@ -130,16 +113,16 @@ def add_question(dialogue: Record, text: str, images: Sequence[bytes]) -> Record
 
 
 def answer(
-    reader: Reader,
+    reader,
     dialogue: Record,
     max_new_tokens: int,
     show: Callable[[str], object],
 ) -> Record:
     """Answers the last question, and shows each piece of text when it is certain."""
     ids, shown = [], ""
-    for (token,) in stream(reader, [dialogue], max_new_tokens):
+    for (token,) in engine.stream(reader, [dialogue], max_new_tokens):
         ids.append(token)
-        text = detokenize(reader.tokenizer, np.array(ids))
+        text = engine.detokenize(reader.tokenizer, np.array(ids))
         if not text.endswith("\ufffd"):  # half a character, of a byte-level tokenizer
             show(text[len(shown) :])
             shown = text
@@ -149,20 +132,20 @@ def answer(
 
 
 def rank(
-    reader: Reader, dialogue: Record, choices: Sequence[str], top: int
+    reader, dialogue: Record, choices: Sequence[str], top: int
 ) -> list[tuple[str, float, float]]:
     """The likeliest answers to the question before the last answer.
 
     Returns:
         (answer, share of the likelihood of all choices, log-likelihood), best first.
     """
-    scores = score_last(reader, dialogue, choices)
-    among = shares(scores)
+    scores = engine.score_last(reader, dialogue, choices)
+    among = engine.shares(scores)
     order = np.argsort(-scores, kind="stable")[:top]
     return [(choices[i], float(among[i]), float(scores[i])) for i in order]
 
 
-def hold_dialogue(cfg: ChatConfig, reader: Reader) -> None:
+def hold_dialogue(cfg: ChatConfig, reader) -> None:
     """Asks what is asked on the command line, or what a person types."""
     size = reader.image_size
     images = [read_image(path, size) for path in cfg.images]
@@ -219,7 +202,7 @@ def _typed():
             yield line
 
 
-def ask_once(cfg: ChatConfig, reader: Reader) -> dict:
+def ask_once(cfg: ChatConfig, reader) -> dict:
     """The dialogue of the command line as plain data.
 
     Returns:
@@ -277,7 +260,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.json and not cfg.questions:
             raise UserError("--json answers what --ask asks; give at least one --ask")
         sizes = {"data": 1, "fsdp": 1, "tensor": 1}
-        mesh = make_mesh(sizes, jax.local_devices()[:1])
+        mesh = sharding.make_mesh(sizes, jax.local_devices()[:1])
         with jax.set_mesh(mesh):
             reader = load_reader(cfg, mesh)
             if args.json:

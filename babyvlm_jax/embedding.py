@@ -1,4 +1,4 @@
-"""A contrastive checkpoint as two functions: pictures and texts to unit vectors.
+"""Opens checkpoints: as a reader of records, or as two functions to unit vectors.
 
     model = load_pair_model("runs/cvcl", batch_size=64)
     model.image_embeddings(pictures) @ model.text_embeddings(["ball", "dog"]).T
@@ -21,12 +21,50 @@ from jax.sharding import Mesh
 from babyvlm_jax import sharding
 from babyvlm_jax.data.pairs import encode_texts
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.evals.reader import fetch
+from babyvlm_jax.evals.reader import Reader, fetch
 from babyvlm_jax.models.contrastive import PairModel
 from babyvlm_jax.runtime.errors import UserError
-from babyvlm_jax.training import checkpoint
+from babyvlm_jax.training import agreement, checkpoint
 
 BATCH = 64  # ours: pictures a device embeds at a time
+
+
+def load_reader(
+    path: str,
+    mesh: Mesh,
+    batch_size: int,
+    buckets: tuple[int, ...] = (),
+    tokenizer: str = "",
+) -> tuple[Reader, dict[str, Any]]:
+    """Opens a checkpoint and its tokenizer; it reads records as it was trained to.
+
+    Args:
+        path: the work directory, or one of its `checkpoints/STEP`.
+        mesh: the devices; the caller has set it.
+        batch_size: rows of every batch, over all processes.
+        buckets: lengths of prompts.
+        tokenizer: file, if it was moved.
+
+    Returns:
+        The reader, and facts of the checkpoint.
+    """
+    model, params, info = checkpoint.load_model(path, mesh)
+    data = info["config"]["data"]
+    words, _ = checkpoint.load_tokenizer(info, tokenizer)
+    agreement.check_reader(model, data, words, path)
+    reader = Reader(
+        model=model,
+        params=params,
+        tokenizer=words,
+        template=data["template"],
+        tokens_per_image=data["tokens_per_image"],
+        image_size=data["image_size"],
+        batch_size=batch_size,
+        buckets=tuple(buckets),
+        mesh=mesh,
+        context=model.config.decoder.max_len,
+    )
+    return reader, info
 
 
 def load_pair_model(

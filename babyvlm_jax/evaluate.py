@@ -23,24 +23,14 @@ import sys
 import time
 from collections.abc import Sequence
 
-import jax
 import tqdm
+from etils import epy
 
-from babyvlm_jax.embedding import load_pair_model
-from babyvlm_jax.evals import run, tables
+from babyvlm_jax.evals import tables
 from babyvlm_jax.evals.compare import compare
 from babyvlm_jax.evals.config import EvalConfig, Target, find_targets, run_of
 from babyvlm_jax.evals.items import ItemSet, find_sets
-from babyvlm_jax.evals.predictors import (
-    CheckpointPredictor,
-    PredictionsFile,
-    Predictor,
-    SimilarityPredictor,
-    TransformersPredictor,
-)
-from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.evals.results import PARSERS, Evaluation, read_evaluation
-from babyvlm_jax.runtime import processes
 from babyvlm_jax.runtime.command import run_config_command
 from babyvlm_jax.runtime.errors import (
     CommandParser,
@@ -50,8 +40,14 @@ from babyvlm_jax.runtime.errors import (
     run_main,
 )
 from babyvlm_jax.runtime.fields import from_dict
-from babyvlm_jax.sharding import check_batch, make_mesh
-from babyvlm_jax.training import agreement, checkpoint, preflight
+
+with epy.lazy_imports():  # --help and compare need no jax
+    import jax
+
+    from babyvlm_jax import embedding, sharding
+    from babyvlm_jax.evals import predictors, run
+    from babyvlm_jax.runtime import processes
+    from babyvlm_jax.training import checkpoint, preflight
 
 _BAR = "{desc}{percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
 
@@ -74,8 +70,8 @@ def evaluate(cfg: EvalConfig, workdir: str) -> list[Evaluation]:
     )
     if missing:
         print(f"not there: {', '.join(missing)}")
-    mesh = make_mesh(cfg.mesh)
-    check_batch(cfg.batch_size, mesh, "config.batch_size")
+    mesh = sharding.make_mesh(cfg.mesh)
+    sharding.check_batch(cfg.batch_size, mesh, "config.batch_size")
     found = find_targets(cfg)
     if cfg.kind == "checkpoint":
         for run_dir in dict.fromkeys(run_of(one.path) for one in found):
@@ -129,49 +125,33 @@ def _size(item_set: ItemSet, limit: int) -> int:
 
 def load_predictor(
     cfg: EvalConfig, target: Target, mesh
-) -> tuple[Predictor, int | None, int]:
+) -> "tuple[predictors.Predictor, int | None, int]":
     """Loads who answers.
 
     Returns:
         The predictor; the step and the seed of a checkpoint of ours, else None and 0.
     """
     if target.kind == "predictions":
-        return PredictionsFile(target.path), None, 0
+        return predictors.PredictionsFile(target.path), None, 0
     if target.kind == "transformers":
-        model = TransformersPredictor(
+        model = predictors.TransformersPredictor(
             target.path, cfg.max_new_tokens, cfg.normalize, cfg.score_eos
         )
         return model, None, 0
     if checkpoint.is_contrastive(target.path):
-        model = load_pair_model(target.path, mesh, cfg.batch_size, cfg.tokenizer)
-        predictor = SimilarityPredictor(model, model.image_size, target.path)
-        return predictor, model.info["step"], model.info["config"]["seed"]
-    reader, info = load_reader(cfg, target.path, mesh)
-    predictor = CheckpointPredictor(
-        reader, cfg.max_new_tokens, cfg.normalize, cfg.score_eos, cfg.score_unknown
-    )
-    return predictor, info["step"], info["config"]["seed"]
-
-
-def load_reader(cfg: EvalConfig, path: str, mesh) -> tuple[Reader, dict]:
-    """Loads a checkpoint and its tokenizer; it reads records as it was trained."""
-    model, params, info = checkpoint.load_model(path, mesh)
-    data = info["config"]["data"]
-    tokenizer, _ = checkpoint.load_tokenizer(info, cfg.tokenizer)
-    agreement.check_reader(model, data, tokenizer, path)
-    reader = Reader(
-        model=model,
-        params=params,
-        tokenizer=tokenizer,
-        template=data["template"],
-        tokens_per_image=data["tokens_per_image"],
-        image_size=data["image_size"],
-        batch_size=cfg.batch_size,
-        buckets=tuple(cfg.buckets),
-        mesh=mesh,
-        context=model.config.decoder.max_len,
-    )
-    return reader, info
+        model = embedding.load_pair_model(
+            target.path, mesh, cfg.batch_size, cfg.tokenizer
+        )
+        info = model.info
+        found = predictors.SimilarityPredictor(model, model.image_size, target.path)
+    else:
+        reader, info = embedding.load_reader(
+            target.path, mesh, cfg.batch_size, cfg.buckets, cfg.tokenizer
+        )
+        found = predictors.CheckpointPredictor(
+            reader, cfg.max_new_tokens, cfg.normalize, cfg.score_eos, cfg.score_unknown
+        )
+    return found, info["step"], info["config"]["seed"]
 
 
 def main(config, workdir: str) -> None:

@@ -10,6 +10,7 @@ from babyvlm_jax.evals.predictors import CheckpointPredictor
 from babyvlm_jax.evals.results import read_evaluation
 from babyvlm_jax.runtime.command import run_config_command
 from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training import agreement, checkpoint, preflight
 from configs.eval import devcv
 from tests.evals.fakes import MODEL, WordTokenizer
 from tests.evals.samples import SAME, THREE, memory, record
@@ -55,11 +56,11 @@ def run(shards, tmp_path, monkeypatch):
         info = {"step": step, "config": trained, "workdir": str(tmp_path)}
         return MODEL, {"shift": jax.numpy.int32(step)}, info
 
-    monkeypatch.setattr(evaluate.checkpoint, "load_model", load_model)
-    monkeypatch.setattr(evaluate.preflight, "check_checkpoint", lambda *args: None)
-    monkeypatch.setattr(evaluate.agreement, "check_reader", lambda *args: None)
+    monkeypatch.setattr(checkpoint, "load_model", load_model)
+    monkeypatch.setattr(preflight, "check_checkpoint", lambda *args: None)
+    monkeypatch.setattr(agreement, "check_reader", lambda *args: None)
     monkeypatch.setattr(
-        evaluate.checkpoint, "load_tokenizer", lambda *args: (WordTokenizer(), "")
+        checkpoint, "load_tokenizer", lambda *args: (WordTokenizer(), "")
     )
     config = devcv.get_config()
     config.checkpoint = str(tmp_path / "instruct")
@@ -254,7 +255,7 @@ def test_heads_must_divide_over_the_mesh(run, tmp_path, monkeypatch):
     monkeypatch.undo()  # so that the checkpoint is the one that is there
     workdir = make_workdir(tmp_path, "nursery")
     loaded = []
-    monkeypatch.setattr(evaluate.checkpoint, "load_model", loaded.append)
+    monkeypatch.setattr(checkpoint, "load_model", loaded.append)
     mesh = {"data": 2, "fsdp": 1, "tensor": 4}
     told = r"nursery: config\.mesh\.tensor 4 does not divide .*num_kv_heads 2; set it"
     with pytest.raises(UserError, match=told):

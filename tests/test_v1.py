@@ -5,7 +5,7 @@ import json
 import jax
 import pytest
 
-from babyvlm_jax import evaluate
+from babyvlm_jax import evaluate, sharding
 from babyvlm_jax.data.schema import write_dataset
 from babyvlm_jax.data.words import train_words
 from babyvlm_jax.evals.config import EvalConfig
@@ -13,6 +13,7 @@ from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.report.__main__ import report
 from babyvlm_jax.runtime.fields import from_dict
+from babyvlm_jax.training import checkpoint, preflight
 from configs import models
 from configs.eval import v1
 from tests import tiny
@@ -54,9 +55,9 @@ def config(model, tmp_path, monkeypatch):
     def load_model(path, mesh):
         return made, params, info
 
-    monkeypatch.setattr(evaluate.checkpoint, "load_model", load_model)
-    monkeypatch.setattr(evaluate.preflight, "check_checkpoint", lambda *args: None)
-    monkeypatch.setattr(evaluate, "make_mesh", lambda sizes: tiny.mesh_of())
+    monkeypatch.setattr(checkpoint, "load_model", load_model)
+    monkeypatch.setattr(preflight, "check_checkpoint", lambda *args: None)
+    monkeypatch.setattr(sharding, "make_mesh", lambda sizes: tiny.mesh_of())
     c = v1.get_config()
     c.checkpoint, c.shards = str(tmp_path / "joint"), str(tmp_path / "shards")
     c.batch_size = 8

@@ -9,6 +9,7 @@ from babyvlm_jax.data.schema import RecordSource, write_dataset
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.items import cluster
 from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training import preflight
 from configs.eval import devcv
 from data_prep.devcv.__main__ import main
 from tests.data_prep.devcv.released_fixture import Writer, memory_item, turn
@@ -168,7 +169,7 @@ def test_items_beyond_the_context_are_counted_and_told(tmp_path, monkeypatch, ca
     config = devcv.get_config()
     config.checkpoint, config.shards = str(tmp_path), str(tmp_path / "out")
     config.batch_size, config.max_new_tokens, config.buckets = 8, 4, (64,)
-    monkeypatch.setattr(evaluate.preflight, "check_checkpoint", lambda *_: None)
+    monkeypatch.setattr(preflight, "check_checkpoint", lambda *_: None)
     (content,) = evaluate.evaluate(EvalConfig(**config.to_dict()), str(tmp_path / "w"))
     entry = content.tasks["memory"]
     assert entry.n == 2 and entry.beyond_context["items"] == 1

@@ -12,6 +12,7 @@ from babyvlm_jax import evaluate
 from babyvlm_jax.data.schema import RecordSource
 from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.tasks import DEVCV, select_tasks
+from babyvlm_jax.training import agreement, checkpoint
 from configs.eval import devcv
 from data_prep.devcv.__main__ import main
 from tests.data_prep.devcv.released_fixture import (
@@ -62,15 +63,13 @@ def shards(tmp_path_factory):
 def fake_checkpoint(patch, model=MODEL):
     """Whatever checkpoint is asked for is the fake model."""
     patch.setattr(
-        evaluate.checkpoint,
+        checkpoint,
         "load_model",
         lambda path, mesh: (model, *load_fake(path, mesh)[1:]),
     )
-    patch.setattr(evaluate.agreement, "check_reader", lambda *args: None)
-    patch.setattr(evaluate.checkpoint, "is_contrastive", lambda path: False)
-    patch.setattr(
-        evaluate.checkpoint, "load_tokenizer", lambda *args: (WordTokenizer(), "")
-    )
+    patch.setattr(agreement, "check_reader", lambda *args: None)
+    patch.setattr(checkpoint, "is_contrastive", lambda path: False)
+    patch.setattr(checkpoint, "load_tokenizer", lambda *args: (WordTokenizer(), ""))
 
 
 def load_fake(path, mesh):

@@ -17,6 +17,7 @@ from babyvlm_jax.evals.predictors import CheckpointPredictor
 from babyvlm_jax.report.collect import read_growth
 from babyvlm_jax.runtime.command import make_flags, parse
 from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.training import agreement, checkpoint, preflight
 from babyvlm_jax.training.checkpoint import whole
 from launch import eval_jobs
 from launch.jobs import Job
@@ -82,11 +83,11 @@ def trained(data, tmp_path, monkeypatch):
         info = {"step": step, "config": config, "workdir": str(root / "run")}
         return MODEL, {"shift": jax.numpy.int32(step)}, info
 
-    monkeypatch.setattr(evaluate.checkpoint, "load_model", load_model)
-    monkeypatch.setattr(evaluate.preflight, "check_checkpoint", lambda *args: None)
-    monkeypatch.setattr(evaluate.agreement, "check_reader", lambda *args: None)
+    monkeypatch.setattr(checkpoint, "load_model", load_model)
+    monkeypatch.setattr(preflight, "check_checkpoint", lambda *args: None)
+    monkeypatch.setattr(agreement, "check_reader", lambda *args: None)
     monkeypatch.setattr(
-        evaluate.checkpoint, "load_tokenizer", lambda *args: (WordTokenizer(), "")
+        checkpoint, "load_tokenizer", lambda *args: (WordTokenizer(), "")
     )
     return root
 
