@@ -1,4 +1,4 @@
-"""Asks a checkpoint about pictures, in a dialogue.
+"""Asks a checkpoint about images, in a dialogue.
 
     python -m babyvlm_jax.chat --checkpoint=runs/demo/instruct --image=a.jpg
     ... --image=a.jpg --image=b.jpg --ask="Which image has more of ball? (A) <image> \\
@@ -12,9 +12,10 @@ and `/quit` ends, as does the end of the input.
 
 import argparse
 import dataclasses
+import functools
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from absl import logging
@@ -32,9 +33,90 @@ from babyvlm_jax.runtime.errors import (
 
 with epy.lazy_imports():  # --help needs no jax
     import jax
+    import jax.numpy as jnp
 
     from babyvlm_jax import embedding, sharding
     from babyvlm_jax.evals import engine
+    from babyvlm_jax.evals import reader as reading
+
+IMAGES = (1, 4, 16)  # ours: most dialogues show few pictures
+TEXT = 128  # ours: tokens beside those of the pictures
+
+
+def make_buckets(tokens_per_image: int) -> tuple[int, ...]:
+    """Lengths with room for text beside some pictures, multiples of 128.
+
+    197 tokens an image give (384, 1024, 3328).
+    """
+    lengths = [TEXT * (1 + -(-images * tokens_per_image // TEXT)) for images in IMAGES]
+    return tuple(dict.fromkeys(lengths))
+
+
+@functools.lru_cache(maxsize=8)
+def make_stream(prefill: Callable, decode_step: Callable, max_new_tokens: int):
+    """Makes the two jitted programs of a model; the same arguments share them.
+
+    Returns:
+        first(params, batch) -> (token i32[B], cache), and
+        next(params, cache, token i32[B]) -> (token i32[B], cache).
+    """
+
+    def first(params, batch):
+        length = batch["tokens"].shape[1]
+        logits, cache = prefill(params, batch, length + max_new_tokens)
+        return jnp.argmax(logits, axis=-1).astype(jnp.int32), cache
+
+    def step(params, cache, token):
+        logits, cache = decode_step(params, cache, token)
+        return jnp.argmax(logits, axis=-1).astype(jnp.int32), cache
+
+    return jax.jit(first), jax.jit(step, donate_argnums=1)
+
+
+def stream(
+    reader, records: Sequence[Record], max_new_tokens: int
+) -> Iterator[np.ndarray]:
+    """Answers the last human turns of a batch of records, a token at a time.
+
+    Args:
+        reader: the checkpoint; its batch size bounds the number of records.
+        records: questions; each ends with a human turn, or with an
+            answer that is not shown.
+        max_new_tokens: where the answers are cut off.
+
+    Yields:
+        i32[len(records)], until all have ended with `<eos>`; an answer that has
+        ended goes on with `<eos>`.
+
+    Raises:
+        UserError: a prompt is longer than the model's context.
+    """
+    model, eos = reader.model, reader.tokenizer.eos_id
+    encoded = [reader.encode(record, answer=False) for record in records]
+    longest = max(len(one.tokens) for one in encoded)
+    room = model.config.decoder.max_len - max_new_tokens
+    if longest > room:
+        raise UserError(
+            f"the dialogue has {longest} tokens, but the model's context holds {room} "
+            f"and an answer of {max_new_tokens}; begin a new one"
+        )
+    first, step = make_stream(model.prefill, model.decode_step, max_new_tokens)
+    features = reading.Features(reader)
+    features.hold(image for one in encoded for image in one.images)
+    pieces = [features.piece(one) for one in encoded]
+    batch = reader.put(pieces, reader.bucket(longest))
+    token, cache = first(reader.params, batch | {"visual": features.table})
+    done = np.zeros(len(records), bool)
+    for number in range(max_new_tokens):
+        row = np.full(len(records), eos)
+        row[:] = reading.fetch(token)[: len(records)]
+        row[done] = eos
+        yield row
+        done |= row == eos
+        if done.all() or number == max_new_tokens - 1:
+            return
+        token, cache = step(reader.params, cache, token)
+
 
 _DIALOGUE = Record("dialogue", "chat")
 
@@ -70,7 +152,7 @@ class ChatConfig:
 def load_reader(cfg: ChatConfig, mesh):
     """The checkpoint, which reads dialogues as it was trained to, uncut."""
     reader, _ = embedding.load_reader(cfg.checkpoint, mesh, 1, (), cfg.tokenizer)
-    buckets = engine.make_buckets(reader.tokens_per_image)
+    buckets = make_buckets(reader.tokens_per_image)
     return dataclasses.replace(reader, buckets=buckets, context=0)
 
 
@@ -120,7 +202,7 @@ def answer(
 ) -> Record:
     """Answers the last question, and shows each piece of text when it is certain."""
     ids, shown = [], ""
-    for (token,) in engine.stream(reader, [dialogue], max_new_tokens):
+    for (token,) in stream(reader, [dialogue], max_new_tokens):
         ids.append(token)
         text = engine.detokenize(reader.tokenizer, np.array(ids))
         if not text.endswith("\ufffd"):  # half a character, of a byte-level tokenizer

@@ -4,14 +4,14 @@ A batch of dialogues is played round by round, all rows at the same time (`play`
 was said stays in a key-value cache, so a round costs its own tokens only; one question
 is a dialogue of one round. The model's own replies are the history, in one thread those
 that it wrote, in another those that it chose; both begin with the same prompt, which is
-read once. `stream` answers token by token, for a person who waits.
+read once.
 
 Axes: B batch, N new tokens, T tokens of all answers to one question, K answers, V
 vocabulary.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -492,82 +492,3 @@ def score_last(reader: Reader, record: Record, answers: Sequence[str]) -> np.nda
         reader, features.table, thread.logits, thread.cache, [ids], normalize=False
     )
     return scores
-
-
-IMAGES = (1, 4, 16)  # ours: most dialogues show few pictures
-TEXT = 128  # ours: tokens beside those of the pictures
-
-
-def make_buckets(tokens_per_image: int) -> tuple[int, ...]:
-    """Lengths with room for text beside some pictures, multiples of 128.
-
-    197 tokens an image give (384, 1024, 3328).
-    """
-    lengths = [TEXT * (1 + -(-images * tokens_per_image // TEXT)) for images in IMAGES]
-    return tuple(dict.fromkeys(lengths))
-
-
-@functools.lru_cache(maxsize=8)
-def make_stream(prefill: Callable, decode_step: Callable, max_new_tokens: int):
-    """Makes the two jitted programs of a model; the same arguments share them.
-
-    Returns:
-        first(params, batch) -> (token i32[B], cache), and
-        next(params, cache, token i32[B]) -> (token i32[B], cache).
-    """
-
-    def first(params, batch):
-        length = batch["tokens"].shape[1]
-        logits, cache = prefill(params, batch, length + max_new_tokens)
-        return jnp.argmax(logits, axis=-1).astype(jnp.int32), cache
-
-    def step(params, cache, token):
-        logits, cache = decode_step(params, cache, token)
-        return jnp.argmax(logits, axis=-1).astype(jnp.int32), cache
-
-    return jax.jit(first), jax.jit(step, donate_argnums=1)
-
-
-def stream(
-    reader: Reader, records: Sequence[Record], max_new_tokens: int
-) -> Iterator[np.ndarray]:
-    """Answers the last human turns of a batch of records, a token at a time.
-
-    Args:
-        reader: the checkpoint; its batch size bounds the number of records.
-        records: questions; each ends with a human turn, or with an
-            answer that is not shown.
-        max_new_tokens: where the answers are cut off.
-
-    Yields:
-        i32[len(records)], until all have ended with `<eos>`; an answer that has
-        ended goes on with `<eos>`.
-
-    Raises:
-        UserError: a prompt is longer than the model's context.
-    """
-    model, eos = reader.model, reader.tokenizer.eos_id
-    encoded = [reader.encode(record, answer=False) for record in records]
-    longest = max(len(one.tokens) for one in encoded)
-    room = model.config.decoder.max_len - max_new_tokens
-    if longest > room:
-        raise UserError(
-            f"the dialogue has {longest} tokens, but the model's context holds {room} "
-            f"and an answer of {max_new_tokens}; begin a new one"
-        )
-    first, step = make_stream(model.prefill, model.decode_step, max_new_tokens)
-    features = Features(reader)
-    features.hold(image for one in encoded for image in one.images)
-    pieces = [features.piece(one) for one in encoded]
-    batch = reader.put(pieces, reader.bucket(longest))
-    token, cache = first(reader.params, batch | {"visual": features.table})
-    done = np.zeros(len(records), bool)
-    for number in range(max_new_tokens):
-        row = np.full(len(records), eos)
-        row[:] = fetch(token)[: len(records)]
-        row[done] = eos
-        yield row
-        done |= row == eos
-        if done.all() or number == max_new_tokens - 1:
-            return
-        token, cache = step(reader.params, cache, token)

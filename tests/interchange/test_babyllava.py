@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from babyvlm_jax.chat import stream
 from babyvlm_jax.data import images
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.evals.engine import stream
 from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.interchange.importing import ImportConfig, import_source
 from babyvlm_jax.training import checkpoint

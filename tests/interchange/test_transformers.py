@@ -10,10 +10,11 @@ import pytest
 import tokenizers
 from PIL import Image
 
+from babyvlm_jax.chat import stream
 from babyvlm_jax.data import images
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.evals.engine import detokenize, stream
+from babyvlm_jax.evals.engine import detokenize
 from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.interchange.exporting import ExportConfig, export
 from babyvlm_jax.interchange.importing import ImportConfig, import_source
