@@ -13,8 +13,7 @@ from babyvlm_jax.chat import make_buckets, make_stream, stream
 from babyvlm_jax.data.images import encode_png
 from babyvlm_jax.data.schema import HUMAN, Record
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.evals.engine import detokenize
-from babyvlm_jax.evals.predictors import CheckpointPredictor
+from babyvlm_jax.evals.engine import CheckpointPredictor, detokenize
 from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.runtime.errors import UserError
 from tests import tiny

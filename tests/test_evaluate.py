@@ -6,7 +6,7 @@ import pytest
 from babyvlm_jax import evaluate
 from babyvlm_jax.data.schema import write_dataset
 from babyvlm_jax.evals.config import EvalConfig
-from babyvlm_jax.evals.predictors import CheckpointPredictor
+from babyvlm_jax.evals.engine import CheckpointPredictor
 from babyvlm_jax.evals.results import read_evaluation
 from babyvlm_jax.runtime.command import run_config_command
 from babyvlm_jax.runtime.errors import UserError

@@ -10,6 +10,7 @@ Axes: B batch, N new tokens, T tokens of all answers to one question, K answers,
 vocabulary.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -19,10 +20,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from babyvlm_jax.data.conversation import Encoded
+from babyvlm_jax.data.rows import decode
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.evals.items import num_rounds, round_record
-from babyvlm_jax.evals.reader import Features, Piece, Reader, fetch
+from babyvlm_jax.evals.predictors import (
+    MAX_NEW_TOKENS,
+    Choices,
+    Likelihoods,
+    Predictor,
+    Replies,
+)
+from babyvlm_jax.evals.reader import Features, Piece, Reader, fetch, plan
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.ties import best_places
 
@@ -116,20 +125,12 @@ def make_scores(branch: Callable) -> Callable:
 
 
 def score_answers(
-    reader: Reader,
-    table: jax.Array,
-    logits: jax.Array,
-    cache,
-    answers: Sequence[Sequence[Answer]],
-    normalize: bool,
+    thread: "Thread", answers: Sequence[Sequence[Answer]], normalize: bool
 ) -> list[np.ndarray]:
-    """Log-likelihoods of the answers to each row's question.
+    """Log-likelihoods of the answers to each row's last question.
 
     Args:
-        reader: the checkpoint.
-        table: visual tokens; answers show none, so that one picture's serve.
-        logits: f32[B, V] of what follows the question.
-        cache: holds the question, and has room for `answer_room(answers)` tokens.
+        thread: holds the questions, with room for `answer_room(answers)` tokens.
         answers: per row those that are offered.
         normalize: divide by the number of counted tokens (the V1 score); the plain
             sum is how likely the model is to say exactly this.
@@ -138,15 +139,23 @@ def score_answers(
         Per row f64[number of its answers]; -inf for one of which no token counts, as
         of words that the tokenizer does not know.
     """
+    reader = thread.table.reader
     pieces = [branches(offered) for offered in answers]
-    batch = reader.put(pieces, answer_room(answers)) | {"visual": table[:1]}
-    width = _padded(max(len(offered) for offered in answers))
-    firsts = [_firsts(offered, width) for offered in answers]
-    firsts = reader.put(firsts, width)
+    # answers show no image, so that one image's tokens serve
+    visual = {"visual": thread.table.features.table[:1]}
+    batch = reader.put(pieces, answer_room(answers)) | visual
+    firsts = [
+        Piece(
+            np.array([answer.ids[0] for answer in offered]),
+            loss_mask=np.array([answer.counted[0] for answer in offered]),
+        )
+        for offered in answers
+    ]
+    firsts = reader.put(firsts, _padded(max(map(len, answers))))
     found = make_scores(reader.model.branch)(
         reader.params,
-        logits,
-        cache,
+        thread.logits,
+        thread.cache,
         batch,
         {"ids": firsts["tokens"], "counted": firsts["loss_mask"]},
     )
@@ -192,53 +201,36 @@ def _padded(number: int) -> int:
     return max(1, -(-number // ANSWERS_STEP)) * ANSWERS_STEP
 
 
-def _firsts(answers, width) -> Piece:
-    ids = np.zeros(width, np.int32)
-    counted = np.zeros(width, bool)
-    for k, answer in enumerate(answers):
-        ids[k], counted[k] = answer.ids[0], answer.counted[0]
-    return Piece(ids, loss_mask=counted)
-
-
-class AnswerIds:
-    """The tokens of answers; each text is looked up once for each question.
+def encode_answer(
+    reader: Reader,
+    record: Record,
+    text: str,
+    score_eos: bool = True,
+    score_unknown: bool = False,
+) -> Answer:
+    """Tokens of `text` as the answer to a record's last human turn.
 
     Args:
         reader: the checkpoint.
-        score_eos: whether the <eos> behind an answer counts.
+        record: ends with the question, or with an answer that does not matter.
+        text: the answer.
+        score_eos: whether the <eos> after it counts.
         score_unknown: whether <unk> counts, which training never asks for.
     """
-
-    def __init__(
-        self, reader: Reader, score_eos: bool = True, score_unknown: bool = False
-    ):
-        self._reader = reader
-        self._score_eos, self._score_unknown = score_eos, score_unknown
-        self._known: dict[tuple[str, str], Answer] = {}
-
-    def __call__(self, record: Record, text: str) -> Answer:
-        """Tokens of `text` as the answer to a record's last human turn."""
-        turns = record.turns[:-1] if record.turns[-1][0] == ASSISTANT else record.turns
-        question = turns[-1][1]
-        key = question, text
-        if key not in self._known:
-            marks = question.count(IMAGE_MARK)
-            asked = Record(
-                id=record.id,
-                source=record.source,
-                images=record.images[len(record.images) - marks :],
-                turns=((HUMAN, question), (ASSISTANT, text)),
-            )
-            before = self._reader.encode(asked, answer=False, closed=False)
-            start = len(before.tokens) - 1
-            whole = self._reader.encode(asked, answer=True)
-            ids, counted = whole.targets[start:], whole.loss_mask[start:].copy()
-            if not self._score_eos:
-                counted &= ids != self._reader.tokenizer.eos_id
-            if self._score_unknown:
-                counted |= ids == self._reader.tokenizer.unk_id
-            self._known[key] = Answer(ids, counted)
-        return self._known[key]
+    question = [said for role, said in record.turns if role == HUMAN][-1]
+    asked = dataclasses.replace(
+        record,
+        images=record.images[len(record.images) - question.count(IMAGE_MARK) :],
+        turns=((HUMAN, question), (ASSISTANT, text)),
+    )
+    start = len(reader.encode(asked, answer=False, closed=False).tokens) - 1
+    whole = reader.encode(asked, answer=True)
+    ids, counted = whole.targets[start:], whole.loss_mask[start:].copy()
+    if not score_eos:
+        counted &= ids != reader.tokenizer.eos_id
+    if score_unknown:
+        counted |= ids == reader.tokenizer.unk_id
+    return Answer(ids, counted)
 
 
 def shares(log_likelihoods: np.ndarray) -> np.ndarray:
@@ -251,19 +243,6 @@ def shares(log_likelihoods: np.ndarray) -> np.ndarray:
 
 _STEP = 32  # ours: lengths of later rounds are multiples of it, to compile rarely
 _NOTHING = Piece(np.zeros(0, np.int32))
-Choices = Sequence[Sequence[str]]  # per round the offered answers
-
-
-class Played(NamedTuple):
-    """What came of one dialogue.
-
-    Attributes:
-        replies: per round what the model wrote, where it was asked to.
-        likelihoods: per round the log-likelihood of each offered answer.
-    """
-
-    replies: list[str]
-    likelihoods: list[np.ndarray]
 
 
 @functools.lru_cache(maxsize=8)
@@ -289,24 +268,25 @@ class Thread:
     """One history of each dialogue of a batch.
 
     Attributes:
+        table: what it shares with others.
         said: per row the replies so far.
         logits: f32[B, V] of what follows the last question.
         cache: keys and values of all that was said.
     """
 
     def __init__(self, table: "Table", logits, cache, prompts: Sequence[Encoded]):
-        self._table = table
+        self.table = table
         self._prompts = list(prompts)
         self.said: list[list[str]] = [[] for _ in prompts]
         self.logits, self.cache = logits, cache
 
     def copy(self) -> "Thread":
         """Another history that begins with the same question."""
-        return Thread(self._table, self.logits, self.cache, self._prompts)
+        return Thread(self.table, self.logits, self.cache, self._prompts)
 
     def ask(self, number: int) -> None:
         """Appends the last replies and the next question of the rows that have one."""
-        table, rows = self._table, self._table.records
+        table, rows = self.table, self.table.records
         pieces = []
         for row, record in enumerate(rows):
             if number >= num_rounds(record):
@@ -386,97 +366,6 @@ def check_prefix(known: Encoded, asked: Encoded) -> None:
         )
 
 
-def play(
-    reader: Reader,
-    features: Features,
-    records: Sequence[Record],
-    choices: Sequence[Choices] | None,
-    max_new_tokens: int,
-    normalize: bool,
-    score_eos: bool = True,
-    score_unknown: bool = False,
-) -> list[Played]:
-    """Plays dialogues, as many as a batch has rows at most.
-
-    Args:
-        reader: the checkpoint.
-        features: hold the pictures of the records.
-        records: dialogues of alternating human and assistant turns; their assistant
-            turns are the right answers and are never shown.
-        choices: per record and round the answers to be scored; None scores none.
-        max_new_tokens: where a written answer is cut off; 0 writes none.
-        normalize: see `score_answers`.
-        score_eos, score_unknown: see `AnswerIds`.
-
-    Returns:
-        What came of each.
-    """
-    answer_ids = AnswerIds(reader, score_eos, score_unknown)
-    offered = _offered_ids(answer_ids, records, choices)
-    room = max([max_new_tokens, *(answer_room(one) for one in offered)])
-    table = Table(reader, features, records, room)
-    writes = table.begin(closed=True) if max_new_tokens else None
-    if not choices:
-        chooses = None
-    elif writes and not reader.closes_prompts:
-        chooses = writes.copy()
-    else:
-        chooses = table.begin(closed=False)
-    played = [Played([], []) for _ in records]
-    for number in range(max(map(num_rounds, records))):
-        going = [i for i, r in enumerate(records) if number < num_rounds(r)]
-        if writes:
-            if number:
-                writes.ask(number)
-            texts = _write(reader, writes, max_new_tokens)
-            for row in going:
-                writes.said[row].append(texts[row])
-                played[row].replies.append(texts[row])
-        if chooses:
-            if number:
-                chooses.ask(number)
-            scores = score_answers(
-                reader,
-                features.table,
-                chooses.logits,
-                chooses.cache,
-                offered[number],
-                normalize,
-            )
-            for row in going:
-                first, *_ = best_places(scores[row])
-                chooses.said[row].append(choices[row][number][first])
-                played[row].likelihoods.append(scores[row])
-    return played
-
-
-def _write(reader, thread, max_new_tokens) -> list[str]:
-    greedy = make_greedy(
-        reader.model.decode_step, max_new_tokens, reader.tokenizer.eos_id
-    )
-    rows = fetch(greedy(reader.params, thread.logits, thread.cache))
-    return [detokenize(reader.tokenizer, row) for row in rows]
-
-
-def _offered_ids(answer_ids, records, choices):
-    """Per round and row the offered answers' tokens; a row that has ended repeats."""
-    if not choices:
-        return []
-    rounds = max(map(num_rounds, records))
-    asked = [
-        [round_record(record, [""] * number) for number in range(num_rounds(record))]
-        for record in records
-    ]
-    return [
-        [
-            [answer_ids(turns[place], text) for text in texts[place]]
-            for turns, texts in zip(asked, choices, strict=True)
-            for place in [min(number, len(turns) - 1)]
-        ]
-        for number in range(rounds)
-    ]
-
-
 def score_last(reader: Reader, record: Record, answers: Sequence[str]) -> np.ndarray:
     """f64[answers]: log-likelihoods of answers to a record's last question.
 
@@ -484,11 +373,138 @@ def score_last(reader: Reader, record: Record, answers: Sequence[str]) -> np.nda
     """
     features = Features(reader)
     features.hold(record.images)
-    ids = [AnswerIds(reader)(record, answer) for answer in answers]
+    ids = [encode_answer(reader, record, answer) for answer in answers]
     prompt = reader.encode_prompt(record, closed=False)
     table = Table(reader, features, [record], answer_room([ids]))
     thread = table.read([prompt], len(prompt.tokens))
-    (scores,) = score_answers(
-        reader, features.table, thread.logits, thread.cache, [ids], normalize=False
-    )
-    return scores
+    return score_answers(thread, [ids], normalize=False)[0]
+
+
+@dataclasses.dataclass
+class CheckpointPredictor(Predictor):
+    """One of our checkpoints.
+
+    Attributes:
+        reader: the checkpoint and the way it reads records.
+        max_new_tokens: where a written answer is cut off.
+        normalize: likelihoods are per token, as BabyVLM V1's.
+        score_eos: the <eos> after an answer counts; V1's does not.
+        score_unknown: so do its words that the tokenizer does not know, as in V1.
+    """
+
+    reader: Reader
+    max_new_tokens: int = MAX_NEW_TOKENS
+    normalize: bool = False
+    score_eos: bool = True
+    score_unknown: bool = False
+
+    def __post_init__(self):
+        self._features = Features(self.reader)
+
+    def generate(self, items: Sequence[Record]) -> Replies:
+        return self._play(items, None, self.max_new_tokens)[0]
+
+    def score(self, items: Sequence[Record], choices: Sequence[Choices]) -> Likelihoods:
+        return self._play(items, choices, 0)[1]
+
+    def answer(
+        self, items: Sequence[Record], choices: Sequence[Choices]
+    ) -> tuple[Replies, Likelihoods]:
+        return self._play(items, choices, self.max_new_tokens)
+
+    def beyond_context(self, items: Sequence[Record]) -> list[int]:
+        lengths = [len(self.reader.encode(i, answer=False).tokens) for i in items]
+        return [length for length in lengths if self.reader.is_beyond(length)]
+
+    def counting_eos(self) -> "CheckpointPredictor":
+        return dataclasses.replace(self, score_eos=True)
+
+    def _play(self, items, choices, max_new_tokens) -> tuple[Replies, Likelihoods]:
+        """Plays dialogues in batches of similar length.
+
+        Args:
+            items: their assistant turns are the right answers and are never shown.
+            choices: per item and round the answers to be scored; None scores none.
+            max_new_tokens: where a written answer is cut off; 0 writes none.
+
+        Raises:
+            UserError: an image cannot be decoded; names the item.
+        """
+        try:
+            self._features.hold(image for item in items for image in item.images)
+        except UserError:
+            for item in items:
+                decode(item.id, item.images, self.reader.image_size)  # says which
+            raise
+        lengths = [len(self.reader.encode_prompt(item).tokens) for item in items]
+        replies: Replies = [[] for _ in items]
+        likelihoods: Likelihoods = [[] for _ in items]
+        for batch in plan(lengths, self.reader):
+            some = choices and [choices[i] for i in batch]
+            rounds = self._play_batch([items[i] for i in batch], some, max_new_tokens)
+            for texts, scores in rounds:
+                for row, text in texts.items():
+                    replies[batch[row]].append(text)
+                for row, values in scores.items():
+                    likelihoods[batch[row]].append(values)
+        return replies, likelihoods
+
+    def _play_batch(self, records, choices, max_new_tokens):
+        """Yields per round what the rows that have one wrote, and their likelihoods."""
+        reader, model = self.reader, self.reader.model
+        offered = self._offered(records, choices) if choices else []
+        room = max([max_new_tokens, *map(answer_room, offered)])
+        table = Table(reader, self._features, records, room)
+        writes = table.begin(closed=True) if max_new_tokens else None
+        if not choices:
+            chooses = None
+        elif writes and not reader.closes_prompts:
+            chooses = writes.copy()
+        else:
+            chooses = table.begin(closed=False)
+        for number in range(max(map(num_rounds, records))):
+            going = [i for i, r in enumerate(records) if number < num_rounds(r)]
+            texts, scores = {}, {}
+            if writes:
+                if number:
+                    writes.ask(number)
+                greedy = make_greedy(
+                    model.decode_step, max_new_tokens, reader.tokenizer.eos_id
+                )
+                rows = fetch(greedy(reader.params, writes.logits, writes.cache))
+                for row in going:
+                    texts[row] = detokenize(reader.tokenizer, rows[row])
+                    writes.said[row].append(texts[row])
+            if chooses:
+                if number:
+                    chooses.ask(number)
+                found = score_answers(chooses, offered[number], self.normalize)
+                for row in going:
+                    scores[row] = found[row]
+                    first, *_ = best_places(found[row])
+                    chooses.said[row].append(choices[row][number][first])
+            yield texts, scores
+
+    def _offered(self, records, choices) -> list[list[list[Answer]]]:
+        """Per round and row the offered answers' tokens; an ended row repeats."""
+        known: dict[tuple[str, str], Answer] = {}  # by question and text
+
+        def encoded(asked, text):
+            key = asked.turns[-2][1], text
+            if key not in known:
+                how = self.score_eos, self.score_unknown
+                known[key] = encode_answer(self.reader, asked, text, *how)
+            return known[key]
+
+        rows = [
+            [
+                [encoded(round_record(record, [""] * number), text) for text in texts]
+                for number, texts in enumerate(rounds)
+            ]
+            for record, rounds in zip(records, choices, strict=True)
+        ]
+        longest = max(map(len, rows))
+        return [
+            [row[min(number, len(row) - 1)] for row in rows]
+            for number in range(longest)
+        ]

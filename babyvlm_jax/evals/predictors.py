@@ -4,9 +4,8 @@ All of them serve one protocol of two methods, `generate` and `score`.
 """
 
 import copy
-import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,13 +14,12 @@ from etils import epath
 from babyvlm_jax.data.images import read_image
 from babyvlm_jax.data.rows import decode
 from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record
-from babyvlm_jax.evals.engine import Choices, Played, play
 from babyvlm_jax.evals.items import num_rounds, round_record
-from babyvlm_jax.evals.reader import Features, Reader, plan
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.ties import best_places
 
 MAX_NEW_TOKENS = 16  # ours: no allowed answer is longer; a babbler is cut off early
+Choices = Sequence[Sequence[str]]  # per round the offered answers
 Replies = list[list[str]]  # per item and round
 Likelihoods = list[list[np.ndarray]]  # per item and round, f64[offered answers]
 
@@ -62,81 +60,6 @@ class Predictor(Protocol):
         return self
 
 
-@dataclasses.dataclass
-class CheckpointPredictor(Predictor):
-    """One of our checkpoints.
-
-    Attributes:
-        reader: the checkpoint and the way it reads records.
-        max_new_tokens: where a written answer is cut off.
-        normalize: likelihoods are per token, as BabyVLM V1's.
-        score_eos: the <eos> behind an answer counts; V1's does not.
-        score_unknown: so do its words that the tokenizer does not know, as in V1.
-        progress: is told the number of items that are newly answered.
-    """
-
-    reader: Reader
-    max_new_tokens: int = MAX_NEW_TOKENS
-    normalize: bool = False
-    score_eos: bool = True
-    score_unknown: bool = False
-    progress: Callable[[int], object] = lambda number: None
-
-    def __post_init__(self):
-        self._features = Features(self.reader)
-
-    def generate(self, items: Sequence[Record]) -> Replies:
-        return [one.replies for one in self._play(items, None, self.max_new_tokens)]
-
-    def score(self, items: Sequence[Record], choices: Sequence[Choices]) -> Likelihoods:
-        return [one.likelihoods for one in self._play(items, choices, 0)]
-
-    def answer(
-        self, items: Sequence[Record], choices: Sequence[Choices]
-    ) -> tuple[Replies, Likelihoods]:
-        played = self._play(items, choices, self.max_new_tokens)
-        return [one.replies for one in played], [one.likelihoods for one in played]
-
-    def beyond_context(self, items: Sequence[Record]) -> list[int]:
-        lengths = [len(self.reader.encode(i, answer=False).tokens) for i in items]
-        return [length for length in lengths if self.reader.is_beyond(length)]
-
-    def counting_eos(self) -> "CheckpointPredictor":
-        return dataclasses.replace(self, score_eos=True)
-
-    def _play(self, items, choices, max_new_tokens) -> list[Played]:
-        self._hold(items)
-        lengths = [len(self.reader.encode_prompt(item).tokens) for item in items]
-        played: dict[int, Played] = {}
-        for batch in plan(lengths, self.reader):
-            found = play(
-                self.reader,
-                self._features,
-                [items[i] for i in batch],
-                choices and [choices[i] for i in batch],
-                max_new_tokens,
-                self.normalize,
-                self.score_eos,
-                self.score_unknown,
-            )
-            played |= zip(batch, found, strict=True)
-            self.progress(len(batch))
-        return [played[index] for index in range(len(items))]
-
-    def _hold(self, items: Sequence[Record]) -> None:
-        """Encodes the pictures of the items.
-
-        Raises:
-            UserError: one cannot be decoded; names the item.
-        """
-        try:
-            self._features.hold(image for item in items for image in item.images)
-        except UserError:
-            for item in items:
-                decode(item.id, item.images, self.reader.image_size)  # says which
-            raise
-
-
 EMBEDDED = 256  # ours: images or texts that two towers are given together
 
 
@@ -165,18 +88,10 @@ class SimilarityPredictor(Predictor):
         model: the two towers.
         image_size: S, the side of the pictures that the model takes.
         name: of the model, for messages.
-        progress: is told the number of items that are newly answered.
     """
 
-    def __init__(
-        self,
-        model: ImageTextModel,
-        image_size: int,
-        name: str = "the model",
-        progress: Callable[[int], object] = lambda number: None,
-    ):
+    def __init__(self, model: ImageTextModel, image_size: int, name: str = "the model"):
         self._model, self._size, self._name = model, image_size, name
-        self._progress = progress
 
     def generate(self, items: Sequence[Record]) -> Replies:
         raise UserError(
@@ -204,7 +119,6 @@ class SimilarityPredictor(Predictor):
         for item, (offered,) in zip(items, choices, strict=True):
             texts = np.stack([read[text] for text in offered])
             found.append([(texts @ seen[item.images[0]]).astype(np.float64)])
-        self._progress(len(items))
         return found
 
     def _pictures(self, items) -> dict[bytes, np.ndarray]:

@@ -123,7 +123,7 @@ def evaluator(args: argparse.Namespace) -> list[dict[str, Any]]:
 
     import jax
 
-    from babyvlm_jax.evals.predictors import CheckpointPredictor
+    from babyvlm_jax.evals.engine import CheckpointPredictor
     from babyvlm_jax.sharding import make_mesh
     from configs.eval.devcv import BUCKETS
     from configs.models import ROWS

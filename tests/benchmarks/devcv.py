@@ -38,7 +38,7 @@ from PIL import Image
 from babyvlm_jax.data import tokenizer as tokenizer_lib
 from babyvlm_jax.data.images import encode_jpeg
 from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record, RecordSource
-from babyvlm_jax.evals.predictors import CheckpointPredictor
+from babyvlm_jax.evals.engine import CheckpointPredictor
 from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.evals.tasks import DEVCV, select_tasks
 from babyvlm_jax.interchange.exporting import ExportConfig, export

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from babyvlm_jax.data.images import encode_png
-from babyvlm_jax.evals.predictors import CheckpointPredictor
+from babyvlm_jax.evals.engine import CheckpointPredictor
 from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.sharding import make_mesh
 

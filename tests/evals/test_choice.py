@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from babyvlm_jax.evals.engine import Answer, AnswerIds, answer_room, branches, shares
+from babyvlm_jax.evals.engine import (
+    Answer,
+    answer_room,
+    branches,
+    encode_answer,
+    shares,
+)
 from tests.evals.fakes import EOS, make_reader
 from tests.evals.samples import ITEMS, memory
 
@@ -37,28 +43,23 @@ def test_room_is_a_multiple_of_sixteen():
 
 def test_tokens_of_an_answer_and_its_end():
     reader = make_reader()
-    ids = AnswerIds(reader)
-    found = ids(ITEMS["localize"], "top left")
+    found = encode_answer(reader, ITEMS["localize"], "top left")
     assert found.ids.tolist() == [*reader.tokenizer.encode("top left"), EOS]
     assert found.counted.all()
-    rounds = ids(memory(6), "A")  # the last round, of two pictures
-    assert rounds.ids.tolist() == [*reader.tokenizer.encode("a"), EOS]
-    assert ids(memory(6), "A") is rounds
+    last = encode_answer(reader, memory(6), "A")  # the last round, of two images
+    assert last.ids.tolist() == [*reader.tokenizer.encode("a"), EOS]
 
 
-def test_the_end_of_an_answer_may_not_count():
-    found = AnswerIds(make_reader(), score_eos=False)(ITEMS["localize"], "top left")
-    assert found.ids[-1] == EOS
-    assert found.counted.tolist() == [True, True, False]
-
-
-def test_unknown_words_may_count():
+def test_the_end_and_unknown_words_of_an_answer_may_count():
     reader = make_reader()
     reader.tokenizer._ids["blorp"] = reader.tokenizer.unk_id
-    known = AnswerIds(reader)(ITEMS["localize"], "top blorp")
-    assert known.counted.tolist() == [True, False, True]
-    every = AnswerIds(reader, score_unknown=True)(ITEMS["localize"], "top blorp")
-    assert every.counted.tolist() == [True, True, True]
+    for changes, counted in (
+        ({}, [True, False, True]),
+        ({"score_eos": False}, [True, False, False]),
+        ({"score_unknown": True}, [True, True, True]),
+    ):
+        found = encode_answer(reader, ITEMS["localize"], "top blorp", **changes)
+        assert found.counted.tolist() == counted
 
 
 def test_shares_are_among_the_offered():

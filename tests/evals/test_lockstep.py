@@ -11,9 +11,13 @@ from babyvlm_jax.data.rows import collate_prompts
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.evals import engine
-from babyvlm_jax.evals.engine import check_prefix, detokenize, score_last
+from babyvlm_jax.evals.engine import (
+    CheckpointPredictor,
+    check_prefix,
+    detokenize,
+    score_last,
+)
 from babyvlm_jax.evals.items import num_rounds, round_record
-from babyvlm_jax.evals.predictors import CheckpointPredictor
 from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.runtime.errors import UserError
 from tests import tiny

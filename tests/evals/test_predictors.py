@@ -11,7 +11,7 @@ from babyvlm_jax.evals import engine
 from babyvlm_jax.evals.engine import make_greedy
 from babyvlm_jax.evals.items import num_rounds, round_record
 from babyvlm_jax.runtime.errors import UserError
-from tests.evals.fakes import MODEL, make_model, make_predictor, picture
+from tests.evals.fakes import make_model, make_predictor, picture
 
 RIGHT, WRONG = 0.04172, 8.04172  # -log softmax of 8 * one_hot over 128 words
 
@@ -79,15 +79,6 @@ def test_compiles_once_per_bucket():
     assert make_greedy(model.decode_step, 4, 3)._cache_size() == 2
     first, _ = engine.make_steps(model.prefill, model.extend)
     assert first._cache_size() <= 3  # two lengths, two sizes of the pictures' table
-
-
-def test_progress_counts_items():
-    seen = []
-    predictor = make_predictor(3, model=MODEL)
-    predictor.progress = seen.append
-    with jax.set_mesh(predictor.reader.mesh):
-        predictor.generate(records())
-    assert seen == [3, 3, 1]
 
 
 CHOICES = [[("a", "b", "c", "d")]] * 7

@@ -6,7 +6,8 @@ import pytest
 
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.evals.predictors import CheckpointPredictor, TransformersPredictor
+from babyvlm_jax.evals.engine import CheckpointPredictor
+from babyvlm_jax.evals.predictors import TransformersPredictor
 from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.interchange.exporting import ExportConfig, export
 from babyvlm_jax.runtime.errors import UserError

@@ -20,7 +20,7 @@ from PIL import Image
 
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, Record
 from babyvlm_jax.data.tokenizer import Tokenizer
-from babyvlm_jax.evals.predictors import CheckpointPredictor
+from babyvlm_jax.evals.engine import CheckpointPredictor
 from babyvlm_jax.evals.reader import Reader
 from babyvlm_jax.interchange.exporting import ExportConfig, export
 from babyvlm_jax.training import checkpoint

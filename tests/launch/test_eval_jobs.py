@@ -13,7 +13,7 @@ from babyvlm_jax import evaluate
 from babyvlm_jax.data.schema import write_dataset
 from babyvlm_jax.evals import results
 from babyvlm_jax.evals.config import EvalConfig
-from babyvlm_jax.evals.predictors import CheckpointPredictor
+from babyvlm_jax.evals.engine import CheckpointPredictor
 from babyvlm_jax.report.collect import read_growth
 from babyvlm_jax.runtime.command import make_flags, parse
 from babyvlm_jax.runtime.errors import UserError
