@@ -45,7 +45,7 @@ with epy.lazy_imports():  # --help and compare need no jax
     import jax
 
     from babyvlm_jax import embedding, sharding
-    from babyvlm_jax.evals import predictors, run
+    from babyvlm_jax.evals import engine, identity, predictors, run
     from babyvlm_jax.runtime import processes
     from babyvlm_jax.training import checkpoint, preflight
 
@@ -82,9 +82,9 @@ def evaluate(cfg: EvalConfig, workdir: str) -> list[Evaluation]:
 
 def evaluate_one(cfg, target, item_sets, mesh, workdir) -> Evaluation:
     """Evaluates one model."""
-    marks = {one.key: run.fingerprint(cfg, target.path, one) for one in item_sets}
+    marks = {one.key: identity.fingerprint(cfg, target.path, one) for one in item_sets}
     processes.check_same("items or models", marks)
-    done = run.find_whole(workdir, marks)
+    done = identity.find_whole(workdir, marks)
     if done:
         print(f"evaluation is whole: {done}")
         return read_evaluation(done.parent)
@@ -106,7 +106,7 @@ def evaluate_one(cfg, target, item_sets, mesh, workdir) -> Evaluation:
         "kind": target.kind,
         "step": step or 0,
         "split": cfg.split,
-        "synthetic": all(map(run.is_synthetic, cfg.sources.values())),
+        "synthetic": all(map(identity.is_synthetic, cfg.sources.values())),
         "seed": seed,
         "shards": cfg.shards,
         "seconds": round(time.monotonic() - began, 1),
@@ -148,7 +148,7 @@ def load_predictor(
         reader, info = embedding.load_reader(
             target.path, mesh, cfg.batch_size, cfg.buckets, cfg.tokenizer
         )
-        found = predictors.CheckpointPredictor(
+        found = engine.CheckpointPredictor(
             reader, cfg.max_new_tokens, cfg.normalize, cfg.score_eos, cfg.score_unknown
         )
     return found, info["step"], info["config"]["seed"]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from etils import epath
 
 from babyvlm_jax.evals.config import EvalConfig, Target, find_targets, run_of
+from babyvlm_jax.evals.identity import find_whole, fingerprint
 from babyvlm_jax.evals.items import ItemSet, find_sets
 from babyvlm_jax.evals.results import (
     HEADER,
@@ -16,7 +17,7 @@ from babyvlm_jax.evals.results import (
     read_evaluation,
     read_lines,
 )
-from babyvlm_jax.evals.run import Folder, find_whole, fingerprint, finish
+from babyvlm_jax.evals.run import Folder, finish
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training.checkpoint.reading import FOLDER, whole_steps
 

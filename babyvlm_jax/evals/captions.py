@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from babyvlm_jax.data.schema import ASSISTANT, Record
+from babyvlm_jax.evals.tasks import CAPTION, Task
 
 # What METEOR's authors chose for English, and NLTK's defaults
 ALPHA, BETA, GAMMA = 0.9, 3.0, 0.5
@@ -127,16 +128,19 @@ def metrics(reference: str, hypothesis: str) -> dict[str, float]:
     return found | {name: float(score(said, wrote)) for name, score in library.items()}
 
 
-def chances(records: Sequence[Record]) -> dict[str, dict[str, float]]:
-    """What sensible captions of other pictures score, on average, for each item.
+def chances(task: Task, records: Sequence[Record]) -> dict[str, dict[str, float]]:
+    """What sensible captions of other images score, on average, for each item.
 
     Args:
+        task: none is computed for tasks whose answers are no captions.
         records: items whose only answer is the reference.
 
     Returns:
         Id of an item -> metric -> mean over the references of the `OTHERS` items that
         follow in the order of a hash of their ids; 0 where there is no other item.
     """
+    if task.answer != CAPTION:
+        return {}
     order = sorted(records, key=lambda r: hashlib.sha256(r.id.encode()).hexdigest())
     texts = [next(t for role, t in r.turns if role == ASSISTANT) for r in order]
     count = min(OTHERS, len(order) - 1)

@@ -59,6 +59,18 @@ class Predictor(Protocol):
         """The same model, whose likelihoods count the end of an answer if they can."""
         return self
 
+    def problem(self, item: Record, needs_likelihoods: bool) -> str | None:
+        """Why it cannot answer an item, in words; None if it can."""
+        return None
+
+    def unknown(self, items: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+        """(task, id) of its answers to items that do not exist.
+
+        Args:
+            items: task -> ids of its items; answers of other tasks are not judged.
+        """
+        return []
+
 
 EMBEDDED = 256  # ours: images or texts that two towers are given together
 
@@ -164,7 +176,6 @@ class PredictionsFile(Predictor):
             self._said[key] = line
 
     def problem(self, item: Record, needs_likelihoods: bool) -> str | None:
-        """What the file lacks for an item, in words; None if nothing."""
         line = self._find(item)
         if line is None:
             return f"{self._path} has no answer to it"
@@ -178,11 +189,6 @@ class PredictionsFile(Predictor):
         return None
 
     def unknown(self, items: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-        """(task, id) of lines that answer no item.
-
-        Args:
-            items: task -> ids of its items; lines of other tasks are not judged.
-        """
         every = {name for names in items.values() for name in names}
         return [
             (task, name)

@@ -35,7 +35,7 @@ from babyvlm_jax.evals.results import (
 from babyvlm_jax.evals.run import Folder, finish, summarize_set
 from babyvlm_jax.evals.scoring import Lines, Said, make_line
 from babyvlm_jax.evals.tables import CONTROLS
-from babyvlm_jax.evals.tasks import CAPTION, CHOICE, MATCH, PROTOCOLS, TASKS, Task
+from babyvlm_jax.evals.tasks import CHOICE, MATCH, PROTOCOLS, TASKS, Task
 from babyvlm_jax.runtime import json_fields
 from babyvlm_jax.runtime.errors import SystemFault, UserError
 from babyvlm_jax.runtime.files import is_there
@@ -189,7 +189,7 @@ def _rescore_set(
         why = f"; {found[0]}" if found else ""
         raise UserError(f"no item is left to score{why}")
     kept = {record.id: record for record in records}
-    chances = captions.chances(records) if task.answer == CAPTION else {}
+    chances = captions.chances(task, records)
     fresh = [
         make_line(
             task,

@@ -1,119 +1,61 @@
-"""Runs the sets of one evaluation in its folder, and resumes where it was stopped.
+"""Runs the sets of one evaluation: from lines of answers to the files of its folder.
 
-Lines are kept in shards until all is answered. Then every file appears whole or not at
-all, results.json last, so its presence means a whole evaluation. A fingerprint per set
-of items says of what: the model's files, the task's dataset, and the settings.
+Lines are kept in shards until all is answered, so that a stopped evaluation resumes.
+Then they are summarised: an entry per task with a row of metrics for each control,
+protocol and parser, and means over tasks. Every file appears whole or not at all,
+results.json last, so its presence means a whole evaluation.
 """
 
+import collections
 import dataclasses
-import hashlib
+import itertools
 import json
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from etils import epath
 
 from babyvlm_jax.data.schema import Record
 from babyvlm_jax.evals import captions, controls, tables
 from babyvlm_jax.evals.asking import ask
-from babyvlm_jax.evals.config import EvalConfig, run_of
-from babyvlm_jax.evals.controls import control_lines, guess
+from babyvlm_jax.evals.config import EvalConfig
+from babyvlm_jax.evals.controls import CONSTANT, control_lines, guess
 from babyvlm_jax.evals.items import ItemSet, Problem, read_items
-from babyvlm_jax.evals.predictors import PredictionsFile, Predictor
+from babyvlm_jax.evals.predictors import Predictor
 from babyvlm_jax.evals.results import (
+    OFFICIAL,
     PREDICTIONS,
     RESULTS,
     STATISTICS,
+    STRICT,
     Evaluation,
+    Line,
+    Metric,
+    Row,
     TaskResult,
-    read_json,
+    metrics_of,
+    rounds_of,
 )
 from babyvlm_jax.evals.scoring import Lines, make_line
-from babyvlm_jax.evals.summary import corrected, leaderboard, overall, summarize
-from babyvlm_jax.evals.tasks import CAPTION, MATCH
+from babyvlm_jax.evals.stats import (
+    FEWEST,
+    calibration,
+    gather,
+    holm,
+    interval,
+    p_above,
+    p_of_guesses,
+)
+from babyvlm_jax.evals.tasks import CHOICE, GENERATE, MATCH, ROUND, TASKS, Task
 from babyvlm_jax.runtime.errors import (
     SystemFault,
     UserError,
     printable,
 )
 from babyvlm_jax.runtime.files import write_atomically
-from babyvlm_jax.runtime.json_fields import parse_json
-from babyvlm_jax.training import settings
-
-LIST = "files.json"  # of a checkpoint; see `checkpoint.whole`
-_NO_RESULT = ("order", "leaderboard")  # facts of a task that no result follows from
-SUMMARIES = ("build_summary.json", "devcv_summary.json", "v1_summary.json")
-
-
-def fingerprint(cfg: EvalConfig, path: str, item_set: ItemSet) -> str:
-    """Digest of everything that a set's result follows from.
-
-    Args:
-        cfg: the settings.
-        path: of who answers.
-        item_set: what is asked.
-    """
-    task = dataclasses.asdict(item_set.task)
-    facts = {
-        "who": _who(epath.Path(path)),
-        "dataset": item_set.fingerprint,
-        "tokenizer": cfg.tokenizer and _digest(epath.Path(cfg.tokenizer).read_bytes()),
-        "task": {k: x for k, x in task.items() if k not in _NO_RESULT},
-        "settings": [cfg.suffix, list(cfg.controls), cfg.seed, cfg.max_new_tokens],
-    }
-    return _digest(json.dumps(facts, sort_keys=True).encode())
-
-
-def _who(path: epath.Path) -> list:
-    """What answers, wherever it lies: checkpoints of ours, a file, other files."""
-    if not path.is_dir():
-        return [_digest(path.read_bytes())]
-    lists = [*path.glob(LIST), *path.glob(f"{settings.CHECKPOINTS}/*/{LIST}")]
-    if not lists:
-        found = [file for depth in ("*", "*/*", "*/*/*") for file in path.glob(depth)]
-        found = [file for file in sorted(found) if not file.is_dir()]
-        stats = [(file, file.stat()) for file in found]
-        return [(str(p.relative_to(path)), s.length, s.mtime) for p, s in stats]
-    config = settings.model_facts(settings.read_config(run_of(path)))
-    steps = [[one.parent.name, _listed(one)] for one in sorted(lists)]
-    return [_digest(json.dumps(config, sort_keys=True).encode()), steps]
-
-
-def _listed(path: epath.Path) -> str:
-    """Of the files of a checkpoint: their names differ from one save to the next."""
-    data = path.read_bytes()
-    try:
-        listed = parse_json(data)
-    except UserError:  # whoever opens it says so
-        return _digest(data)
-    sizes = listed.get("sizes") if isinstance(listed, dict) else listed
-    return _digest(json.dumps(sizes, sort_keys=True).encode())
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]
-
-
-def find_whole(workdir: str, fingerprints: Mapping[str, str]) -> epath.Path | None:
-    """Path of a results.json of just these fingerprints, if there is one.
-
-    One whose intervals and p-values are of an older edition does not count.
-    """
-    for path in sorted(epath.Path(workdir).glob(f"eval/*/{RESULTS}")):
-        found = read_json(path)
-        is_same = found["fingerprints"] == fingerprints
-        if is_same and found.get("statistics") == STATISTICS:
-            return path
-    return None
-
-
-def is_synthetic(shards: str) -> bool:
-    """Whether a summary beside the datasets says that they are synthetic."""
-    paths = [epath.Path(shards) / name for name in SUMMARIES]
-    found = [json.loads(path.read_text()) for path in paths if path.exists()]
-    return any(summary.get("synthetic", False) for summary in found)
 
 
 class Folder:
@@ -254,11 +196,10 @@ def run_sets(
         names += [record.id for record in records] + [one.id for one in found]
     if not entries:
         raise UserError(f"no set can be evaluated; {problems[0]}")
-    if isinstance(predictor, PredictionsFile) and not cfg.limit:
-        strangers = predictor.unknown(asked)
+    if not cfg.limit:
         found = [
             Problem(task or "any task", name, "no such item")
-            for task, name in strangers
+            for task, name in predictor.unknown(asked)
         ]
         report_problems(found, cfg.strict)
         problems += found
@@ -291,12 +232,9 @@ def usable_items(
     """
     needs_options = cfg.needs_options(item_set.task)
     records, problems = read_items(item_set, cfg.limit, needs_options)
-    if isinstance(predictor, PredictionsFile):
-        lacks = {r.id: predictor.problem(r, needs_options) for r in records}
-        problems += [
-            Problem(item_set.key, name, what) for name, what in lacks.items() if what
-        ]
-        records = [record for record in records if not lacks[record.id]]
+    lacks = {record.id: predictor.problem(record, needs_options) for record in records}
+    problems += [Problem(item_set.key, *one) for one in lacks.items() if one[1]]
+    records = [record for record in records if not lacks[record.id]]
     report_problems(problems, cfg.strict)
     if not records:
         raise UserError(f"{item_set.key}: no item is left to score; {problems[0]}")
@@ -341,7 +279,7 @@ def run_set(
     tell(item_set.key, len(done))
     todo = sorted((r for r in records if r.id not in done), key=_size)
     variants = controls.make_variants(cfg.controls, records)
-    chances = captions.chances(records) if task.answer == CAPTION else {}
+    chances = captions.chances(task, records)
     how = cfg.how(task)
     for start in range(0, len(todo), cfg.shard_items):
         some = todo[start : start + cfg.shard_items]
@@ -394,3 +332,252 @@ def summarize_set(
 def _size(record: Record):
     """Items of a size stand together, so that batches are full."""
     return len(record.images), sum(len(text) for _, text in record.turns), record.id
+
+
+def summarize(
+    task: Task,
+    key: str,
+    protocol: str,
+    lines: Sequence[Line],
+    guesses: Mapping[str, np.ndarray] | None = None,
+) -> TaskResult:
+    """One task's entry in results.json.
+
+    Args:
+        task: the task.
+        key: the entry's.
+        protocol: the one whose score the entry shows, as the strict parser reads it.
+        lines: all predictions of the task's items, of every control and protocol.
+        guesses: metric -> f64[draws], means of simulated guessers, for metrics whose
+            chance is no simple proportion; see `controls.guess`.
+    """
+    groups = collections.defaultdict(list)
+    for line in lines:
+        groups[line["control"], line["protocol"]].append(line)
+    rows = {
+        (control, said_by, parser): _make_row(
+            task, control, said_by, parser, group, guesses or {}
+        )
+        for (control, said_by), group in groups.items()
+        for parser in ((STRICT, OFFICIAL) if said_by == GENERATE else (STRICT,))
+    }
+    metrics = rows["", protocol, STRICT].metrics
+    primary = metrics[task.primary]
+    return TaskResult(
+        key=key,
+        title=task.title,
+        group=task.group,
+        domain=task.domain,
+        ages=task.ages,
+        headline=task.headline,
+        held_out=task.held_out,
+        protocol=protocol,
+        parser=STRICT,
+        primary=task.primary,
+        n=primary.n,
+        clusters=primary.clusters,
+        chance=primary.chance,
+        constant=rows[CONSTANT, "", STRICT].metrics[task.primary].value,
+        score=primary.value,
+        interval=primary.interval,
+        p_value=primary.p_value,
+        too_few=primary.clusters < FEWEST,
+        above_chance=primary.p_value < 0.05 and primary.clusters >= FEWEST,
+        metrics=metrics,
+        breakdown=breakdown(task, groups["", protocol]),
+        disagreement=disagreement(task, rows, groups),
+        rows=tuple(rows.values()),
+        p_holm=None,
+    )
+
+
+def _make_row(task, control, protocol, parser, lines, guesses) -> Row:
+    """Metrics of one answerer, and for `choice` how well calibrated it is.
+
+    A metric that some line lacks, for want of a library, is left out.
+    """
+    clusters = [line["cluster"] for line in lines]
+    found = [metrics_of(line, parser) for line in lines]
+    metrics = {}
+    for name in task.metrics:
+        if not all(name in one for one in found):
+            continue
+        values = [one[name] for one in found]
+        chance = sum(line["chance"][name] for line in lines) / len(lines)
+        sample = gather(values, clusters)
+        value, p = sum(values) / len(values), float(p_above(sample, chance))
+        if name in guesses:
+            p = max(p, p_of_guesses(value, guesses[name]))
+        low, high = map(float, interval(sample))
+        metrics[name] = Metric(
+            *(value, (low, high), len(values), len(sample.sizes), chance, p),
+            *(protocol, parser),
+        )
+    chose = _calibration(lines) if protocol == CHOICE else None
+    return Row(control, protocol, parser, metrics, chose)
+
+
+def _calibration(lines) -> Mapping[str, float]:
+    rounds = itertools.chain.from_iterable(map(rounds_of, lines))
+    offered = [one for one in rounds if len(one["likelihoods"]) > 1]
+    return calibration(
+        [max(one["likelihoods"].values()) for one in offered],
+        [one["correct"] for one in offered],
+    )
+
+
+def disagreement(
+    task: Task,
+    rows: Mapping[tuple[str, str, str], Row],
+    groups: Mapping[tuple[str, str], Sequence[Line]],
+) -> dict[str, Any] | None:
+    """Where `generate` and `choice` differ by more than their intervals.
+
+    Args:
+        task: the task.
+        rows: of its entry, by control, protocol and parser.
+        groups: (control, protocol) -> lines.
+
+    Returns:
+        None where they agree or one was not asked, else {"generate", "choice": value,
+        "answer": what is written most often, "share": of the questions, "stray": what
+        is written most often of all that is not offered, "strayed": share of that}.
+    """
+    found = {name: rows.get(("", name, STRICT)) for name in (GENERATE, CHOICE)}
+    if None in found.values():
+        return None
+    metrics = {name: row.metrics[task.primary] for name, row in found.items()}
+    lows, highs = zip(*(metric.interval for metric in metrics.values()), strict=True)
+    if max(lows) <= min(highs):
+        return None
+    written, offered = (
+        {
+            (line["id"], number): one
+            for line in groups["", protocol]
+            for number, one in enumerate(rounds_of(line))
+        }
+        for protocol in (GENERATE, CHOICE)
+    )
+    said = collections.Counter(one["prediction"] for one in written.values())
+    stray = collections.Counter(
+        one["prediction"]
+        for place, one in written.items()
+        if one["prediction"] not in offered[place]["likelihoods"]
+    )
+    answer, times = said.most_common(1)[0]
+    return {
+        **{name: metric.value for name, metric in metrics.items()},
+        "answer": answer,
+        "share": times / len(written),
+        "stray": max(stray, key=stray.__getitem__, default=""),
+        "strayed": stray.total() / len(written),
+    }
+
+
+def breakdown(task: Task, lines: Sequence[Line]) -> dict[str, Any]:
+    """The primary metric by number, word, direction, quadrant, round or difference.
+
+    Returns:
+        {"by": what, "values": {name: {"value", "n"}}}, {} for a task without; rounds
+        are counted from 1 and their value is the share of right ones.
+    """
+    if not task.breakdown:
+        return {}
+    groups = collections.defaultdict(list)
+    for line in lines:
+        if task.breakdown == ROUND:
+            for number, one in enumerate(line["rounds"], 1):
+                groups[str(number)].append(float(one["correct"]))
+        else:
+            groups[line["listed"]].append(line["metrics"][task.primary])
+    # numbers by size, names by the alphabet
+    names = sorted(groups, key=lambda name: (len(name) * name.isdigit(), name))
+    values = {
+        name: {"value": sum(groups[name]) / len(groups[name]), "n": len(groups[name])}
+        for name in names
+    }
+    return {"by": task.breakdown, "values": values}
+
+
+def leaderboard(tasks: Mapping[str, TaskResult]) -> dict[str, Any]:
+    """Scores under the public leaderboard's names, by its protocol and its parser.
+
+    Args:
+        tasks: task name -> entry.
+
+    Returns:
+        {"results": {benchmark: {metric: value}}}; tasks without a slot are left out,
+        and those that were not asked to write.
+
+    Source: BabyVLM leaderboard 2026.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for task in TASKS.values():
+        if not task.leaderboard or task.name not in tasks:
+            continue
+        asked = (MATCH, STRICT) if task.protocols == (MATCH,) else (GENERATE, OFFICIAL)
+        if row := tasks[task.name].row("", *asked):
+            found[task.leaderboard.name] = {
+                theirs: row.metrics[ours].value
+                for ours, theirs in task.leaderboard.metrics.items()
+            }
+    return {"results": found}
+
+
+def corrected(tasks: Mapping[str, TaskResult]) -> dict[str, TaskResult]:
+    """Adds `p_holm` to the entries of one source: p corrected for its headline tasks.
+
+    None for an extra row, of which nothing is claimed.
+    """
+    found = holm({key: task.p_value for key, task in tasks.items() if task.headline})
+    return {
+        key: dataclasses.replace(task, p_holm=found.get(key))
+        for key, task in tasks.items()
+    }
+
+
+def overall(tasks: Mapping[str, TaskResult]) -> dict[str, Any]:
+    """Means over the tasks of one source.
+
+    Args:
+        tasks: task name -> entry.
+
+    Returns:
+        `leaderboard`: the mean of its eleven primaries times 100, a missing one
+        counted as 0, and which are missing; `ours`: the mean of the scores, chances
+        and constants of the headline tasks that are there, and which of the same
+        benchmarks are missing.
+
+    Source: BabyVLM leaderboard 2026; the second rule is ours: a missing task is
+    missing, not zero.
+    """
+    found = leaderboard(tasks)["results"]
+    slots = [task for task in TASKS.values() if task.leaderboard]
+    values = {
+        slot.name: found.get(slot.name, {}).get(slot.metrics[task.primary])
+        for task in sorted(slots, key=lambda task: task.leaderboard.place)
+        for slot in [task.leaderboard]
+    }
+    shown = {TASKS[name].benchmark for name in tasks}
+    headline = [
+        task.name
+        for task in TASKS.values()
+        if task.headline and task.benchmark in shown
+    ]
+    there = [tasks[name] for name in headline if name in tasks]
+    return {
+        "leaderboard": {
+            "mean": 100 * sum(v or 0.0 for v in values.values()) / len(values),
+            "missing": [name for name, value in values.items() if value is None],
+        },
+        "ours": {
+            **{
+                name: sum(getattr(task, name) for task in there) / len(there)
+                if there
+                else None
+                for name in ("score", "chance", "constant")
+            },
+            "tasks": len(there),
+            "missing": [name for name in headline if name not in tasks],
+        },
+    }

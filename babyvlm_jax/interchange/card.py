@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from babyvlm_jax.evals import tables
+from babyvlm_jax.evals.identity import is_synthetic
 from babyvlm_jax.evals.results import RESULTS, Evaluation, read_evaluation
-from babyvlm_jax.evals.run import is_synthetic
 from babyvlm_jax.interchange import hf_config
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training import settings

@@ -1,18 +1,33 @@
-"""Protocols, controls and orders through a predictor that says what it was asked."""
+"""Protocols, controls and orders, through predictors that record what is asked."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
 import pytest
 
+from babyvlm_jax.data.questions import questions_of
 from babyvlm_jax.evals import controls
-from babyvlm_jax.evals.asking import ask
+from babyvlm_jax.evals.asking import (
+    Pair,
+    ask,
+    decide,
+    highest,
+    match,
+    num_orders,
+    pairs_of,
+    rotate,
+    rotate_back,
+)
 from babyvlm_jax.evals.config import How
-from babyvlm_jax.evals.controls import ask_no_model
-from babyvlm_jax.evals.items import num_rounds, round_images
+from babyvlm_jax.evals.controls import ask_no_model, control_lines
+from babyvlm_jax.evals.items import ItemSet, num_rounds, round_images
 from babyvlm_jax.evals.predictors import Predictor
+from babyvlm_jax.evals.run import summarize
+from babyvlm_jax.evals.scoring import make_line
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.runtime.errors import UserError
+from tests.evals import v1_samples
 from tests.evals.fakes import picture
 from tests.evals.samples import ITEMS, SAME, THREE, memory, record
 
@@ -142,3 +157,213 @@ def test_controls_without_a_model():
     assert found == {"pixels": [["A", *"BBBBB"]]}
     odd = record("localize", "<image> where?", "A")
     assert ask_no_model(TASKS["localize"], [odd], [odd]) == {}
+
+
+QUESTIONS = {name: questions_of(item) for name, item in ITEMS.items()}
+
+
+def turned(name, shift, item=None):
+    item = item or ITEMS[name]
+    return rotate(item, questions_of(item), shift)
+
+
+def test_pictures_move_on_and_the_query_stays():
+    assert turned("leftright", 1).images == tuple(map(picture, (0, 3, 1, 2)))
+    assert turned("leftright", 1).turns == ITEMS["leftright"].turns
+    assert turned("leftright", 3).images == ITEMS["leftright"].images
+    assert turned("picture_vocabulary", 1).images == tuple(map(picture, (3, 0, 1, 2)))
+
+
+def test_quadrants_move_in_the_text():
+    text = turned("localize", 1).turns[0][1]
+    assert (
+        "(A) bottom right or (B) top left or (C) top right or (D) bottom left" in text
+    )
+    assert turned("localize", 1).images == ITEMS["localize"].images
+
+
+def test_sides_change_places():
+    text = turned("vdr_binary", 1).turns[0][1]
+    assert text.endswith(
+        "through the left side of the frame or the right side of the frame? respond "
+        "ONLY with 'left' or 'right'."
+    )
+    # each becomes the next on the ring
+    text = turned("vdr_open", 1).turns[0][1]
+    assert "one of: 'top right', 'bottom left', 'top left', 'bottom right'" in text
+
+
+def test_each_round_of_a_dialogue_turns_by_itself():
+    item = memory(6)
+    images = turned("memory", 1, item).images
+    assert images[0] == item.images[0]
+    assert images[1:3] == item.images[2:0:-1]
+    assert turned("memory", 2, item) == item
+
+
+def test_likelihoods_turn_back():
+    # after a shift of 1, what was (A) stands at (B)
+    found = [np.array([0.1, 0.7, 0.2]), np.array([1.0])]
+    back = rotate_back(QUESTIONS["leftright"] * 2, found, 1)
+    assert back[0].tolist() == [0.7, 0.2, 0.1]
+    assert back[1].tolist() == [1.0]
+    sides = rotate_back(QUESTIONS["vdr_binary"] * 2, found, 1)
+    assert sides[0].tolist() == [0.1, 0.7, 0.2]  # answers are the sides themselves
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("leftright", 3), ("memory", 2), ("vdr_open", 8), ("count", 1)]
+)
+def test_number_of_orders(name, number):
+    assert num_orders(QUESTIONS[name]) == number
+
+
+MAKE = {
+    "labeled_s": v1_samples.labeled_s,
+    "vtwt": v1_samples.two_word,
+    "winoground": v1_samples.winoground,
+}
+WINOGROUND = TASKS["winoground"]
+
+
+class Scorer(Predictor):
+    """Scores each pair by a function of the picture's bytes and the text."""
+
+    def __init__(self, like):
+        self.like, self.asked = like, []
+
+    def score(self, items, choices):
+        assert all(len(item.images) == 1 for item in items)
+        self.asked += [
+            (item.images[0], texts)
+            for item, (texts,) in zip(items, choices, strict=True)
+        ]
+        return [
+            [np.array([self.like(item.images[0], text) for text in texts])]
+            for item, (texts,) in zip(items, choices, strict=True)
+        ]
+
+
+def mean_metrics(name, scorer, number, forms=None, ties="random"):
+    task = TASKS[name]
+    items = [MAKE[name](k) for k in range(number)]
+    said = match(scorer, task, items, forms or items, ties)
+    lines = [
+        make_line(task, "", item, one) for item, one in zip(items, said, strict=True)
+    ]
+    return {
+        metric: np.mean([line["metrics"][metric] for line in lines])
+        for metric in task.metrics
+    }
+
+
+def random_scorer(seed=0):
+    rng = np.random.default_rng(seed)
+    return Scorer(lambda image, text: rng.random())
+
+
+@pytest.mark.parametrize("name", sorted(MAKE))
+def test_random_scores_reach_the_chance_of_each_metric(name):
+    number = 500
+    found = mean_metrics(name, random_scorer(), number)
+    for metric, chance in TASKS[name].chance.items():
+        error = (chance * (1 - chance) / number) ** 0.5
+        assert abs(found[metric] - chance) < 4 * error, metric
+    assert TASKS["winoground"].chance == pytest.approx(
+        {
+            "image": 0.25,
+            "text": 0.25,
+            "group": 1 / 6,
+            "positive_context_group": 1 / 3,
+            "negative_context_group": 1 / 3,
+            "positive_context_text": 0.5,
+            "negative_context_text": 0.5,
+        }
+    )
+
+
+def test_whoever_does_not_look_cannot_solve_winoground():
+    blind = Scorer(lambda image, text: len(text))
+    found = mean_metrics("winoground", blind, 50)
+    assert found["image"] == found["group"] == found["text"] == 0
+    assert found["positive_context_group"] == found["negative_context_group"] == 0
+    assert found["positive_context_text"] == 1  # "red ball" is the longer one
+    assert found["negative_context_text"] == 0
+
+
+def test_grey_pictures_are_one_picture_and_so_are_tied():
+    items = [v1_samples.winoground(k) for k in range(20)]
+    grey = [controls.no_image(item) for item in items]
+    scorer = random_scorer()
+    found = mean_metrics("winoground", scorer, 20, grey)
+    assert found["image"] == found["group"] == 0
+    assert len(scorer.asked) == 20  # one picture an item, with both texts
+    items = [v1_samples.labeled_s(k) for k in range(600)]
+    grey = [controls.no_image(item) for item in items]
+    assert mean_metrics("labeled_s", random_scorer(), 600, grey)[
+        "accuracy"
+    ] == pytest.approx(0.25, abs=0.07)
+
+
+def test_whoever_knows_solves_everything():
+    item = v1_samples.winoground()
+    right = {(item.images[0], "red ball"), (item.images[1], "red cup")}
+    knows = Scorer(lambda image, text: float((image, text) in right))
+    assert set(mean_metrics("winoground", knows, 1).values()) == {1.0}
+
+
+def test_ties():
+    assert decide(["B"], "A", "wrong", "x") == "B"
+    assert decide(["A", "B"], "B", "right", "x") == "B"
+    assert decide(["A", "C"], "B", "right", "x") == ""
+    assert decide(["A", "B"], "B", "wrong", "x") == ""
+    drawn = [decide(["A", "B"], "B", "random", f"item{k}") for k in range(400)]
+    assert drawn == [decide(["A", "B"], "B", "random", f"item{k}") for k in range(400)]
+    assert 150 < drawn.count("A") < 250
+    equal = Scorer(lambda image, text: 0.0)
+    assert mean_metrics("vtwt", equal, 10, ties="right")["accuracy"] == 1
+    assert mean_metrics("vtwt", equal, 10, ties="wrong")["accuracy"] == 0
+    # of Winoground ties fail whatever is said
+    assert set(mean_metrics("winoground", equal, 10, ties="right").values()) == {0}
+
+
+def test_words_that_cannot_be_scored_leave_a_draw():
+    assert highest(np.array([-3.0, -1.0, -1.0])) == [1, 2]
+    assert highest(np.array([-3.0, -np.inf, -1.0])) == [0, 1, 2]
+
+
+def test_pairs():
+    item = v1_samples.two_word()
+    (phrases,) = pairs_of(TASKS["vtwt"], item)
+    assert phrases.pop(item.turns[1][1]) == Pair(0, "red ball")
+    assert list(phrases.values()) == [Pair(0, "blue ball")]
+    (options,) = pairs_of(TASKS["picture_vocabulary"], ITEMS["picture_vocabulary"])
+    assert options["C"] == Pair(2, "ball")
+    rounds = pairs_of(WINOGROUND, v1_samples.winoground())
+    assert [list(one) for one in rounds] == [["A", "B"]] * 4
+
+
+def test_every_distinct_pair_is_asked_for_once():
+    scorer = Scorer(lambda image, text: len(image))
+    match(
+        scorer, WINOGROUND, [v1_samples.winoground(3)], [v1_samples.winoground(3)], ""
+    )
+    assert [texts for _, texts in scorer.asked] == [("red ball", "red cup")] * 2
+
+
+def test_a_summary_has_all_metrics_and_the_breakdown(tmp_path):
+    items = [v1_samples.winoground(k) for k in range(30)]
+    said = match(random_scorer(), WINOGROUND, items, items, "random")
+    lines = [
+        make_line(WINOGROUND, "", i, one) for i, one in zip(items, said, strict=True)
+    ]
+    lines += control_lines(ItemSet("", str(tmp_path), WINOGROUND, "test"), items)
+    entry = summarize(WINOGROUND, "winoground", "match", lines)
+    assert entry.primary == "group"
+    assert entry.chance == pytest.approx(1 / 6)
+    assert set(entry.metrics) == set(WINOGROUND.metrics)
+    assert entry.breakdown["by"] == "difference"
+    assert list(entry.breakdown["values"]) == ["second"]
+    assert entry.constant == 0
+    spoken = dataclasses.replace(items[0], meta={**items[0].meta, "difference": "x"})
+    assert make_line(WINOGROUND, "", spoken, said[0])["listed"] == "x"

@@ -80,16 +80,18 @@ def test_nothing_said_scores_nothing():
 
 def test_chance_is_what_captions_of_other_pictures_score():
     items = [v1_samples.caption(k, f"the ball {k}") for k in range(5)]
-    found = captions.chances(items)
+    found = captions.chances(TASKS["caption"], items)
     expected = captions.metrics("the ball 0", "the ball 1")
     for item in items:
         assert found[item.id] == pytest.approx(expected)
-    assert captions.chances(items[:1])["caption0"]["meteor_exact"] == 0
+    assert (
+        captions.chances(TASKS["caption"], items[:1])["caption0"]["meteor_exact"] == 0
+    )
 
 
 def test_a_line_of_a_caption():
     item = v1_samples.caption(0, "look at the red ball")
-    chance = captions.chances([item])[item.id]
+    chance = captions.chances(TASKS["caption"], [item])[item.id]
     line = make_line(TASKS["caption"], "", item, Said("generate", "", ["Ball"]), chance)
     assert line["metrics"] == captions.metrics("look at the red ball", "ball")
     assert line["official"]["metrics"] == line["metrics"]

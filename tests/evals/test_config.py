@@ -1,8 +1,10 @@
+"""What an evaluation was asked, and of whom."""
+
 import dataclasses
 
 import pytest
 
-from babyvlm_jax.evals.config import EvalConfig, How, expand
+from babyvlm_jax.evals.config import EvalConfig, How, expand, find_targets, run_of
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.runtime.errors import UserError
 from configs.eval import devcv, v1
@@ -105,3 +107,62 @@ def test_a_checkpoint_may_have_commas_in_its_name(tmp_path):
         (tmp_path / name).mkdir()
     listed = f"{tmp_path}/a,b,{tmp_path}/c,{tmp_path}/d,*"
     assert expand(listed) == [f"{tmp_path}/{n}" for n in ("a,b", "c", "d,1", "d,2")]
+
+
+@pytest.fixture
+def models_cfg(tmp_path):
+    for name in ("a/instruct", "b/instruct", "c"):
+        for step in ("900", "1000", "tmp"):
+            (tmp_path / name / "checkpoints" / step).mkdir(parents=True)
+    (tmp_path / "answers.jsonl").write_text("")
+    values = devcv.get_config().to_dict()
+    values["checkpoint"] = str(tmp_path / "a/instruct")
+    values["shards"] = str(tmp_path)
+    return EvalConfig(**values)
+
+
+def found(models_cfg, tmp_path, **changes):
+    targets = find_targets(dataclasses.replace(models_cfg, **changes))
+    return [(t.path.removeprefix(f"{tmp_path}/"), t.folder(7, "-x")) for t in targets]
+
+
+def test_one_checkpoint_is_called_by_its_step(models_cfg, tmp_path):
+    assert found(models_cfg, tmp_path) == [("a/instruct", "7-x")]
+
+
+def test_a_trajectory_is_in_the_order_of_steps(models_cfg, tmp_path):
+    assert found(models_cfg, tmp_path, trajectory=True) == [
+        ("a/instruct/checkpoints/900", "7-x"),
+        ("a/instruct/checkpoints/1000", "7-x"),
+    ]
+
+
+def test_a_trajectory_needs_checkpoints(models_cfg, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"config\.keep"):
+        found(models_cfg, tmp_path, checkpoint=str(tmp_path / "empty"), trajectory=True)
+
+
+def test_several_runs_are_told_apart(models_cfg, tmp_path):
+    assert found(models_cfg, tmp_path, checkpoint=f"{tmp_path}/[ab]/instruct") == [
+        ("a/instruct", "a-instruct-7-x"),
+        ("b/instruct", "b-instruct-7-x"),
+    ]
+    pair = f"{tmp_path}/a/instruct,{tmp_path}/c"
+    assert [name for _, name in found(models_cfg, tmp_path, checkpoint=pair)] == [
+        "instruct-7-x",
+        "c-7-x",
+    ]
+
+
+def test_other_models_are_called_by_their_file(models_cfg, tmp_path):
+    file = str(tmp_path / "answers.jsonl")
+    (target,) = find_targets(
+        dataclasses.replace(models_cfg, checkpoint="", predictions=file)
+    )
+    assert (target.kind, target.folder(None, "")) == ("predictions", "answers")
+
+
+def test_run_of():
+    assert run_of("runs/a/checkpoints/5") == "runs/a"
+    assert run_of("runs/a") == "runs/a"

@@ -1,11 +1,19 @@
+"""Altered items, and answerers that need no model."""
+
 import numpy as np
 import pytest
 
 from babyvlm_jax.data.images import encode_png
+from babyvlm_jax.data.schema import write_dataset
 from babyvlm_jax.evals import controls
+from babyvlm_jax.evals.controls import best_constant, control_lines, guess
+from babyvlm_jax.evals.items import ItemSet, Problem
+from babyvlm_jax.evals.run import report_problems
+from babyvlm_jax.evals.scoring import chance_metrics
 from babyvlm_jax.evals.tasks import TASKS
+from babyvlm_jax.runtime.errors import UserError
 from tests.evals.fakes import picture
-from tests.evals.samples import ITEMS, SAME, THREE, memory, record
+from tests.evals.samples import ITEMS, QUADRANTS, SAME, THREE, memory, record
 
 
 def test_no_image_hides_even_which_are_equal():
@@ -90,3 +98,72 @@ def test_look_and_distance():
 def test_constant_is_the_same_in_each_round():
     assert controls.constant("A", memory(6)) == ["A"] * 6
     assert controls.constant_answers(TASKS["memory"], [memory(6)]) == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("name", "items"),
+    [
+        ("memory", [memory(15), memory(6, name="m6", labels=False)]),
+        ("vdr_open", [ITEMS["vdr_open"]] * 2),
+        ("vdr_binary", [ITEMS["vdr_binary"]]),
+    ],
+)
+def test_guessers_score_chance_on_average(name, items):
+    task = TASKS[name]
+    found = guess(task, items, seed=0)
+    assert set(found) == set(task.metrics)
+    for metric, values in found.items():
+        chance = np.mean([chance_metrics(task, item)[metric] for item in items])
+        # four standard errors of a mean of 10,000 values in [0, 1]
+        assert values.mean() == pytest.approx(chance, abs=4 * 0.5 / 100)
+        again = guess(task, items, seed=0)[metric]
+        assert (values == again).all()
+
+
+def test_a_dialogue_has_more_spread_than_its_objects_alone():
+    """Six rounds of b = 2: an object needs both of its rounds, so 0, 1/2 or 1."""
+    found = guess(TASKS["memory"], [memory(6)], seed=0)["adjusted"]
+    assert sorted(set(found)) == [0, 0.5, 1]
+    assert (found == 1).mean() == pytest.approx(1 / 16, abs=0.01)
+
+
+def test_right_or_wrong_items_need_no_simulation():
+    assert guess(TASKS["count"], [ITEMS["count"]], seed=0) == {}
+
+
+LOCALIZE = TASKS["localize"]
+ITEMS = [record("localize", QUADRANTS, a, name=f"i{k}") for k, a in enumerate("AAABC")]
+
+
+def test_best_constant_answer():
+    assert best_constant(LOCALIZE, ITEMS) == "A"
+    # always B is right in every round but the first, which asks for A
+    assert best_constant(TASKS["memory"], [memory(6)]) == "B"
+
+
+def test_controls_without_a_model(tmp_path):
+    train = [record("localize", QUADRANTS, "C", name="t")]
+    write_dataset(tmp_path, LOCALIZE.dataset, {"train": train, "test": ITEMS}, "tests")
+    lines = control_lines(ItemSet("nih", str(tmp_path), LOCALIZE, "test"), ITEMS)
+    found = {}
+    for line in lines:
+        assert (line["source"], line["protocol"]) == ("nih", "")
+        found.setdefault(line["control"], []).append(line["correct"])
+    assert found == {
+        "constant": [True, True, True, False, False],
+        "prior": [False, False, False, False, True],  # what training makes likeliest
+    }
+
+
+def test_problems_are_named_and_counted(capsys):
+    problems = [Problem("count", f"c{k}", "no picture") for k in range(5)]
+    report_problems(problems, strict=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "left out: count, item 'c0': no picture",
+        "left out: count, item 'c1': no picture",
+        "left out: count, item 'c2': no picture",
+        "left out: 2 more of count",
+    ]
+    with pytest.raises(UserError, match="5 problems, the first: count, item 'c0'"):
+        report_problems(problems, strict=True)
+    report_problems([], strict=True)

@@ -1,8 +1,13 @@
+"""Batches that a checkpoint is fed, and the visual tokens of their images."""
+
+import jax
 import numpy as np
 import pytest
 
-from babyvlm_jax.evals.reader import Piece, collate, fetch, plan
-from tests.evals.fakes import make_reader
+from babyvlm_jax.data.conversation import Encoded
+from babyvlm_jax.evals.reader import Features, Piece, collate, fetch, plan
+from babyvlm_jax.runtime.errors import UserError
+from tests.evals.fakes import make_model, make_reader, picture
 
 
 def test_plan_groups_by_bucket_and_sorts_by_length():
@@ -38,3 +43,58 @@ def test_a_batch_repeats_its_last_row():
     pieces = [Piece(np.array([value], np.int32)) for value in (5, 6)]
     batch = reader.put(pieces, 2)
     assert fetch(batch["tokens"]).tolist() == [[5, 0], [6, 0], [6, 0]]
+
+
+@pytest.fixture
+def reader():
+    reader = make_reader(2, make_model(tokens_per_image=2), tokens_per_image=2)
+    with jax.set_mesh(reader.mesh):
+        yield reader
+
+
+def encoded(visual, images):
+    visual = np.array(visual, np.int32)
+    zeros = np.zeros(len(visual), np.int32)
+    return Encoded("x", zeros, zeros, zeros.astype(bool), visual, images)
+
+
+def test_each_picture_is_encoded_once_and_found_by_its_bytes(reader):
+    features = Features(reader)
+    features.hold([picture(5), picture(7), picture(5), picture(9)])
+    assert features.table.shape == (16 * reader.batch_size, 2, 1)
+    assert np.asarray(features.table)[:3, :, 0].tolist() == [[5, 5], [7, 7], [9, 9]]
+    one = encoded([-1, 0, 1, 2, 3], (picture(9), picture(5)))
+    assert features.piece(one).visual_index.tolist() == [-1, 4, 5, 0, 1]
+    assert features.piece(one, start=3).visual_index.tolist() == [0, 1]
+
+
+def test_pictures_that_are_held_are_not_encoded_again(reader):
+    features = Features(reader)
+    features.hold([picture(5), picture(7)])
+    table = features.table
+    features.hold([picture(7)])
+    assert features.table is table
+    features.hold([picture(8)])
+    assert features.table is not table
+
+
+def test_another_table_of_the_same_shape_compiles_nothing(reader, caplog):
+    Features(reader).hold([picture(5)])
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        Features(reader).hold([picture(6), picture(7)])
+        features = Features(reader)
+        features.hold([picture(8)])
+        features.hold([picture(9)])
+    compiled = [line for line in caplog.messages if line.startswith("Compiling")]
+    assert compiled == []
+
+
+def test_no_pictures(reader):
+    features = Features(reader)
+    features.hold([])
+    assert features.piece(encoded([-1, -1], ())).visual_index.tolist() == [-1, -1]
+
+
+def test_a_damaged_picture_is_an_error(reader):
+    with pytest.raises(UserError, match="cannot be decoded"):
+        Features(reader).hold([picture(1)[:-30]])

@@ -1,17 +1,80 @@
+"""Reading answers, metrics of the DevCV scorers, and lines of predictions.jsonl."""
+
 import pytest
 
 from babyvlm_jax.data.questions import parse_turns
+from babyvlm_jax.evals.results import metrics_of
 from babyvlm_jax.evals.scoring import (
+    OFFICIAL_READERS,
     Round,
+    Said,
     is_adjacent,
     item_metrics,
+    make_line,
     memory_base,
     memory_metrics,
     official_gold,
     read_officially,
     read_strictly,
+    score_replies,
 )
 from babyvlm_jax.evals.tasks import TASKS
+from tests.evals.samples import ITEMS, memory, record
+
+# text -> what the official parser reads, with its faults
+LETTERS = {
+    "B": "B",
+    "b": "B",
+    "(C)": "C",
+    "the answer is d.": "D",
+    "it is a dog, so B": "A",  # the article
+    "A dog": "A",
+    "a": "A",
+    "option a.": "A",
+    "E": None,
+    "bad cab": None,
+    "B2": None,
+    "": None,
+}
+NUMBERS = {
+    "7": "7",
+    "07": "7",
+    "There are Three balls": "3",
+    "ten": "10",
+    "12 of 3": "12",
+    "eleven": None,  # the list ends at ten
+    "eleven or 4": "4",
+    "twenty-one": "1",
+    "twenty1": "1",
+    "3.5": "3",  # the first run of digits
+    "-2": "2",
+    "\uff13 cups": "3",
+    "someone": None,
+    "": None,
+}
+DIRECTIONS = {
+    "left": "left",
+    "Top Left": "top left",
+    "left.": None,  # nothing is stripped or searched
+    " left": None,
+    "upper left": None,
+    "": None,
+}
+CASES = [
+    (kind, text, read)
+    for kind, table in (
+        ("letter", LETTERS),
+        ("number", NUMBERS),
+        ("direction", DIRECTIONS),
+    )
+    for text, read in table.items()
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "read"), CASES)
+def test_what_is_read(kind, text, read):
+    assert OFFICIAL_READERS[kind](text) == read
+
 
 TWO = "Which? (A) <image> (B) <image>"
 COUNT = "<image> How many of cup do you see?"
@@ -187,3 +250,93 @@ def test_item_metrics_of_each_kind():
     assert item_metrics(TASKS["vdr_open"], near) == {"exact": 0.0, "adjacent": 1.0}
     rounds = [read_strictly(asked(TWO, "A"), text) for text in "ABABAA"]
     assert item_metrics(TASKS["memory"], rounds, LABELS)["raw"] == 0.75
+
+
+LOCALIZE = TASKS["localize"]
+
+
+def test_line_of_one_written_answer():
+    line = make_line(
+        LOCALIZE, "ego4d", ITEMS["localize"], Said("generate", "", ["so d"])
+    )
+    prompt = line.pop("prompt")
+    assert prompt.startswith("<image> Point at the cup.")
+    assert line == {
+        "source": "ego4d",
+        "task": "localize",
+        "id": "localize0",
+        "dataset": "devcv_localize",
+        "control": "",
+        "protocol": "generate",
+        "cluster": "localize0",
+        "listed": "bottom right",
+        "answer": "D",
+        "prediction": "D",
+        "output": "so d",
+        "correct": True,
+        "metrics": {"accuracy": 1.0},
+        "chance": {"accuracy": 1 / 4},
+        "official": {"prediction": "D", "correct": True, "metrics": {"accuracy": 1.0}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "official", "strict"),
+    [
+        ("localize", "it is a cup, so D", ("A", False), ("D", True)),
+        ("count", "Seven.", ("7", True), ("7", True)),
+        ("count", "eleven", ("eleven", False), ("11", False)),
+        ("vdr_binary", "left.", ("left.", False), ("left", True)),
+    ],
+)
+def test_both_parsers_are_written(name, output, official, strict):
+    line = make_line(TASKS[name], "", ITEMS[name], Said("generate", "", [output]))
+    assert (line["prediction"], line["correct"]) == strict
+    assert (line["official"]["prediction"], line["official"]["correct"]) == official
+    for parser, read in (("official", official), ("strict", strict)):
+        assert metrics_of(line, parser)[TASKS[name].primary] == float(read[1])
+
+
+def test_an_output_that_says_nothing_is_shown():
+    said = Said("generate", "", ["up there"])
+    line = make_line(LOCALIZE, "", ITEMS["localize"], said)
+    assert (line["prediction"], line["correct"]) == ("up there", False)
+
+
+def test_line_of_a_choice_has_likelihoods_and_one_parser():
+    said = Said("choice", "no_image", ["D"], [{"A": 0.2499999, "D": 0.7500001}])
+    line = make_line(LOCALIZE, "", ITEMS["localize"], said)
+    assert line["likelihoods"] == {"A": 0.25, "D": 0.75}
+    assert line["control"] == "no_image"
+    assert "official" not in line
+
+
+def test_line_of_a_dialogue():
+    item = memory(3)  # b = 1: x; then x against y, x against z
+    said = Said("generate", "", ["a", "b", "a"])
+    line = make_line(TASKS["memory"], "", item, said)
+    assert (line["answer"], line["prediction"]) == ("A B B", "A B A")
+    assert not line["correct"]
+    assert line["metrics"] == {"learning": 1.0, "raw": 0.5, "adjusted": 0.0}
+    assert line["rounds"][2] == {
+        "prompt": "new? (A) <image> (B) <image>",
+        "answer": "B",
+        "prediction": "A",
+        "output": "a",
+        "correct": False,
+    }
+    assert line["official"]["metrics"] == line["metrics"]
+
+
+def test_scores_of_memory_without_labels_are_those_with_them():
+    replies = ["A", "B", "A", "A", "B", "B"]
+    with_labels = score_replies(TASKS["memory"], memory(6), replies)
+    assert with_labels == {"learning": 1.0, "raw": 0.5, "adjusted": 0.0}
+    bare = memory(6, labels=False)
+    assert score_replies(TASKS["memory"], bare, replies) == with_labels
+
+
+def test_items_in_another_wording_score_too():
+    asked = "Is it (A) here or (B) there?"
+    odd = record("localize", asked, "The answer is B", images=0)
+    assert make_line(LOCALIZE, "", odd, Said("generate", "", ["b"]))["correct"]
