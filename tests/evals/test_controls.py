@@ -132,19 +132,19 @@ def test_right_or_wrong_items_need_no_simulation():
 
 
 LOCALIZE = TASKS["localize"]
-ITEMS = [record("localize", QUADRANTS, a, name=f"i{k}") for k, a in enumerate("AAABC")]
+PLACED = [record("localize", QUADRANTS, a, name=f"i{k}") for k, a in enumerate("AAABC")]
 
 
 def test_best_constant_answer():
-    assert best_constant(LOCALIZE, ITEMS) == "A"
+    assert best_constant(LOCALIZE, PLACED) == "A"
     # always B is right in every round but the first, which asks for A
     assert best_constant(TASKS["memory"], [memory(6)]) == "B"
 
 
 def test_controls_without_a_model(tmp_path):
     train = [record("localize", QUADRANTS, "C", name="t")]
-    write_dataset(tmp_path, LOCALIZE.dataset, {"train": train, "test": ITEMS}, "tests")
-    lines = control_lines(ItemSet("nih", str(tmp_path), LOCALIZE, "test"), ITEMS)
+    write_dataset(tmp_path, LOCALIZE.dataset, {"train": train, "test": PLACED}, "tests")
+    lines = control_lines(ItemSet("nih", str(tmp_path), LOCALIZE, "test"), PLACED)
     found = {}
     for line in lines:
         assert (line["source"], line["protocol"]) == ("nih", "")

@@ -171,7 +171,7 @@ def dialogue(number, rounds):
     return Record(f"d{number}", "eval/memory", tuple(images), tuple(turns))
 
 
-ITEMS = [dialogue(0, 1), dialogue(1, 3)]
+DIALOGUES = [dialogue(0, 1), dialogue(1, 3)]
 CHOICES = [[("a", "b", "the red ball")] * rounds for rounds in (1, 3)]
 
 
@@ -181,7 +181,7 @@ def ours(workdir):
         model, params, _ = checkpoint.load_model(workdir, mesh)
         words = Tokenizer.load(workdir / "tokenizer.model")
         reader = Reader(model, params, words, "baby_v1", 1, 8, 2, (64, 128), mesh)
-        return CheckpointPredictor(reader, NUM_NEW).answer(ITEMS, CHOICES)
+        return CheckpointPredictor(reader, NUM_NEW).answer(DIALOGUES, CHOICES)
 
 
 @pytest.mark.torch
@@ -190,7 +190,7 @@ def test_answers_and_likelihoods_are_ours(tmp_path):
     workdir = make_workdir(tmp_path, "nursery")
     export(ExportConfig(str(workdir), str(tmp_path / "theirs")))
     theirs = TransformersPredictor(str(tmp_path / "theirs"), NUM_NEW)
-    replies, likelihoods = theirs.answer(ITEMS, CHOICES)
+    replies, likelihoods = theirs.answer(DIALOGUES, CHOICES)
     our_replies, our_likelihoods = ours(workdir)
     # We spell <unk> as sentencepiece does; transformers leaves it out.
     assert replies[0][0].split() == our_replies[0][0].replace("\u2047", "").split()
