@@ -137,6 +137,7 @@ def test_buckets_hold_pictures_and_text():
     assert make_buckets(197) == (384, 1024, 3328)
 
 
+@pytest.mark.integration
 def test_a_batch_streams_what_generate_says(reader):
     replies = CheckpointPredictor(reader, NUM_TOKENS).generate(QUESTIONS)
     said = [texts[0] for texts in replies]

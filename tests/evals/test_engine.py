@@ -319,7 +319,7 @@ ALL_OFFERED = [[OFFERED] * num_rounds(record) for record in DIALOGUES]
 
 
 def make_tiny_predictor(
-    form, batch_size=4, mesh=None, buckets=(32, LENGTH), template="baby_v1"
+    form, batch_size=4, mesh=None, buckets=(LENGTH,), template="baby_v1"
 ):
     bench, mesh = tiny.bench(form), mesh or tiny.mesh_of()
     reader = Reader(
@@ -337,7 +337,7 @@ def make_tiny_predictor(
 
 
 @functools.lru_cache
-def played(form, batch_size=4, sizes=(1, 1, 1), buckets=(32, LENGTH)):
+def played(form, batch_size=4, sizes=(1, 1, 1), buckets=(LENGTH,)):
     predictor = make_tiny_predictor(form, batch_size, tiny.mesh_of(*sizes), buckets)
     with jax.set_mesh(predictor.reader.mesh):
         return predictor.answer(DIALOGUES, ALL_OFFERED)
@@ -431,6 +431,7 @@ def test_a_cache_that_becomes_too_small_grows(monkeypatch):
     assert narrow[0] == played("nursery")[0]
 
 
+@pytest.mark.integration
 def test_scores_of_a_last_answer_take_the_records_own_history():
     predictor = make_tiny_predictor("nursery", batch_size=1)
     asked = round_record(DIALOGUES[2], ["the dog", "b"])
@@ -440,6 +441,7 @@ def test_scores_of_a_last_answer_take_the_records_own_history():
     assert scores == pytest.approx(alone, abs=1e-4)
 
 
+@pytest.mark.integration
 def test_what_is_scored_stands_before_the_end_that_closes_a_prompt():
     predictor = make_tiny_predictor("nursery", template="plain_wrapped")
     reader, item = predictor.reader, DIALOGUES[1]
