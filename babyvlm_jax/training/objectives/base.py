@@ -179,12 +179,11 @@ class BaseObjective:
     def shapes(self) -> tuple[Params, Any]:
         """(params, extra) as ShapeDtypeStructs; nothing is allocated."""
 
-        def begin(key):
-            params = self.model.init(key, self.parts)
+        def begin(params):
             made, extra = self.made(params)
             return params | made, extra
 
-        return jax.eval_shape(begin, jax.random.key(0))
+        return jax.eval_shape(begin, self.model.shapes(self.parts))
 
     @functools.cached_property
     def tx(self) -> optax.GradientTransformation:
