@@ -8,10 +8,10 @@ import pytest
 from babyvlm_jax.aot.programs import abstract_batch, make_program
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training import preflight, settings
+from babyvlm_jax.training.flops import vision_forward
 from babyvlm_jax.training.objectives import make_objective
 from babyvlm_jax.training.objectives.contrastive import check_text_heads, pair_flops
 from babyvlm_jax.training.optim import matches, split_params
-from babyvlm_jax.training.step_flops import vision_forward
 from configs.v1 import contrastive
 from tests import tiny, tiny_pairs
 

@@ -39,7 +39,7 @@ LAYERS = (
     ("data", "telemetry"),
     (
         *("losses", "optim", "muon"),
-        *("models", "step_flops"),
+        *("models", "flops"),
     ),
     ("sharding", "command", "lock", "ties", "processes", "json_fields"),
     ("errors", "fields", "files", "config"),

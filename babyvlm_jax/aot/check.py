@@ -12,9 +12,9 @@ from babyvlm_jax.aot.programs import NEW_TOKENS, has_update
 from babyvlm_jax.aot.refusal import Buffer, read_refusal
 from babyvlm_jax.aot.roofline import Roofline, Work, roofline
 from babyvlm_jax.models.config import DecoderConfig
+from babyvlm_jax.training.flops import StepFlops, decode_flops, row_forward
 from babyvlm_jax.training.objectives import make_objective
 from babyvlm_jax.training.settings import TrainSettings
-from babyvlm_jax.training.step_flops import StepFlops, decode_flops, row_forward
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from babyvlm_jax.aot.check import Check
 from babyvlm_jax.aot.collectives import Total
 from babyvlm_jax.aot.refusal import Buffer
 from babyvlm_jax.aot.roofline import Roofline
-from babyvlm_jax.training.step_flops import StepFlops
+from babyvlm_jax.training.flops import StepFlops
 
 GIB = 2**30
 

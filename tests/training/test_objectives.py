@@ -9,10 +9,10 @@ import pytest
 
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training import settings
+from babyvlm_jax.training.flops import row_forward, train_flops
 from babyvlm_jax.training.objectives import make_objective
 from babyvlm_jax.training.objectives.dino import dino_flops
 from babyvlm_jax.training.state import abstract_state, make_state
-from babyvlm_jax.training.step_flops import row_forward, train_flops
 from tests import tiny, tiny_run
 
 

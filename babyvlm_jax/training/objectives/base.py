@@ -18,8 +18,8 @@ from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.models.config import PARTS
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training import agreement, optim, validation
+from babyvlm_jax.training.flops import StepFlops
 from babyvlm_jax.training.step import LossFn, make_train_step, skipping
-from babyvlm_jax.training.step_flops import StepFlops
 
 Params = dict[str, Any]
 

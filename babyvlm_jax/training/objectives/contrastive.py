@@ -32,15 +32,15 @@ from babyvlm_jax.models.contrastive import PairModel, make_pair_model
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.sharding import batch_ways, constrain
 from babyvlm_jax.training import agreement
-from babyvlm_jax.training.objectives.base import BaseObjective
-from babyvlm_jax.training.step import LossFn
-from babyvlm_jax.training.step_flops import (
+from babyvlm_jax.training.flops import (
     Forward,
     StepFlops,
     decoder_forward,
     train_flops,
     vision_forward,
 )
+from babyvlm_jax.training.objectives.base import BaseObjective
+from babyvlm_jax.training.step import LossFn
 
 NEVER = -1e9  # similarity to what only fills the batch
 

@@ -19,14 +19,9 @@ from babyvlm_jax.models.config import DinoConfig, ViTConfig
 from babyvlm_jax.models.dino import STUDENT, Student, make_student
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training import agreement
+from babyvlm_jax.training.flops import Forward, StepFlops, train_flops, vision_forward
 from babyvlm_jax.training.objectives.base import BaseObjective, HeldOut
 from babyvlm_jax.training.step import LossFn
-from babyvlm_jax.training.step_flops import (
-    Forward,
-    StepFlops,
-    train_flops,
-    vision_forward,
-)
 
 
 def distillation(student: jax.Array, teacher: jax.Array, valid=None):

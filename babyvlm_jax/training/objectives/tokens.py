@@ -9,9 +9,9 @@ from babyvlm_jax.losses import masked_sum
 from babyvlm_jax.models.attention_kernels import choose_kernel
 from babyvlm_jax.models.vlm import Model, make_model
 from babyvlm_jax.training import agreement
+from babyvlm_jax.training.flops import StepFlops, row_forward, train_flops
 from babyvlm_jax.training.objectives.base import BaseObjective, HeldOut
 from babyvlm_jax.training.step import LossFn
-from babyvlm_jax.training.step_flops import StepFlops, row_forward, train_flops
 
 
 def by_source(nll, loss_mask, sources, names):

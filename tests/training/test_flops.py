@@ -7,9 +7,9 @@ import pytest
 
 from babyvlm_jax.models.config import DinoConfig, ResNeXtConfig, VLMConfig
 from babyvlm_jax.models.vlm import make_model
-from babyvlm_jax.training import step_flops
+from babyvlm_jax.training import flops
+from babyvlm_jax.training.flops import Forward, StepFlops, train_flops
 from babyvlm_jax.training.objectives.dino import dino_flops
-from babyvlm_jax.training.step_flops import Forward, StepFlops, train_flops
 from tests import tiny
 from tests.models import param_counts
 from tests.programs import product_flops
@@ -18,7 +18,7 @@ V2 = VLMConfig()
 
 
 def test_a_decoder_takes_two_flops_a_weight_and_token():
-    cost = step_flops.decoder_forward(V2.decoder, 100)
+    cost = flops.decoder_forward(V2.decoder, 100)
     text = V2.decoder
     tables = text.vocab_size * text.width
     norms = (2 * text.num_layers + 1) * text.width
@@ -29,21 +29,21 @@ def test_a_decoder_takes_two_flops_a_weight_and_token():
 
 
 def test_an_encoder_takes_two_flops_a_weight_and_token():
-    cost = step_flops.vision_forward(V2.vision)
+    cost = flops.vision_forward(V2.vision)
     layer = 4 * 1024**2 + 2 * 1024 * 4096
     assert cost.weights == 2 * (196 * 768 * 1024 + 24 * 197 * layer)
     assert cost.attention == 24 * 197**2 * 1024 * 2 * 2
 
 
 def test_the_connector_runs_on_every_token():
-    cost = step_flops.connector_forward(V2)
+    cost = flops.connector_forward(V2)
     assert cost == Forward(2 * 197 * (1024 * 2048 + 2048 * 2048))
 
 
 def test_a_connector_may_take_all_tokens_together():
     cfg = tiny.FORMS["nursery"]
     assert (cfg.vision.num_tokens, cfg.decoder.width) == (5, 32)
-    cost = step_flops.connector_forward(cfg)
+    cost = flops.connector_forward(cfg)
     assert cost == Forward(2 * (5 * 16 * 32 + 32 * 32))
 
 
@@ -54,7 +54,7 @@ def test_a_row_costs_what_the_forward_pass_multiplies():
     with jax.set_mesh(tiny.mesh_of()):
         params = jax.eval_shape(lambda: model.init(jax.random.key(0)))
         program = jax.make_jaxpr(model.forward)(params, batch).jaxpr
-    cost = step_flops.row_forward(cfg, tuple(params), length, max_images=2)
+    cost = flops.row_forward(cfg, tuple(params), length, max_images=2)
     # XLA's attention looks at all pairs, and the table has rows that are never chosen
     others = cost["decoder"].attention * (2 * length / (length + 1) - 1)
     text = cfg.decoder
@@ -65,7 +65,7 @@ def test_a_row_costs_what_the_forward_pass_multiplies():
 
 def test_a_resnext_costs_what_torchvision_says():
     # resnext50_32x4d: 4.23 G multiply-adds, of which the classifier takes 2048 x 1000
-    cost = step_flops.vision_forward(ResNeXtConfig()).total / 2 + 2048 * 1000
+    cost = flops.vision_forward(ResNeXtConfig()).total / 2 + 2048 * 1000
     assert round(cost / 1e9, 2) == 4.23
 
 
@@ -98,8 +98,8 @@ def test_remat_is_counted_apart(policy, again):
 def test_dino_has_a_teacher_of_two_crops_and_a_student_of_all():
     vit = dataclasses.replace(V2.vision, remat="none")
     cfg = DinoConfig()
-    big = step_flops.vision_forward(vit, 224).total
-    small = step_flops.vision_forward(vit, 96).total
+    big = flops.vision_forward(vit, 224).total
+    small = flops.vision_forward(vit, 96).total
     head = 2 * (1024 * 2048 + 2048**2 + 2048 * 256 + 256 * 65536)
     expected = 2 * (big + head) + 3 * (2 * big + 8 * small + 10 * head)
     assert dino_flops(vit, cfg, 5) == StepFlops(5 * expected, 0)
@@ -109,6 +109,6 @@ def test_dino_has_a_teacher_of_two_crops_and_a_student_of_all():
 
 def test_an_answer_sees_the_prompt_and_itself():
     text = V2.decoder
-    cost = step_flops.decode_flops(text, prompt_len=10, num_tokens=2)
-    assert cost.weights == 2 * step_flops.decoder_forward(text, 1).weights
+    cost = flops.decode_flops(text, prompt_len=10, num_tokens=2)
+    assert cost.weights == 2 * flops.decoder_forward(text, 1).weights
     assert cost.attention == 22 * 32 * 64 * (11 + 12) * 2 * 2
