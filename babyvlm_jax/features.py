@@ -28,7 +28,7 @@ with epy.lazy_imports():  # --help needs none of these, and they take seconds
     import jax
 
     from babyvlm_jax import sharding
-    from babyvlm_jax.models import fingerprint, vlm
+    from babyvlm_jax.models import fingerprint, vision, vlm
     from babyvlm_jax.training import checkpoint
 
 SHARD = 1024  # ours: pictures that a stop may cost
@@ -69,7 +69,7 @@ def check_phase(run: settings.TrainSettings) -> None:
 
 def write_features(run, mesh, params, store: FeatureStore) -> int:
     """Encodes every picture that the store lacks; returns how many there were."""
-    encode = jax.jit(vlm.make_encoder(run.model.vision))
+    encode = jax.jit(vision.make_encoder(run.model.vision))
     batch_size = BATCH * mesh.size
     added = 0
     with concurrent.futures.ThreadPoolExecutor() as pool:

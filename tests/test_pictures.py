@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from babyvlm_jax.data.images import encode_png, preprocess
-from babyvlm_jax.models.image_layers import normalize
+from babyvlm_jax.models.vision import normalize
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 LEVEL = 1 / 255 / STD.min()  # one of 255, normalised

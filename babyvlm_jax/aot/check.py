@@ -11,7 +11,6 @@ from babyvlm_jax.aot.compiling import Compiled
 from babyvlm_jax.aot.programs import NEW_TOKENS, has_update
 from babyvlm_jax.aot.refusal import Buffer, read_refusal
 from babyvlm_jax.aot.roofline import Roofline, Work, roofline
-from babyvlm_jax.models.config import DecoderConfig
 from babyvlm_jax.training.flops import StepFlops, decode_flops, row_forward
 from babyvlm_jax.training.objectives import make_objective
 from babyvlm_jax.training.settings import TrainSettings
@@ -163,15 +162,9 @@ def advice(run: TrainSettings, result: Check, what: str) -> str:
         return f"set config.accumulate to {2 * result.accumulate}: {rows} rows a chip"
     if rows > 1:
         return f"set config.data.batch_size to {result.batch // 2}"
-    if key_heads(run) % (2 * result.mesh["tensor"]) == 0:
+    if run.model.decoder.num_kv_heads % (2 * result.mesh["tensor"]) == 0:
         return f"set config.mesh.tensor to {2 * result.mesh['tensor']}"
     return "take more chips or chips with more memory"
-
-
-def key_heads(run: TrainSettings) -> int:
-    """Heads of keys and values: tensor parallelism divides them."""
-    text = run.model.decoder
-    return text.num_kv_heads if isinstance(text, DecoderConfig) else text.num_heads
 
 
 def write_json(path: pathlib.Path, result: Check) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from babyvlm_jax.aot.check import Check, key_heads
+from babyvlm_jax.aot.check import Check
 from babyvlm_jax.aot.chips import Slice
 from babyvlm_jax.aot.programs import has_update
 from babyvlm_jax.training.settings import TrainSettings
@@ -15,7 +15,7 @@ POLICIES = ("full", "attention", "dots")  # from the least memory to the most
 def meshes(run: TrainSettings, where: Slice) -> list[dict[str, int]]:
     """FSDP over a slice, FSDP with tensor parallelism, and plain data parallelism."""
     slices, chips = where.count, where.chips_each
-    heads = key_heads(run)
+    heads = run.model.decoder.num_kv_heads
     tensors = [ways for ways in (1, 2, 4) if heads % ways == 0 and chips % ways == 0]
     found = [
         {"data": slices, "fsdp": chips // ways, "tensor": ways} for ways in tensors

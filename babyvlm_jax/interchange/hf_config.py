@@ -7,7 +7,7 @@ from babyvlm_jax.data.schema import IMAGE_MARK
 from babyvlm_jax.models.config import DecoderConfig, GPT2Config, ViTConfig, VLMConfig
 from babyvlm_jax.runtime.errors import UserError
 
-MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # as models/image_layers
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # as models/vision
 MODULE = "modeling_babyvlm"
 _BILINEAR = 2  # Pillow's number
 

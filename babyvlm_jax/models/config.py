@@ -260,6 +260,10 @@ class GPT2Config(Settings):
     def head_dim(self) -> int:
         return self.width // self.num_heads
 
+    @property
+    def num_kv_heads(self) -> int:
+        return self.num_heads
+
 
 @dataclasses.dataclass(frozen=True)
 class VLMConfig(Settings):

@@ -23,9 +23,9 @@ from babyvlm_jax.models.config import (
     ViTConfig,
     WordsConfig,
 )
-from babyvlm_jax.models.decoder import Context
+from babyvlm_jax.models.decoder import Context, Decoder
 from babyvlm_jax.models.layers import Linear, embed_tokens
-from babyvlm_jax.models.vlm import DECODERS, ENCODERS
+from babyvlm_jax.models.vision import ENCODERS
 from babyvlm_jax.sharding import axis_names, constrain, partitioned
 
 
@@ -92,7 +92,7 @@ class Towers(nn.Module):
     def setup(self):
         text = self.cfg.text
         self.vision = ENCODERS[type(self.vision_cfg)](self.vision_cfg)
-        self.text = (DECODERS | {WordsConfig: Words})[type(text)](text)
+        self.text = (Words if isinstance(text, WordsConfig) else Decoder)(text)
         self.head = Head(self.cfg)
 
     def embed_images(self, images: jax.Array) -> jax.Array:

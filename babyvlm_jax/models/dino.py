@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from babyvlm_jax.models.config import DinoConfig, ViTConfig
 from babyvlm_jax.models.layers import Linear
-from babyvlm_jax.models.vit import ViT
+from babyvlm_jax.models.vision import ViT
 from babyvlm_jax.sharding import axis_names, constrain, partitioned
 
 STUDENT = ("vision", "head")

@@ -19,21 +19,15 @@ from babyvlm_jax.models.config import (
     PARTS,
     DecoderConfig,
     GPT2Config,
-    ResNeXtConfig,
-    ViTConfig,
     VLMConfig,
 )
 from babyvlm_jax.models.decoder import Context, Decoder
-from babyvlm_jax.models.gpt2 import GPT2
 from babyvlm_jax.models.layers import Linear, vocabulary_scores
-from babyvlm_jax.models.resnext import ResNeXt
-from babyvlm_jax.models.vit import ViT
+from babyvlm_jax.models.vision import ENCODERS
 from babyvlm_jax.sharding import axis_names, constrain, partitioned
 
 # Logits of one row above which the loss takes them in chunks: 32 MiB in f32 (ours).
 MANY_LOGITS = 2**23
-ENCODERS = {ViTConfig: ViT, ResNeXtConfig: ResNeXt}
-DECODERS = {DecoderConfig: Decoder, GPT2Config: GPT2}
 
 
 class Connector(nn.Module):
@@ -127,7 +121,7 @@ class VLM(nn.Module):
     def setup(self):
         self.vision = ENCODERS[type(self.cfg.vision)](self.cfg.vision)
         self.connector = Connector(self.cfg)
-        self.decoder = DECODERS[type(self.cfg.decoder)](self.cfg.decoder)
+        self.decoder = Decoder(self.cfg.decoder)
 
     def encode_images(self, images) -> jax.Array:
         """u8[N, H, W, 3] -> visual tokens [N, P, D]."""
@@ -296,12 +290,6 @@ def dummy_batch(cfg: VLMConfig, num_images: int) -> dict[str, jax.Array]:
         "visual_index": zeros - 1,
         "images": jnp.zeros((1, num_images, side, side, 3), jnp.uint8),
     }
-
-
-def make_encoder(cfg: ViTConfig | ResNeXtConfig):
-    """Returns encode(params, images u8[N, H, W, 3]) -> [N, P, Dv], for one part."""
-    module = ENCODERS[type(cfg)](cfg)
-    return lambda params, images: module.apply({"params": params}, images)
 
 
 @functools.lru_cache(maxsize=16)

@@ -37,12 +37,9 @@ class Forward(NamedTuple):
 def decoder_forward(cfg: DecoderConfig | GPT2Config, seq_len: int) -> Forward:
     """One row of T tokens and its logits; a query sees the keys up to its own."""
     d, length = cfg.width, seq_len
-    if isinstance(cfg, GPT2Config):
-        queries = d
-        layer = 4 * d * d + 2 * d * cfg.mlp_dim
-    else:
-        queries, keys = cfg.num_heads * cfg.head_dim, cfg.num_kv_heads * cfg.head_dim
-        layer = 2 * d * (queries + keys) + 3 * d * cfg.mlp_dim
+    queries, keys = cfg.num_heads * cfg.head_dim, cfg.num_kv_heads * cfg.head_dim
+    maps = 2 if isinstance(cfg, GPT2Config) else 3  # of the MLP
+    layer = 2 * d * (queries + keys) + maps * d * cfg.mlp_dim
     pairs = length * (length + 1) / 2
     return Forward(
         2 * length * (cfg.num_layers * layer + d * cfg.vocab_size),

@@ -202,8 +202,7 @@ def check_heads(model: VLMConfig, parts: Sequence[str], mesh: Mesh) -> None:
     ways, counts = mesh.shape["tensor"], {}
     if "decoder" in parts:
         counts["decoder.num_heads"] = model.decoder.num_heads
-        if model.decoder.family == "llama":
-            counts["decoder.num_kv_heads"] = model.decoder.num_kv_heads
+        counts["decoder.num_kv_heads"] = model.decoder.num_kv_heads
     if "vision" in parts and model.vision.family == "vit":
         counts["vision.num_heads"] = model.vision.num_heads
     for field, count in counts.items():

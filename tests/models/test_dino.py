@@ -9,7 +9,7 @@ import pytest
 
 from babyvlm_jax.models import dino
 from babyvlm_jax.models.config import AugmentConfig, DinoConfig
-from babyvlm_jax.models.vit import ViT
+from babyvlm_jax.models.vision import ViT
 from babyvlm_jax.training.objectives import dino as learning
 from tests import tiny, tiny_run
 

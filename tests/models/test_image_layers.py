@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from babyvlm_jax.models.image_layers import FrozenBatchNorm
+from babyvlm_jax.models.vision import FrozenBatchNorm
 from babyvlm_jax.training.config import OptimConfig
 from babyvlm_jax.training.optim import make_tx
 

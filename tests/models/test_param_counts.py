@@ -4,7 +4,8 @@ import jax
 import pytest
 
 from babyvlm_jax.models.config import ResNeXtConfig, ViTConfig, VLMConfig
-from babyvlm_jax.models.vlm import ENCODERS, make_model
+from babyvlm_jax.models.vision import ENCODERS
+from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.runtime.fields import from_dict
 from configs.models import MODELS, ROWS, VISION
 from tests import tiny

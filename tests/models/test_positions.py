@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from babyvlm_jax.models.positions import sinusoids, torch_bicubic
+from babyvlm_jax.models.decoder import sinusoids
+from babyvlm_jax.models.vision import torch_bicubic
 
 
 def test_sinusoids_of_width_four():

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from babyvlm_jax.models.config import DecoderConfig
-from babyvlm_jax.models.vit import ViT
+from babyvlm_jax.models.vision import ViT
 from babyvlm_jax.models.vlm import logits_chunk, make_model
 from babyvlm_jax.training.config import OptimConfig
 from babyvlm_jax.training.objectives.tokens import make_token_loss

@@ -1,8 +1,8 @@
 """GPT-2-family decoders in transformers' naming."""
 
 from babyvlm_jax.models.config import GPT2Config
+from babyvlm_jax.models.decoder import sinusoids
 from babyvlm_jax.models.interop.table import Rule, Table, norm, vocabulary
-from babyvlm_jax.models.positions import sinusoids
 
 
 def gpt2(cfg: GPT2Config) -> Table:

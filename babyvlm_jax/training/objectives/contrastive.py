@@ -202,10 +202,9 @@ def pair_flops(
 
 def check_text_heads(cfg: ContrastiveConfig, mesh: Mesh) -> None:
     """`preflight.check_heads` for a text tower; words have none."""
-    fields = {"words": (), "gpt2": ("num_heads",)}.get(
-        cfg.text.family, ("num_heads", "num_kv_heads")
-    )
-    for field in fields:
+    if isinstance(cfg.text, WordsConfig):
+        return
+    for field in ("num_heads", "num_kv_heads"):
         count = getattr(cfg.text, field)
         if count % mesh.shape["tensor"]:
             raise UserError(

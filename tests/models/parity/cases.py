@@ -24,7 +24,8 @@ from babyvlm_jax.models.config import (
 )
 from babyvlm_jax.models.interop import llava
 from babyvlm_jax.models.interop.table import Table, prefixed, to_ours
-from babyvlm_jax.models.vlm import ENCODERS, make_model
+from babyvlm_jax.models.vision import ENCODERS
+from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.runtime.fields import from_dict
 from configs.models import MODELS
 

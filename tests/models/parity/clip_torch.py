@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import transformers
 
-from babyvlm_jax.models.image_layers import CLIP_MEAN, CLIP_STD
+from babyvlm_jax.models.vision import CLIP_MEAN, CLIP_STD
 from tests.models.parity import clip_cases
 
 

@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from babyvlm_jax.models.config import ViTConfig
-from babyvlm_jax.models.image_layers import IMAGENET_MEAN, IMAGENET_STD
+from babyvlm_jax.models.vision import IMAGENET_MEAN, IMAGENET_STD
 from tests.models.parity.cases import Case, cotangent
 from tests.models.parity.torch_resnext import ResNeXt
 
