@@ -23,7 +23,7 @@ from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
 from babyvlm_jax.data.record_files import SUFFIX, RecordFiles, write_file
-from babyvlm_jax.runtime.errors import UserError, check_file, raise_system_fault
+from babyvlm_jax.runtime.errors import UserError, read_bytes
 
 HUMAN = "human"
 ASSISTANT = "assistant"
@@ -226,9 +226,9 @@ def read_info(folder: epath.Path) -> tuple[str, dict[str, list[int]]]:
         UserError: the description cannot be read.
     """
     path = folder / INFO
-    check_file(path)
+    data = read_bytes(path)
     try:
-        info = json.loads(path.read_text())
+        info = json.loads(data)
         splits = {
             one["name"]: [int(length) for length in one["shardLengths"]]
             for one in info["splits"]
@@ -236,8 +236,7 @@ def read_info(folder: epath.Path) -> tuple[str, dict[str, list[int]]]:
         if min(map(min, splits.values()), default=1) < 1 or "/" in info["name"]:
             raise ValueError("no such name or number of records")
         return str(info["name"]), splits
-    except (OSError, LookupError, TypeError, ValueError) as error:
-        raise_system_fault(error, path, about_file=True)
+    except (LookupError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} is damaged ({error}); bring it back from a copy, or build the "
             "dataset again"

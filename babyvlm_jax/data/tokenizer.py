@@ -33,8 +33,7 @@ from babyvlm_jax.runtime.errors import (
     CommandParser,
     UserError,
     add_command_flags,
-    check_file,
-    raise_system_fault,
+    read_bytes,
     run_main,
 )
 from babyvlm_jax.runtime.files import write_atomically
@@ -86,13 +85,7 @@ class Tokenizer:
                 f"no tokenizer {path}; train one with "
                 f"`python -m babyvlm_jax.data.tokenizer --out={path}`"
             )
-        check_file(path)
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise_system_fault(error, path)
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-        return cls.parse(content, str(path))
+        return cls.parse(read_bytes(path), str(path))
 
     @staticmethod
     def parse(model: bytes, name: str) -> "Tokenizer | HfTokenizer":

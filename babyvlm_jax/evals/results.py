@@ -10,7 +10,7 @@ from typing import Any
 
 from etils import epath
 
-from babyvlm_jax.runtime.errors import UserError, check_file, raise_system_fault
+from babyvlm_jax.runtime.errors import UserError, read_bytes
 
 STATISTICS = 2  # edition of intervals and p-values; older results are made again
 OFFICIAL, STRICT = "official", "strict"
@@ -216,10 +216,9 @@ def read_json(path: epath.Path) -> dict[str, Any]:
     Raises:
         UserError: it is not one.
     """
-    check_file(path)
+    data = read_bytes(path)
     try:
-        content = json.loads(path.read_text())
-        return {"fingerprints": {}, "tasks": {}, **content}
+        return {"fingerprints": {}, "tasks": {}, **json.loads(data)}
     except (ValueError, TypeError, RecursionError):
         raise UserError(
             f"{path} is not a results.json (damaged?); delete it and run again"
@@ -279,11 +278,10 @@ def read_lines(folder: epath.Path) -> list[dict[str, Any]]:
         UserError: it is missing or damaged.
     """
     path = folder / PREDICTIONS
-    check_file(path)
+    lines = read_bytes(path).splitlines()
     try:
-        return [json.loads(line) for line in path.read_text().splitlines()]
-    except (OSError, ValueError, RecursionError) as error:
-        raise_system_fault(error, path, about_file=True)
+        return [json.loads(line) for line in lines]
+    except (ValueError, RecursionError):
         raise UserError(f"{path} is damaged; delete {folder} and run again") from None
 
 

@@ -28,7 +28,7 @@ from babyvlm_jax.evals.results import (
 )
 from babyvlm_jax.evals.tasks import DEVCV, TASKS
 from babyvlm_jax.runtime import json_fields
-from babyvlm_jax.runtime.errors import UserError, check_file
+from babyvlm_jax.runtime.errors import UserError, read_bytes
 
 PHASES = ("language", "vision", "connector", "joint", "instruct")
 LOSS = "train/loss"
@@ -81,11 +81,9 @@ def read_phases(workdir: pathlib.Path) -> tuple[Phase, ...]:
 
 def _logged(path: pathlib.Path) -> Iterator[dict[str, Any]]:
     """Objects, one per line; what a run has half written, or a kill has, is skipped."""
-    check_file(path)
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            with contextlib.suppress(ValueError):
-                yield json.loads(line)
+    for line in read_bytes(path).splitlines():
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)
 
 
 def _phase(folder: pathlib.Path) -> Phase:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import itertools
 import os
+import pathlib
 import re
 import stat
 import sys
@@ -139,6 +140,25 @@ def check_file(path: str | os.PathLike) -> None:
     if kind != stat.S_IFREG:
         name = _KINDS.get(kind, "something else")
         raise UserError(f"{path}: cannot be read (it is no file but {name})")
+
+
+def read_bytes(path: pathlib.Path) -> bytes:
+    """The content of an input file.
+
+    Args:
+        path: a path, or epath's of a bucket.
+
+    Raises:
+        SystemFault: the system refuses it, as it would refuse any file.
+        UserError: it cannot be read: it is missing, no file, or not ours to read.
+    """
+    check_file(path)
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise_system_fault(error, path)
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read ({why})") from None
 
 
 def printable(text: object) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from babyvlm_jax.runtime.errors import UserError, check_file, raise_system_fault
+from babyvlm_jax.runtime.errors import UserError, read_bytes
 
 MAX_DEPTH = 64  # ours: lists in objects in lists; far more than any format needs
 LARGEST = 2.0**53  # whole numbers up to here are exact as floats
@@ -35,13 +35,7 @@ def read_json(path: Path) -> Any:
     Raises:
         UserError: the file is missing, not UTF-8, not JSON, or nested too deeply.
     """
-    check_file(path)
-    try:
-        data = Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        raise_system_fault(error, path)
-        why = getattr(error, "strerror", None) or error
-        raise UserError(f"{path}: cannot be read ({why})") from None
+    data = read_bytes(Path(path))
     try:
         return parse_json(data)
     except BadField as error:
