@@ -1,7 +1,6 @@
 """Mistakes in a shipped config, as they are typed: one line, before device work."""
 
 import signal
-import subprocess
 import sys
 
 import jax
@@ -17,28 +16,15 @@ JOINT = "--config=configs/v2/joint.py:smoke,data={world}"
 VISION = "--config=configs/v2/vision.py:smoke,data={world}"
 LANGUAGE = "--config=configs/v1/language.py:smoke,data={world}"
 CONNECTOR = "--config=configs/v2/connector.py:size=small,root={root},data={world}"
-pytestmark = pytest.mark.usefixtures("eight_devices")
 
 CASES = {
-    "mesh and heads": (
-        [JOINT, "--config.mesh.data=1", "--config.mesh.tensor=8"],
-        "config.mesh.tensor 8 does not divide config.model.decoder.num_heads 4; set it",
-    ),
     "batch and mesh": (
-        [JOINT, "--config.data.batch_size=12"],
-        "batch of 12 rows is not divisible by data x fsdp = 8; set",
+        [JOINT, "--config.data.batch_size=7"],
+        "batch of 7 rows is not divisible by data x fsdp = 2; set",
     ),
     "batch and accumulate": (
         [JOINT, "--config.accumulate=3"],
         "config.data.batch_size 8 is not divisible by config.accumulate 3",
-    ),
-    "pattern of nothing": (
-        [JOINT, "--config.optim.trains=('ears/.*',)"],
-        "config.optim.trains: 'ears/.*' matches no parameter; ",
-    ),
-    "two patterns": (
-        [JOINT, "--config.optim.trains=('decoder/.*', '.*/embed')"],
-        "'decoder/.*' and '.*/embed' both match 'decoder/embed'; ",
     ),
     "rows leave fewer tokens to an image": (
         [JOINT, "--config.data.tokens_per_image=1"],
@@ -153,14 +139,3 @@ def test_each_mistake_is_told_in_one_line(case, places, tmp_path, capsys, monkey
     assert line.count("\n") == 1
     assert told in line
     assert not (tmp_path / "w" / "metrics.jsonl").exists()
-
-
-@pytest.mark.integration
-def test_the_command_itself_says_so_too(places, tmp_path):
-    flags, told = CASES["batch and mesh"]
-    _, *argv = command(flags, places, tmp_path / "w")
-    line = [sys.executable, "-m", "babyvlm_jax.train", *argv]
-    ended = subprocess.run(line, capture_output=True, text=True, timeout=600)
-    assert ended.returncode == 78
-    assert told in ended.stderr
-    assert not (tmp_path / "w").exists()
