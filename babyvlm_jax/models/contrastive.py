@@ -24,9 +24,9 @@ from babyvlm_jax.models.config import (
     WordsConfig,
 )
 from babyvlm_jax.models.decoder import Context, Decoder
-from babyvlm_jax.models.layers import Linear, embed_tokens
+from babyvlm_jax.models.layers import Linear, bind_method, bind_parameters, embed_tokens
 from babyvlm_jax.models.vision import ENCODERS
-from babyvlm_jax.sharding import axis_names, constrain, partitioned
+from babyvlm_jax.sharding import constrain, partitioned
 
 
 class Words(nn.Module):
@@ -116,12 +116,16 @@ class Towers(nn.Module):
             pooled = jnp.take_along_axis(x, last[:, None, None], axis=1)[:, 0]
         return constrain(self.head.project_text(pooled), "batch", None)
 
+    def scales(self) -> tuple[jax.Array, jax.Array]:
+        """See `Head.scales`."""
+        return self.head.scales()
+
     def __call__(self, batch):
         """All parts at once, for initialisation."""
         return (
             self.embed_images(batch["images"]),
             self.embed_texts(batch["tokens"], batch["text_mask"]),
-            self.head.scales(),
+            self.scales(),
         )
 
 
@@ -130,12 +134,10 @@ class PairModel(NamedTuple):
 
     Attributes:
         vision, config: the architecture.
-        init: (key, parts=PAIR_PARTS) -> params; only the named top-level parts.
+        init, param_specs, shapes: see `layers.Parameters`.
         embed_images: (params, u8 or f32[B, H, W, 3]) -> f32[B, E] of unit length.
         embed_texts: (params, tokens i32[B, T], mask bool[B, T]) -> f32[B, E], the same.
         scales: (params) -> f32[] factor of cosines, f32[] added to them.
-        param_specs: (parts=PAIR_PARTS) -> tree of logical axis names.
-        shapes: (parts=PAIR_PARTS) -> params as ShapeDtypeStructs; nothing is allocated.
     """
 
     vision: ViTConfig | ResNeXtConfig
@@ -165,29 +167,12 @@ def make_pair_model(
         params = module.init(key, batch)["params"]
         return {name: params[name] for name in parts}
 
-    def init(key, parts=PAIR_PARTS):
-        return nn.meta.unbox(boxed(key, parts))
-
-    def embed_images(params, images):
-        return module.apply({"params": params}, images, method="embed_images")
-
-    def embed_texts(params, tokens, text_mask):
-        given = {"params": params}
-        return module.apply(given, tokens, text_mask, method="embed_texts")
-
-    def scales(params):
-        return module.apply({"params": params}, method=lambda m: m.head.scales())
-
-    @functools.lru_cache
-    def abstract(parts):
-        return jax.eval_shape(lambda: boxed(jax.random.key(0), parts))
-
-    def param_specs(parts=PAIR_PARTS):
-        return axis_names(abstract(parts))
-
-    def shapes(parts=PAIR_PARTS):
-        return nn.meta.unbox(abstract(parts))
-
+    call = functools.partial(bind_method, module)
     return PairModel(
-        vision, cfg, init, embed_images, embed_texts, scales, param_specs, shapes
+        vision,
+        cfg,
+        embed_images=call("embed_images"),
+        embed_texts=call("embed_texts"),
+        scales=call("scales"),
+        **bind_parameters(boxed, PAIR_PARTS)._asdict(),
     )

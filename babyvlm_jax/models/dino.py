@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 
 from babyvlm_jax.models.config import DinoConfig, ViTConfig
-from babyvlm_jax.models.layers import Linear
+from babyvlm_jax.models.layers import Linear, bind_parameters
 from babyvlm_jax.models.vision import ViT
-from babyvlm_jax.sharding import axis_names, constrain, partitioned
+from babyvlm_jax.sharding import constrain, partitioned
 
 STUDENT = ("vision", "head")
 
@@ -55,10 +55,8 @@ class Student(NamedTuple):
     """The functions of a student; a teacher's parameters have the same form.
 
     Attributes:
-        init: (key, parts=STUDENT) -> params; only the named top-level parts.
+        init, param_specs, shapes: see `layers.Parameters`.
         assign: (params, views f32[V, B, H, W, 3]) -> scores f32[V, B, C].
-        param_specs: (parts=STUDENT) -> tree of logical axis names.
-        shapes: (parts=STUDENT) -> params as ShapeDtypeStructs; nothing is allocated.
     """
 
     init: Callable[..., Any]
@@ -80,23 +78,10 @@ def make_student(vit: ViTConfig, cfg: DinoConfig) -> Student:
         }
         return {name: drawn[name]()["params"] for name in parts}
 
-    def init(key, parts=STUDENT):
-        return nn.meta.unbox(boxed(key, parts))
-
     def assign(params, views):
         flat = constrain(views.reshape(-1, *views.shape[2:]), "batch")
         cls = ViT(vit).apply({"params": params["vision"]}, flat)[:, 0]
         scores = DinoHead(cfg).apply({"params": params["head"]}, cls)
         return scores.reshape(*views.shape[:2], -1)
 
-    @functools.lru_cache
-    def abstract(parts):
-        return jax.eval_shape(lambda: boxed(jax.random.key(0), parts))
-
-    def param_specs(parts=STUDENT):
-        return axis_names(abstract(parts))
-
-    def shapes(parts=STUDENT):
-        return nn.meta.unbox(abstract(parts))
-
-    return Student(init, assign, param_specs, shapes)
+    return Student(assign=assign, **bind_parameters(boxed, STUDENT)._asdict())

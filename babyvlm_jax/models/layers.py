@@ -1,14 +1,19 @@
-"""Linear maps, norms and initialisers, each with its axis names beside its shape.
+"""Linear maps, norms and initialisers, each with its axis names beside its shape; and
+modules bound to functions, which is how the rest of the system knows a model.
 
 Every matrix is two-dimensional, [in, out] (a leading L under a scan), so Muon,
 checkpoints and weight maps need no table of layouts.
 """
 
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from babyvlm_jax.sharding import constrain, partitioned
+from babyvlm_jax.sharding import axis_names, constrain, partitioned
 
 # Variance 1/fan_in: at width 2048 a standard deviation of .022, where Hugging Face's
 # Llama draws .02; unlike a constant it also fits narrow models.
@@ -132,3 +137,46 @@ def vocabulary_scores(x: jax.Array, table: jax.Array, vocab_size: int) -> jax.Ar
     scores = jnp.dot(x, table.astype(x.dtype), preferred_element_type=jnp.float32)
     padding = jnp.arange(table.shape[-1]) >= vocab_size
     return jnp.where(padding, NEVER, scores)
+
+
+class Parameters(NamedTuple):
+    """How a model's parameters are drawn and named; they are plain dicts.
+
+    Attributes:
+        init: (key, parts=all) -> params; only the named top-level parts.
+        param_specs: (parts=all) -> tree of logical axis names, one tuple a leaf.
+        shapes: (parts=all) -> params as ShapeDtypeStructs; nothing is allocated.
+    """
+
+    init: Callable[..., Any]
+    param_specs: Callable[..., Any]
+    shapes: Callable[..., Any]
+
+
+def bind_parameters(boxed: Callable[..., Any], all_parts) -> Parameters:
+    """Binds the functions that every model has.
+
+    Args:
+        boxed: (key, parts) -> parameters, boxed by Flax with their axis names.
+        all_parts: names of the top-level parts.
+    """
+
+    @functools.lru_cache
+    def abstract(parts):
+        return jax.eval_shape(lambda: boxed(jax.random.key(0), parts))
+
+    return Parameters(
+        lambda key, parts=all_parts: nn.meta.unbox(boxed(key, parts)),
+        lambda parts=all_parts: axis_names(abstract(parts)),
+        lambda parts=all_parts: nn.meta.unbox(abstract(parts)),
+    )
+
+
+def bind_method(module: nn.Module, name: str) -> Callable[..., Any]:
+    """A module's method as a function of its parameters and the method's arguments."""
+
+    def call(params, *args):
+        return module.apply({"params": params}, *args, method=name)
+
+    call.__name__ = name.strip("_")  # what profiles show
+    return call

@@ -22,9 +22,14 @@ from babyvlm_jax.models.config import (
     VLMConfig,
 )
 from babyvlm_jax.models.decoder import Context, Decoder
-from babyvlm_jax.models.layers import Linear, vocabulary_scores
+from babyvlm_jax.models.layers import (
+    Linear,
+    bind_method,
+    bind_parameters,
+    vocabulary_scores,
+)
 from babyvlm_jax.models.vision import ENCODERS
-from babyvlm_jax.sharding import axis_names, constrain, partitioned
+from babyvlm_jax.sharding import constrain, partitioned
 
 # Logits of one row above which the loss takes them in chunks: 32 MiB in f32 (ours).
 MANY_LOGITS = 2**23
@@ -249,7 +254,7 @@ class Model(NamedTuple):
 
     Attributes:
         config: the architecture.
-        init: (key, parts=PARTS) -> params; only the named top-level parts.
+        init, param_specs, shapes: see `layers.Parameters`.
         forward: (params, batch) -> logits f32[B, T, V].
         token_losses: (params, batch) -> (nll f32[B, T], log normaliser f32[B, T]) of
             each target; batch as in training.
@@ -261,8 +266,6 @@ class Model(NamedTuple):
             batch follow what is cached.
         branch: (params, cache, batch) -> logits f32[B, T, V]; each segment of a row
             follows what is cached and does not see the others.
-        param_specs: (parts=PARTS) -> tree of logical axis names, one tuple a leaf.
-        shapes: (parts=PARTS) -> params as ShapeDtypeStructs; nothing is allocated.
     """
 
     config: VLMConfig
@@ -305,50 +308,15 @@ def make_model(cfg: VLMConfig) -> Model:
         params = drawing.init(key, dummy_batch(cfg, num_images))["params"]
         return {name: params[name] for name in parts}
 
-    def init(key, parts=PARTS):
-        return nn.meta.unbox(boxed(key, parts))
-
-    def forward(params, batch):
-        return module.apply({"params": params}, batch)
-
-    def token_losses(params, batch):
-        return module.apply({"params": params}, batch, method="token_losses")
-
-    def prefill(params, batch, cache_len):
-        return module.apply({"params": params}, batch, cache_len, method="prefill")
-
-    def decode_step(params, cache, tokens):
-        return module.apply({"params": params}, cache, tokens, method="decode_step")
-
-    def encode_images(params, images):
-        return module.apply({"params": params}, images, method="encode_images")
-
-    def extend(params, cache, batch):
-        return module.apply({"params": params}, cache, batch, method="extend")
-
-    def branch(params, cache, batch):
-        return module.apply({"params": params}, cache, batch, method="branch")
-
-    @functools.lru_cache
-    def abstract(parts):
-        return jax.eval_shape(lambda: boxed(jax.random.key(0), parts))
-
-    def param_specs(parts=PARTS):
-        return axis_names(abstract(parts))
-
-    def shapes(parts=PARTS):
-        return nn.meta.unbox(abstract(parts))
-
+    call = functools.partial(bind_method, module)
     return Model(
         cfg,
-        init,
-        forward,
-        token_losses,
-        prefill,
-        decode_step,
-        encode_images,
-        extend,
-        branch,
-        param_specs,
-        shapes,
+        forward=call("__call__"),
+        token_losses=call("token_losses"),
+        prefill=call("prefill"),
+        decode_step=call("decode_step"),
+        encode_images=call("encode_images"),
+        extend=call("extend"),
+        branch=call("branch"),
+        **bind_parameters(boxed, PARTS)._asdict(),
     )
