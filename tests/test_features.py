@@ -14,7 +14,7 @@ from babyvlm_jax.models.fingerprint import fingerprint
 from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.runtime.fields import from_dict
-from babyvlm_jax.training import checkpoint, settings
+from babyvlm_jax.training import checkpoint, preflight, settings
 from babyvlm_jax.training.objectives import make_objective
 from tests import tiny, tiny_run
 
@@ -117,10 +117,10 @@ def test_features_that_would_not_be_its_own_are_no_run_s(trains, told):
         facts = {**run.feature_facts, "encoder": "of other weights"}
         source = types.SimpleNamespace(features=types.SimpleNamespace(facts=facts))
         with pytest.raises(UserError, match=told):
-            train.check_features(make_objective(run), source, params)
+            preflight.check_features(make_objective(run), source, params)
         facts["encoder"] = fingerprint(params["vision"])
         if trains != ".*":
-            train.check_features(make_objective(run), source, params)
+            preflight.check_features(make_objective(run), source, params)
 
 
 def test_dino_has_no_features(world, tmp_path):
