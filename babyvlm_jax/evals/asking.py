@@ -7,15 +7,15 @@ model that was never instructed what it knows.
 """
 
 import dataclasses
+import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from babyvlm_jax.data.questions import LETTER, Question, questions_of, reworded
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
-from babyvlm_jax.evals.config import How
 from babyvlm_jax.evals.engine import shares
 from babyvlm_jax.evals.items import offered
 from babyvlm_jax.evals.predictors import Predictor
@@ -29,64 +29,57 @@ def ask(
     predictor: Predictor,
     task: Task,
     records: Sequence[Record],
-    how: How,
-    variants,
+    variants: Callable[[str, Record], Record],
+    protocols: Sequence[str],
+    controls: Sequence[str] = (),
+    permute: bool = False,
+    ties: str = "random",
 ) -> list[list[Said]]:
     """Asks a few items.
 
     All forms of them go to the predictor together, so that one of ours encodes each
-    picture once.
+    image once.
 
     Args:
         predictor: who answers.
         task: the task.
         records: its items.
-        how: the protocols and controls.
         variants: of `controls.make_variants`.
+        protocols: some of `tasks.PROTOCOLS`.
+        controls: some of `controls.VARIANTS`, beside the plain items.
+        permute: `choice` averages over the orders of the options.
+        ties: what `match` does about options of equal score, see `config.TIES`.
 
     Returns:
         Per record what was said, under each control and protocol.
     """
-    names = ("", *how.controls)
+    names = ("", *controls)
+    plain = [record for record in records for _ in names]
+    controls = [*names] * len(records)
     forms = [
         variants(name, record) if name else record
-        for record in records
-        for name in names
+        for name, record in zip(controls, plain, strict=True)
     ]
-    plain = [record for record in records for _ in names]
-    said: list[list[Said]] = [[] for _ in forms]
-    written = {GENERATE, CHOICE} & set(how.protocols)
-    if written:
-        choices = (
-            [offered(task, record) for record in plain] if (CHOICE in written) else []
-        )
-        replies, found = _answer(predictor, forms, choices, written)
-        if CHOICE in written:
-            found = _over_orders(predictor, plain, forms, choices, found, how.permute)
-        for place in range(len(forms)):
-            name = names[place % len(names)]
-            if replies:
-                said[place].append(Said(GENERATE, name, replies[place]))
-            if CHOICE in written:
-                said[place].append(_chosen(name, choices[place], found[place]))
-    if MATCH in how.protocols:
-        matched = match(predictor, task, plain, forms, how.ties)
-        for place, one in enumerate(matched):
-            name = names[place % len(names)]
-            said[place].append(dataclasses.replace(one, control=name))
-    width = len(names)
-    return [
-        [one for form in said[start : start + width] for one in form]
-        for start in range(0, len(said), width)
-    ]
-
-
-def _answer(predictor, forms, choices, written):
-    if written == {GENERATE}:
-        return predictor.generate(forms), None
-    if written == {CHOICE}:
-        return None, predictor.score(forms, choices)
-    return predictor.answer(forms, choices)
+    replies, found, said = [], [], []
+    choices = [offered(task, record) for record in plain if CHOICE in protocols]
+    if choices and GENERATE in protocols:
+        replies, found = predictor.answer(forms, choices)
+    elif choices:
+        found = predictor.score(forms, choices)
+    elif GENERATE in protocols:
+        replies = predictor.generate(forms)
+    if replies:
+        written = zip(controls, replies, strict=True)
+        said.append([Said(GENERATE, *one) for one in written])
+    if found:
+        found = _over_orders(predictor, plain, forms, choices, found, permute)
+        said.append(list(map(_chosen, controls, choices, found)))
+    if MATCH in protocols:
+        matched = zip(match(predictor, task, plain, forms, ties), controls, strict=True)
+        said.append([dataclasses.replace(one, control=name) for one, name in matched])
+    every = itertools.chain.from_iterable(zip(*said, strict=True))
+    size = len(names) * len(said)
+    return [list(itertools.islice(every, size)) for _ in records]
 
 
 def _over_orders(predictor, plain, forms, choices, found, permute):

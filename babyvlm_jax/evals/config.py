@@ -26,23 +26,6 @@ from babyvlm_jax.runtime.files import split_list
 TIES = ("random", "wrong", "right")
 
 
-@dataclasses.dataclass(frozen=True)
-class How:
-    """How items are asked.
-
-    Attributes:
-        protocols: some of `tasks.PROTOCOLS`.
-        controls: some of `controls.VARIANTS`, beside the plain items.
-        permute: `choice` averages over the orders of the options.
-        ties: what `match` does about options of equal score; see `TIES`.
-    """
-
-    protocols: tuple[str, ...]
-    controls: tuple[str, ...] = ()
-    permute: bool = False
-    ties: str = "random"
-
-
 KINDS = ("checkpoint", "transformers", "predictions")
 # What needs no mention in the folder's name: (protocols, normalize, score_eos)
 _NORMS = ((("generate", "choice"), False, True), (("match", "generate"), True, False))
@@ -143,12 +126,6 @@ class EvalConfig(Settings):
     def protocols_of(self, task: Task) -> tuple[str, ...]:
         """The protocols that a task is asked by; the first gives its score."""
         return tuple(name for name in self.protocols if name in task.protocols)
-
-    def how(self, task: Task) -> How:
-        """How items of a task are asked."""
-        return How(
-            self.protocols_of(task), tuple(self.controls), self.permute, self.ties
-        )
 
     def needs_options(self, task: Task) -> bool:
         """Whether answers are chosen from those that a prompt offers."""

@@ -280,10 +280,11 @@ def run_set(
     todo = sorted((r for r in records if r.id not in done), key=_size)
     variants = controls.make_variants(cfg.controls, records)
     chances = captions.chances(task, records)
-    how = cfg.how(task)
+    protocols = cfg.protocols_of(task)
+    how = protocols, cfg.controls, cfg.permute, cfg.ties
     for start in range(0, len(todo), cfg.shard_items):
         some = todo[start : start + cfg.shard_items]
-        said = ask(predictor, task, some, how, variants)
+        said = ask(predictor, task, some, variants, *how)
         fresh = [
             make_line(task, item_set.source, record, one, chances.get(record.id))
             for record, several in zip(some, said, strict=True)
@@ -293,10 +294,10 @@ def run_set(
         lines += fresh
         tell(item_set.key, len(some))
     entry, lines = summarize_set(
-        item_set, how.protocols[0], records, lines, chances, cfg.seed
+        item_set, protocols[0], records, lines, chances, cfg.seed
     )
     beyond = []
-    if how.protocols != (MATCH,):  # which shows each image alone
+    if protocols != (MATCH,):  # which shows each image alone
         beyond = predictor.beyond_context(records)
     cut = {"items": len(beyond), "longest": max(beyond, default=0)}
     return dataclasses.replace(entry, beyond_context=cut), lines

@@ -19,7 +19,6 @@ from babyvlm_jax.evals.asking import (
     rotate,
     rotate_back,
 )
-from babyvlm_jax.evals.config import How
 from babyvlm_jax.evals.controls import ask_no_model, control_lines
 from babyvlm_jax.evals.items import ItemSet, num_rounds, round_images
 from babyvlm_jax.evals.predictors import Predictor
@@ -65,9 +64,10 @@ class Watched(Predictor):
         return hashlib.sha256(image).digest()[0] / 64 + self.lean * (place == 0)
 
 
-def asked(name, items, how, predictor=None):
-    variants = controls.make_variants(how.controls, items)
-    return ask(predictor or Watched(), TASKS[name], items, how, variants)
+def asked(name, items, protocols, predictor=None, **how):
+    variants = controls.make_variants(how.get("controls", ()), items)
+    who = predictor or Watched()
+    return ask(who, TASKS[name], items, variants, protocols, **how)
 
 
 def items(count=3):
@@ -79,8 +79,8 @@ def items(count=3):
 
 def test_all_forms_go_to_the_predictor_together():
     predictor = Watched()
-    how = How(("generate", "choice"), ("no_image", "no_text"))
-    said = asked("leftright", items(), how, predictor)
+    both, altered = ("generate", "choice"), ("no_image", "no_text")
+    said = asked("leftright", items(), both, predictor, controls=altered)
     assert predictor.calls == [("generate", 9), ("score", 9)]
     assert [(one.control, one.protocol) for one in said[0]] == [
         ("", "generate"),
@@ -106,41 +106,36 @@ def test_all_forms_go_to_the_predictor_together():
 )
 def test_only_what_is_asked_for(protocols, calls):
     predictor = Watched()
-    said = asked("leftright", items(), How(protocols), predictor)
+    said = asked("leftright", items(), protocols, predictor)
     assert predictor.calls == calls
     assert [one.protocol for one in said[0]] == list(protocols)
 
 
 def test_orders_take_away_what_a_position_is_liked_for():
-    fair = [
-        one[0].likelihoods[0] for one in asked("leftright", items(), How(("choice",)))
-    ]
-    how = How(("choice",), permute=True)
+    fair = [one[0].likelihoods[0] for one in asked("leftright", items(), ("choice",))]
     predictor = Watched(lean=3.0)
-    turned = [one[0] for one in asked("leftright", items(), how, predictor)]
+    turned = asked("leftright", items(), ("choice",), predictor, permute=True)
+    turned = [one[0] for one in turned]
     assert predictor.calls == [("score", 3)] * 3
     for found, likelihoods in zip(turned, fair, strict=True):
         best = max(likelihoods, key=likelihoods.get)
         assert found.replies == [best]
         assert sum(found.likelihoods[0].values()) == pytest.approx(1)
-    leaning = asked("leftright", items(), How(("choice",)), Watched(lean=9.0))
+    leaning = asked("leftright", items(), ("choice",), Watched(lean=9.0))
     assert {one[0].replies[0] for one in leaning} == {"A"}
 
 
 def test_orders_of_dialogues_and_of_questions_with_one():
-    how = How(("choice",), permute=True)
     predictor = Watched()
-    ((said,),) = asked("memory", [memory(6)], how, predictor)
+    ((said,),) = asked("memory", [memory(6)], ("choice",), predictor, permute=True)
     assert predictor.calls == [("score", 1), ("score", 1)]
     assert [len(shares) for shares in said.likelihoods] == [1, 2, 2, 2, 2, 2]
-    asked("count", [ITEMS["count"]], how, predictor := Watched())
+    asked("count", [ITEMS["count"]], ("choice",), predictor := Watched(), permute=True)
     assert predictor.calls == [("score", 1)]
 
 
 def test_match_shows_each_picture_alone_under_the_word():
-    ((said,),) = asked(
-        "picture_vocabulary", [ITEMS["picture_vocabulary"]], How(("match",))
-    )
+    ((said,),) = asked("picture_vocabulary", [ITEMS["picture_vocabulary"]], ("match",))
     values = [hashlib.sha256(picture(k)).digest()[0] for k in range(4)]
     assert said.replies == ["ABCD"[int(np.argmax(values))]]
     assert list(said.likelihoods[0]) == list("ABCD")
@@ -148,7 +143,7 @@ def test_match_shows_each_picture_alone_under_the_word():
 
 def test_match_needs_a_word():
     with pytest.raises(UserError, match="picture_vocabulary and lwl"):
-        asked("leftright", items(), How(("match",)))
+        asked("leftright", items(), ("match",))
 
 
 def test_controls_without_a_model():
