@@ -121,37 +121,9 @@ def stream(
 _DIALOGUE = Record("dialogue", "chat")
 
 
-@dataclasses.dataclass(frozen=True)
-class ChatConfig:
-    """What to ask, and how.
-
-    Attributes:
-        checkpoint: work directory, or one of its `checkpoints/STEP`.
-        images: files for the first question.
-        questions: asked in turn; none: they are read from the terminal.
-        choices: candidate answers whose likelihoods are shown.
-        top: how many of them, the likeliest first.
-        max_new_tokens: where an answer is cut off.
-        tokenizer: file, where the one that the checkpoint names is elsewhere.
-    """
-
-    checkpoint: str
-    images: tuple[str, ...] = ()
-    questions: tuple[str, ...] = ()
-    choices: tuple[str, ...] = ()
-    top: int = 5
-    max_new_tokens: int = 32
-    tokenizer: str = ""
-
-    def __post_init__(self):
-        for name, value in (("top", self.top), ("max-new-tokens", self.max_new_tokens)):
-            if value < 1:
-                raise UserError(f"--{name}={value}: it must be at least 1")
-
-
-def load_reader(cfg: ChatConfig, mesh):
+def load_reader(path: str, mesh, tokenizer: str = ""):
     """The checkpoint, which reads dialogues as it was trained to, uncut."""
-    reader, _ = embedding.load_reader(cfg.checkpoint, mesh, 1, (), cfg.tokenizer)
+    reader, _ = embedding.load_reader(path, mesh, 1, (), tokenizer)
     buckets = make_buckets(reader.tokens_per_image)
     return dataclasses.replace(reader, buckets=buckets, context=0)
 
@@ -227,27 +199,27 @@ def rank(
     return [(choices[i], float(among[i]), float(scores[i])) for i in order]
 
 
-def hold_dialogue(cfg: ChatConfig, reader) -> None:
+def hold_dialogue(args: argparse.Namespace, reader) -> None:
     """Asks what is asked on the command line, or what a person types."""
     size = reader.image_size
-    images = [read_image(path, size) for path in cfg.images]
+    images = [read_image(path, size) for path in args.image]
     dialogue = _DIALOGUE
-    for text in iter(cfg.questions) if cfg.questions else _typed():
+    for text in iter(args.ask) if args.ask else _typed():
         try:
             if text.startswith("/"):
                 dialogue, images = _obey(text, dialogue, images, size)
                 continue
             asked = add_question(dialogue, text, images)
-            dialogue = answer(reader, asked, cfg.max_new_tokens, _show)
+            dialogue = answer(reader, asked, args.max_new_tokens, _show)
         except UserError as error:
-            if cfg.questions:
+            if args.ask:
                 raise
             print(printable(f"error: {error}"))
             continue
         print()
         images = []
-        if cfg.choices:
-            ranked = rank(reader, dialogue, cfg.choices, cfg.top)
+        if args.choices:
+            ranked = rank(reader, dialogue, args.choices, args.top)
             print(printable("\n".join(_line(*one) for one in ranked)))
 
 
@@ -284,25 +256,29 @@ def _typed():
             yield line
 
 
-def ask_once(cfg: ChatConfig, reader) -> dict:
+def ask_once(args: argparse.Namespace, reader) -> dict:
     """The dialogue of the command line as plain data.
 
     Returns:
         {"turns": [[role, text], ...], "answer": str}, and with choices {"choices":
         [{"text", "share", "log_likelihood"}, ...]} for the last question.
     """
-    images = [read_image(path, reader.image_size) for path in cfg.images]
+    images = [read_image(path, reader.image_size) for path in args.image]
     dialogue = _DIALOGUE
-    for text in cfg.questions:
+    for text in args.ask:
         asked = add_question(dialogue, text, images)
-        dialogue = answer(reader, asked, cfg.max_new_tokens, lambda _: None)
+        dialogue = answer(reader, asked, args.max_new_tokens, lambda _: None)
         images = []
     result = {"turns": dialogue.turns, "answer": dialogue.turns[-1][1]}
-    if cfg.choices:
-        ranked = rank(reader, dialogue, cfg.choices, cfg.top)
+    if args.choices:
+        ranked = rank(reader, dialogue, args.choices, args.top)
         names = ("text", "share", "log_likelihood")
         result["choices"] = [dict(zip(names, one, strict=True)) for one in ranked]
     return result
+
+
+def _split(text: str) -> list[str]:
+    return [part for part in map(str.strip, text.split(",")) if part]
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -315,7 +291,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--checkpoint", required=True, help="work directory of a trained model")
     add("--image", action="append", default=[], help="file; may be given again")
     add("--ask", action="append", default=[], help="question; may be given again")
-    add("--choices", default="", help='candidate answers, as "A,B,C,D"')
+    add("--choices", default=(), type=_split, help='candidate answers, as "A,B,C,D"')
     add("--top", type=int, default=5, help="how many candidates to show (default 5)")
     add("--max-new-tokens", type=int, default=32, help="length of answers (default 32)")
     add("--tokenizer", default="", help="file, if it was moved")
@@ -330,25 +306,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.set_verbosity(logging.ERROR)  # Orbax tells each of its steps
 
     def run():
-        cfg = ChatConfig(
-            checkpoint=args.checkpoint,
-            images=tuple(args.image),
-            questions=tuple(args.ask),
-            choices=tuple(filter(None, map(str.strip, args.choices.split(",")))),
-            top=args.top,
-            max_new_tokens=args.max_new_tokens,
-            tokenizer=args.tokenizer,
-        )
-        if args.json and not cfg.questions:
+        for name in ("top", "max_new_tokens"):
+            if (value := getattr(args, name)) < 1:
+                flag = name.replace("_", "-")
+                raise UserError(f"--{flag}={value}: it must be at least 1")
+        if args.json and not args.ask:
             raise UserError("--json answers what --ask asks; give at least one --ask")
         sizes = {"data": 1, "fsdp": 1, "tensor": 1}
         mesh = sharding.make_mesh(sizes, jax.local_devices()[:1])
         with jax.set_mesh(mesh):
-            reader = load_reader(cfg, mesh)
+            reader = load_reader(args.checkpoint, mesh, args.tokenizer)
             if args.json:
-                print(json.dumps(ask_once(cfg, reader)))
+                print(json.dumps(ask_once(args, reader)))
             else:
-                hold_dialogue(cfg, reader)
+                hold_dialogue(args, reader)
 
     run_main(run, args.debug)
 

@@ -64,8 +64,7 @@ def test_a_dialogue_on_the_terminal(folder, capsys, monkeypatch):
 def test_words_are_shown_as_they_are_chosen(folder):
     mesh = tiny.mesh_of()
     with jax.set_mesh(mesh):
-        cfg = chat.ChatConfig(str(folder / "nursery"))
-        reader = chat.load_reader(cfg, mesh)
+        reader = chat.load_reader(str(folder / "nursery"), mesh)
         asked = chat.add_question(Record("x", "chat"), "where is the dog", [])
         shown = []
         said = chat.answer(reader, asked, 4, shown.append)

@@ -4,6 +4,7 @@ All of them serve one protocol of two methods, `generate` and `score`.
 """
 
 import copy
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -75,34 +76,19 @@ class Predictor(Protocol):
 EMBEDDED = 256  # ours: images or texts that two towers are given together
 
 
-class ImageTextModel(Protocol):
-    """Two towers that map pictures and texts to one sphere.
-
-    What normalises pixels, cuts text into tokens and batches for the device is the
-    model's own business.
-    """
-
-    def image_embeddings(self, images: np.ndarray) -> np.ndarray:
-        """u8[N, S, S, 3] pictures -> f32[N, D], each of length 1."""
-        ...
-
-    def text_embeddings(self, texts: list[str]) -> np.ndarray:
-        """N texts -> f32[N, D], each of length 1."""
-        ...
-
-
 class SimilarityPredictor(Predictor):
     """An image-text model as a predictor: a text's score is its cosine with the image.
 
     It writes nothing, so the protocols are `match` alone.
 
     Args:
-        model: the two towers.
+        model: two towers that map images and texts to one sphere; see
+            `embedding.PairEmbedder`.
         image_size: S, the side of the pictures that the model takes.
         name: of the model, for messages.
     """
 
-    def __init__(self, model: ImageTextModel, image_size: int, name: str = "the model"):
+    def __init__(self, model: Any, image_size: int, name: str = "the model"):
         self._model, self._size, self._name = model, image_size, name
 
     def generate(self, items: Sequence[Record]) -> Replies:
@@ -125,30 +111,31 @@ class SimilarityPredictor(Predictor):
                     f"{num_rounds(item)} questions; {self._name} compares one picture "
                     "with one text, use the protocol 'match'"
                 )
-        seen = self._pictures(items)
-        read = self._texts(text for rounds in choices for text in rounds[0])
-        found = []
-        for item, (offered,) in zip(items, choices, strict=True):
-            texts = np.stack([read[text] for text in offered])
-            found.append([(texts @ seen[item.images[0]]).astype(np.float64)])
-        return found
-
-    def _pictures(self, items) -> dict[bytes, np.ndarray]:
         owners = {item.images[0]: item.id for item in items}
-        every = list(owners)
-        rows = []
-        for start in range(0, len(every), EMBEDDED):
-            some = every[start : start + EMBEDDED]
-            images = [decode(owners[one], (one,), self._size)[0] for one in some]
-            rows += list(self._model.image_embeddings(np.stack(images)))
-        return dict(zip(every, rows, strict=True))
 
-    def _texts(self, texts) -> dict[str, np.ndarray]:
-        every = list(dict.fromkeys(texts))
-        rows = []
-        for start in range(0, len(every), EMBEDDED):
-            rows += list(self._model.text_embeddings(every[start : start + EMBEDDED]))
-        return dict(zip(every, rows, strict=True))
+        def embed_images(images):
+            shown = [decode(owners[one], (one,), self._size)[0] for one in images]
+            return self._model.image_embeddings(np.stack(shown))
+
+        seen = _embed(owners, embed_images)
+        texts = (text for (offered,) in choices for text in offered)
+        read = _embed(texts, self._model.text_embeddings)
+        return [
+            [
+                (
+                    np.stack([read[text] for text in offered]) @ seen[item.images[0]]
+                ).astype(np.float64)
+            ]
+            for item, (offered,) in zip(items, choices, strict=True)
+        ]
+
+
+def _embed(every, embed) -> dict:
+    """Each distinct image or text -> its embedding, `EMBEDDED` at a time."""
+    every = list(dict.fromkeys(every))
+    parts = [every[at : at + EMBEDDED] for at in range(0, len(every), EMBEDDED)]
+    rows = itertools.chain.from_iterable(map(embed, parts))
+    return dict(zip(every, rows, strict=True))
 
 
 class PredictionsFile(Predictor):

@@ -123,12 +123,11 @@ def _read_evaluation(
     try:
         for name in ("shards", "split", "checkpoint"):
             json_fields.text(content, name)
-        if missing := {*HEADER, "problems", "fingerprints", "tasks"} - {*content}:
-            raise UserError(f"{', '.join(sorted(missing))} is missing")
-        kinds = {"problems": list, "fingerprints": dict, "tasks": dict}
+        kinds = dict.fromkeys(HEADER, object)
+        kinds |= {"problems": list, "fingerprints": dict, "tasks": dict}
         for name, kind in kinds.items():
-            if not isinstance(content[name], kind):
-                raise UserError(f"{name} is {json_fields.shown(content[name])}")
+            if name not in content or not isinstance(content[name], kind):
+                raise UserError(f"{name} is missing, or of another type")
         shown = {
             key: json_fields.text(entry, "protocol")
             for key, entry in content["tasks"].items()
