@@ -13,7 +13,7 @@ import transformers
 
 from babyvlm_jax.models.config import VLMConfig
 from babyvlm_jax.models.interop import llava
-from babyvlm_jax.models.interop.llama import llama
+from babyvlm_jax.models.interop.llava import llama
 from babyvlm_jax.models.interop.table import Table, to_theirs
 from tests.benchmarks.torch_loader import IGNORED, IMAGE
 

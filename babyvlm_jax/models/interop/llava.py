@@ -1,4 +1,6 @@
-"""Whole models in the naming of transformers' LLaVA."""
+"""Decoders in the naming of transformers, and whole models in that of its LLaVA."""
+
+import re
 
 from babyvlm_jax.models.config import (
     ConnectorConfig,
@@ -8,12 +10,102 @@ from babyvlm_jax.models.config import (
     ViTConfig,
     VLMConfig,
 )
-from babyvlm_jax.models.interop.gpt2 import gpt2
-from babyvlm_jax.models.interop.llama import llama
-from babyvlm_jax.models.interop.resnext import resnext
-from babyvlm_jax.models.interop.table import Table, linear, prefixed
-from babyvlm_jax.models.interop.vit import vit
+from babyvlm_jax.models.decoder import sinusoids
+from babyvlm_jax.models.interop.table import (
+    Rule,
+    Table,
+    linear,
+    norm,
+    prefixed,
+    vocabulary,
+)
+from babyvlm_jax.models.interop.vit import resnext, vit
 from babyvlm_jax.runtime.errors import UserError
+
+
+def llama(cfg: DecoderConfig, root: str = "model") -> Table:
+    """`LlamaForCausalLM`; with `qk_norm` the two norms are named as in Qwen3.
+
+    Args:
+        root: name of the body, beside which `lm_head` stands.
+    """
+    layer = f"{root}.layers.{{layer}}"
+    attn = f"{layer}.self_attn"
+    sizes = cfg.vocab_size, cfg.padded_vocab_size
+    rules = [
+        Rule(f"{root}.embed_tokens.weight", "embed", vocabulary(*sizes)),
+        Rule(f"{layer}.input_layernorm.weight", "blocks/norm1/scale"),
+        *(
+            rule
+            for name in "qkvo"
+            for rule in linear(f"{attn}.{name}_proj", f"blocks/attn/{name}", bias=False)
+        ),
+        Rule(f"{layer}.post_attention_layernorm.weight", "blocks/norm2/scale"),
+        *(
+            rule
+            for name in ("gate", "up", "down")
+            for rule in linear(
+                f"{layer}.mlp.{name}_proj", f"blocks/mlp/{name}", bias=False
+            )
+        ),
+        Rule(f"{root}.norm.weight", "norm/scale"),
+    ]
+    if cfg.qk_norm:
+        rules += [
+            Rule(f"{attn}.{name}_norm.weight", f"blocks/attn/{name}_norm/scale")
+            for name in "qk"
+        ]
+    ignored = [re.escape(root) + r"\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq"]
+    if cfg.tied:
+        ignored.append(r"lm_head\.weight")
+    else:
+        rules.append(Rule("lm_head.weight", "head", vocabulary(*sizes, transpose=True)))
+    return Table(tuple(rules), cfg.num_layers, tuple(ignored))
+
+
+def gpt2(cfg: GPT2Config) -> Table:
+    """`GPT2LMHeadModel`, whose `Conv1D` weights are [in, out] as ours are.
+
+    Frozen sinusoidal positions are a constant of the table: checkpoints store them,
+    we compute them.
+    """
+    root, layer = "transformer", "transformer.h.{layer}"
+    sizes = cfg.vocab_size, cfg.padded_vocab_size
+
+    def map_of(theirs, ours):
+        yield Rule(f"{layer}.{theirs}.weight", f"blocks/{ours}/w")
+        yield Rule(f"{layer}.{theirs}.bias", f"blocks/{ours}/b")
+
+    rules = [
+        Rule(f"{root}.wte.weight", "embed", vocabulary(*sizes)),
+        *norm(f"{layer}.ln_1", "blocks/norm1"),
+        *(
+            Rule(
+                f"{layer}.attn.c_attn.{theirs}",
+                f"blocks/attn/{name}/{ours}",
+                part=(part, 3),
+                axis=axis,
+            )
+            for theirs, ours, axis in (("weight", "w", 1), ("bias", "b", 0))
+            for part, name in enumerate("qkv")
+        ),
+        *map_of("attn.c_proj", "attn/o"),
+        *norm(f"{layer}.ln_2", "blocks/norm2"),
+        *map_of("mlp.c_fc", "mlp/up"),
+        *map_of("mlp.c_proj", "mlp/down"),
+        *norm(f"{root}.ln_f", "norm"),
+    ]
+    ignored = [r"transformer\.h\.\d+\.attn\.(masked_)?bias"]
+    constants = {}
+    if cfg.positions == "learned":
+        rules.append(Rule(f"{root}.wpe.weight", "positions"))
+    else:
+        constants[f"{root}.wpe.weight"] = sinusoids(cfg.max_len, cfg.width)
+    if cfg.tied:
+        ignored.append(r"lm_head\.weight")
+    else:
+        rules.append(Rule("lm_head.weight", "head", vocabulary(*sizes, transpose=True)))
+    return Table(tuple(rules), cfg.num_layers, tuple(ignored), constants)
 
 
 def connector(cfg: ConnectorConfig, first: str, second: str) -> Table:

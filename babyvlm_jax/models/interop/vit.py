@@ -1,6 +1,8 @@
-"""Vision transformers as transformers, timm, DINO and torchvision name them.
+"""Image encoders as transformers, timm, DINO and torchvision name them.
 
-The four differ in names and in whether q, k and v are fused; `NAMES` lists them.
+For vision transformers the four differ in names and in whether q, k and v are fused; `NAMES` lists them.
+
+ResNeXt-50 is torchvision's.
 
 Source: the modules `vision_transformer.py` of torchvision, timm, DINO and DINOv2, and
 `modeling_vit.py`, `modeling_dinov2*.py` of transformers. `tests/models/interop/
@@ -9,7 +11,7 @@ test_names.py` holds the names against lists of theirs.
 
 from typing import NamedTuple
 
-from babyvlm_jax.models.config import ViTConfig
+from babyvlm_jax.models.config import ResNeXtConfig, ViTConfig
 from babyvlm_jax.models.interop.table import (
     TRANSPOSE,
     UNBATCH,
@@ -181,3 +183,38 @@ def _check(cfg: ViTConfig, names: Names, library: str) -> None:
                 f"{what} has no counterpart in {library}'s vision transformer; "
                 f"known are {sorted(NAMES)}"
             )
+
+
+STATISTICS = {
+    "weight": "scale",
+    "bias": "bias",
+    "running_mean": "mean",
+    "running_var": "var",
+}
+
+
+def resnext(cfg: ResNeXtConfig) -> Table:
+    """`torchvision.models.resnext50_32x4d` without its classifier."""
+    rules = [*_conv_and_norm("conv1", "bn1", "conv1", "norm1", 7)]
+    for stage, num_blocks in enumerate(cfg.stages, start=1):
+        for block in range(num_blocks):
+            theirs, ours = f"layer{stage}.{block}", f"stage{stage}_block{block}"
+            for number, window in ((1, 1), (2, 3), (3, 1)):
+                rules += _conv_and_norm(
+                    f"{theirs}.conv{number}",
+                    f"{theirs}.bn{number}",
+                    f"{ours}/conv{number}",
+                    f"{ours}/norm{number}",
+                    window,
+                )
+        first = f"layer{stage}.0.downsample", f"stage{stage}_block0/shortcut"
+        rules += _conv_and_norm(
+            f"{first[0]}.0", f"{first[0]}.1", first[1], f"{first[1]}_norm", 1
+        )
+    return Table(tuple(rules), ignored=(r".*\.num_batches_tracked", r"fc\..*"))
+
+
+def _conv_and_norm(conv_name, norm_name, our_conv, our_norm, window):
+    yield Rule(f"{conv_name}.weight", f"{our_conv}/w", conv(window))
+    for theirs, ours in STATISTICS.items():
+        yield Rule(f"{norm_name}.{theirs}", f"{our_norm}/{ours}")

@@ -10,8 +10,7 @@ from babyvlm_jax.models.config import (
     ViTConfig,
     VLMConfig,
 )
-from babyvlm_jax.models.interop.llama import llama
-from babyvlm_jax.models.interop.llava import connector, llava
+from babyvlm_jax.models.interop.llava import connector, llama, llava
 from babyvlm_jax.models.interop.table import (
     TRANSPOSE,
     Rule,
