@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from babyvlm_jax.interchange.weights import Leaf
 from babyvlm_jax.models.config import ResNeXtConfig, ViTConfig
-from babyvlm_jax.models.interop.vit import NAMES, Names
+from babyvlm_jax.models.interop.encoders import NAMES, Names
 from babyvlm_jax.runtime.errors import UserError
 
 HEAD_WIDTH = 64  # of every published ViT, which do not store their number of heads

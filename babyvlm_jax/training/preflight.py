@@ -15,13 +15,11 @@ from jax.sharding import AbstractMesh, Mesh
 from babyvlm_jax import sharding
 from babyvlm_jax.data import features
 from babyvlm_jax.data.identity import check_facts
-from babyvlm_jax.models.config import PARTS, ContrastiveConfig, VLMConfig
-from babyvlm_jax.models.contrastive import make_pair_model
+from babyvlm_jax.models.config import PARTS, VLMConfig
+from babyvlm_jax.models.contrastive import PairModel
 from babyvlm_jax.models.fingerprint import fingerprint
-from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.runtime import processes
 from babyvlm_jax.runtime.errors import UserError
-from babyvlm_jax.runtime.fields import from_dict
 from babyvlm_jax.training import checkpoint, settings
 from babyvlm_jax.training.config import OptimConfig
 from babyvlm_jax.training.objectives.base import BaseObjective
@@ -88,18 +86,13 @@ def check_checkpoint(workdir, mesh: Mesh | AbstractMesh) -> None:
         UserError: there is no config.json, or heads or parameters do not divide.
     """
     config = settings.read_config(workdir)
-    model = settings.model_of(config)
     try:
-        if checkpoint.is_contrastive(workdir):
-            towers = from_dict(
-                ContrastiveConfig, config["contrastive"], "config.contrastive"
-            )
-            check_heads(model, ("vision",), mesh)
-            check_text_heads(towers, mesh)
-            functions = make_pair_model(model.vision, towers)
+        functions = checkpoint.model_in(config)
+        if isinstance(functions, PairModel):
+            check_heads(settings.model_of(config), ("vision",), mesh)
+            check_text_heads(functions.config, mesh)
         else:
-            check_heads(model, PARTS, mesh)
-            functions = make_model(model)
+            check_heads(functions.config, PARTS, mesh)
         with sharding.within(mesh):
             shapes = functions.shapes()
             names = functions.param_specs()

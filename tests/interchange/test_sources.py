@@ -12,8 +12,8 @@ from babyvlm_jax.interchange.fill import check, fill, our_shapes
 from babyvlm_jax.interchange.importing import ImportConfig, import_source
 from babyvlm_jax.interchange.sources import find
 from babyvlm_jax.models.interop import llava
+from babyvlm_jax.models.interop.encoders import NAMES
 from babyvlm_jax.models.interop.table import to_theirs
-from babyvlm_jax.models.interop.vit import NAMES
 from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training import settings

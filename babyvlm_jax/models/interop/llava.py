@@ -11,6 +11,7 @@ from babyvlm_jax.models.config import (
     VLMConfig,
 )
 from babyvlm_jax.models.decoder import sinusoids
+from babyvlm_jax.models.interop.encoders import resnext, vit
 from babyvlm_jax.models.interop.table import (
     Rule,
     Table,
@@ -19,7 +20,6 @@ from babyvlm_jax.models.interop.table import (
     prefixed,
     vocabulary,
 )
-from babyvlm_jax.models.interop.vit import resnext, vit
 from babyvlm_jax.runtime.errors import UserError
 
 
@@ -139,7 +139,7 @@ def llava(cfg: VLMConfig, library: str = "transformers") -> tuple[Table, ...]:
     and `vision_feature_select_strategy="full"`: CLS and patches after the final norm.
 
     Args:
-        library: naming of the tower, one of `vit.NAMES`.
+        library: naming of the tower, one of `encoders.NAMES`.
 
     Returns:
         the tables of vision, connector and decoder.

@@ -12,6 +12,7 @@ from babyvlm_jax.training.checkpoint.opening import (
     load_model,
     load_pair_model,
     load_tokenizer,
+    model_in,
 )
 from babyvlm_jax.training.checkpoint.reading import (
     ITEMS,
@@ -36,6 +37,7 @@ __all__ = [
     "load_model",
     "load_pair_model",
     "load_tokenizer",
+    "model_in",
     "newest_step",
     "read_facts",
     "restore_params",

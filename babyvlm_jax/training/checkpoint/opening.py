@@ -50,7 +50,7 @@ def load_model(path, mesh: Mesh) -> tuple[Model, Any, dict[str, Any]]:
             f"{path} holds a contrastive model, which reads no dialogues and writes "
             "nothing; give a checkpoint of a phase with a decoder"
         )
-    return _load(path, mesh, lambda config: make_model(settings.model_of(config)))
+    return _load(path, mesh)
 
 
 def load_pair_model(path, mesh: Mesh) -> tuple[PairModel, Any, dict[str, Any]]:
@@ -64,7 +64,7 @@ def load_pair_model(path, mesh: Mesh) -> tuple[PairModel, Any, dict[str, Any]]:
             f"{path} holds no contrastive model; give the work directory of a phase "
             "with config.loss 'contrastive', or of an imported CLIP"
         )
-    return _load(path, mesh, lambda config: make_pair_model(*_pair_configs(config)))
+    return _load(path, mesh)
 
 
 def is_contrastive(path) -> bool:
@@ -72,13 +72,21 @@ def is_contrastive(path) -> bool:
     workdir = _workdir_of(path)
     if not (workdir / "config.json").exists():
         return False
-    loss = settings.read_config(workdir).get("loss")
+    return _is_of_pairs(settings.read_config(workdir))
+
+
+def _is_of_pairs(config) -> bool:
+    loss = config.get("loss")
     return loss in objectives.KINDS and objectives.kind_of(loss).IS_OF_PAIRS
 
 
-def _pair_configs(config):
-    contrastive = from_dict(ContrastiveConfig, config["contrastive"])
-    return settings.model_of(config).vision, contrastive
+def model_in(config: Mapping[str, Any]) -> Model | PairModel:
+    """The functions of the model that a config.json describes."""
+    model = settings.model_of(config)
+    if not _is_of_pairs(config):
+        return make_model(model)
+    towers = from_dict(ContrastiveConfig, config["contrastive"], "config.contrastive")
+    return make_pair_model(model.vision, towers)
 
 
 def _workdir_of(path) -> epath.Path:
@@ -86,7 +94,7 @@ def _workdir_of(path) -> epath.Path:
     return path.parent.parent if path.parent.name == FOLDER else path
 
 
-def _load(path, mesh: Mesh, make) -> tuple[Any, Any, dict[str, Any]]:
+def _load(path, mesh: Mesh) -> tuple[Any, Any, dict[str, Any]]:
     path = epath.Path(path)
     workdir = _workdir_of(path)
     if path.parent.name == FOLDER:
@@ -97,7 +105,7 @@ def _load(path, mesh: Mesh, make) -> tuple[Any, Any, dict[str, Any]]:
     else:
         step = newest_step(workdir)
     config = settings.read_config(workdir)
-    model = make(config)
+    model = model_in(config)
     abstract = abstract_params(model, mesh)
     params = {
         part: restore_params(workdir, step, part, leaves)

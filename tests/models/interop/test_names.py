@@ -11,8 +11,8 @@ import pytest
 
 from babyvlm_jax.interchange.fill import our_shapes
 from babyvlm_jax.models.config import ResNeXtConfig, ViTConfig, VLMConfig
+from babyvlm_jax.models.interop.encoders import resnext, vit
 from babyvlm_jax.models.interop.table import their_shapes
-from babyvlm_jax.models.interop.vit import resnext, vit
 from babyvlm_jax.models.vlm import make_model
 from tests.chosen import some
 

@@ -10,6 +10,7 @@ from babyvlm_jax.models.config import (
     ViTConfig,
     VLMConfig,
 )
+from babyvlm_jax.models.interop.encoders import NAMES, vit
 from babyvlm_jax.models.interop.llava import connector, llama, llava
 from babyvlm_jax.models.interop.table import (
     TRANSPOSE,
@@ -22,7 +23,6 @@ from babyvlm_jax.models.interop.table import (
     to_theirs,
     vocabulary,
 )
-from babyvlm_jax.models.interop.vit import NAMES, vit
 from babyvlm_jax.runtime.errors import UserError
 
 

@@ -1,8 +1,7 @@
 """Image encoders as transformers, timm, DINO and torchvision name them.
 
-For vision transformers the four differ in names and in whether q, k and v are fused; `NAMES` lists them.
-
-ResNeXt-50 is torchvision's.
+For vision transformers the four differ in names and in whether q, k and v are fused;
+`NAMES` lists them. The ResNeXt-50 is torchvision's.
 
 Source: the modules `vision_transformer.py` of torchvision, timm, DINO and DINOv2, and
 `modeling_vit.py`, `modeling_dinov2*.py` of transformers. `tests/models/interop/
