@@ -35,9 +35,8 @@ def test_a_batch_has_the_shapes_of_the_row_contract():
     assert batch["tokens"].sharding.shard_shape((8, 32)) == (1, 32)
 
 
-@pytest.mark.parametrize(
-    "what", [pytest.param("eval", marks=pytest.mark.integration), "decode"]
-)
+@pytest.mark.integration
+@pytest.mark.parametrize("what", ["eval", "decode"])
 def test_programs_of_evaluation_lower(what):
     mesh = tiny.mesh_of(fsdp=2, tensor=2)
     with jax.set_mesh(mesh):

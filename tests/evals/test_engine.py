@@ -378,6 +378,7 @@ def score_alone(form, reader, asked, answer):
     return said[start:][whole.loss_mask[start:]].sum()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "form", ["nursery", pytest.param("v1", marks=pytest.mark.slow)]
 )

@@ -111,6 +111,7 @@ def test_each_leaf_comes_once_and_turns_back(golden):
     assert shapes == {path: leaf.shape for path, leaf in ours.items()}
 
 
+@pytest.mark.integration
 def test_names_and_shapes_of_the_published_models():
     """The names as the published files have them, some of each kind."""
     for name, layers in (("b32", 12), ("l14", 24)):

@@ -24,7 +24,7 @@ from tests.interchange.workdirs import (
 IN_LLAVA = ("official", "tied", "registers", "v2-gpt2", "v1")
 CASES = [(name, "hf") for name in MODELS] + [("nursery", "safetensors")]
 CASES += [(name, "llava") for name in IN_LLAVA] + [("nursery", "lmms-eval")]
-QUICK = [("official", "hf"), ("nursery", "hf"), ("official", "llava"), *CASES[-1:]]
+QUICK = [("nursery", "hf"), ("official", "llava"), *CASES[-1:]]
 CASES = [
     pytest.param(*case, marks=[] if case in QUICK else pytest.mark.integration)
     for case in CASES

@@ -12,10 +12,17 @@ import pytest
 
 from babyvlm_jax.runtime.errors import UserError
 from launch import clusters, tpu
+from launch.running import run_command
 
 LAUNCH = pathlib.Path(__file__).parents[2] / "launch"
 SCRIPTS = sorted(str(path.relative_to(LAUNCH)) for path in LAUNCH.rglob("*.sh"))
 BASH = [*SCRIPTS, "_python", "slurm/job.sbatch"]
+IN_PYTHON = {
+    "tpu_vm.sh": tpu.tpu_vm,
+    "queued_resource.sh": tpu.queued_resource,
+    "gke/submit.sh": clusters.gke,
+    "slurm/submit.sh": clusters.slurm,
+}
 
 
 def call(script, *args, **environment):
@@ -226,13 +233,18 @@ def test_a_config_typo_stops_it_before_anything_is_created(main, args, programs)
         ("install.sh", ("gpu",), "unknown word 'gpu'"),
     ],
 )
-def test_a_mistake_is_named(script, args, named):
-    told = call(script, *args)
-    assert told.returncode == 78
-    assert told.stderr.startswith("error: ")
-    assert named in told.stderr
-    assert told.stderr.count("\n") == 1
-    assert told.stdout == ""
+def test_a_mistake_is_named(script, args, named, capfd):
+    if script in IN_PYTHON:
+        with pytest.raises(SystemExit) as stop:
+            run_command(IN_PYTHON[script], args)
+        code, (out, err) = stop.value.code, capfd.readouterr()
+    else:
+        told = call(script, *args)
+        code, out, err = told.returncode, told.stdout, told.stderr
+    assert code == 78
+    assert err.startswith("error: ") and err.count("\n") == 1
+    assert named in err
+    assert out == ""
 
 
 def test_without_a_dry_run_the_commands_are_run(programs):

@@ -57,9 +57,8 @@ def test_words_have_no_order_and_count_as_often_as_they_come():
     np.testing.assert_allclose(found[2], mean / np.linalg.norm(mean), atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "form", [pytest.param("llama", marks=pytest.mark.integration), "clip"]
-)
+@pytest.mark.integration
+@pytest.mark.parametrize("form", ["llama", "clip"])
 def test_a_transformer_reads_the_order(form):
     tokens = np.array([[2, 9, 5, 3], [2, 5, 9, 3]], np.int32)
     found = texts_of(form, tokens, np.ones(tokens.shape, bool))
@@ -115,16 +114,7 @@ def test_a_few_steps_on_one_batch_lower_its_loss(form):
     assert values[-1] < 0.7 * values[0]
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        "clip",
-        *(
-            pytest.param(f, marks=pytest.mark.integration)
-            for f in ("cvcl", "transformer", "llama")
-        ),
-    ],
-)
+@pytest.mark.parametrize("form", some(tiny_pairs.FORMS, ("transformer",)))
 def test_every_parameter_has_a_place_on_a_mesh(form):
     with jax.set_mesh(tiny.mesh_of(fsdp=2, tensor=2)):
         model = make_pair_model(*tiny_pairs.FORMS[form])

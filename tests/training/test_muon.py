@@ -82,9 +82,8 @@ def alone():
     return two_steps((1, 1, 1), None)[0]
 
 
-@pytest.mark.parametrize(
-    "sizes", [pytest.param((1, 8, 1), marks=pytest.mark.integration), (2, 2, 2)]
-)
+@pytest.mark.integration
+@pytest.mark.parametrize("sizes", [(1, 8, 1), (2, 2, 2)])
 def test_spread_layers_give_the_updates_of_one_device(alone, sizes, capfd):
     updates, program = two_steps(sizes, NAMES)
     assert "Involuntary full rematerialization" not in capfd.readouterr().err

@@ -237,7 +237,7 @@ def test_a_loss_without_supervised_tokens_moves_nothing():
     with jax.set_mesh(tiny.mesh_of()):
         params = {"w": jnp.ones(3)}
         state = make_state(params, {}, tx, cfg.trains, tiny.mesh_of(), {"w": ("norm",)})
-        step = make_train_step(nothing, tx, cfg.trains, jax.random.key(0))
+        step = jax.jit(make_train_step(nothing, tx, cfg.trains, jax.random.key(0)))
         state, metrics = step(state, {})
     assert state.params["w"].tolist() == [1.0, 1.0, 1.0]
     assert float(metrics["loss"]) == 0.0

@@ -87,6 +87,7 @@ def test_what_was_imported_is_not_overwritten(flags, tmp_path, capsys):
     assert "holds v1_vtwt of an unknown job" in capsys.readouterr().err
 
 
+@pytest.mark.integration
 def test_captions_need_pairs(flags, tmp_path, capsys):
     shutil.rmtree(tmp_path / "out")
     assert run(*flags, "--tasks=caption") == 78

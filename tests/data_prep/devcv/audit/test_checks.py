@@ -44,7 +44,7 @@ def _clean_verdicts(task):
     return _verdicts(task, test=clean(task), **trains)
 
 
-@pytest.mark.parametrize("task", some(planted.TASKS, ("leftright", "memory", "count")))
+@pytest.mark.parametrize("task", some(planted.TASKS, ("leftright",)))
 def test_a_clean_set_has_no_fault(task):
     found = _clean_verdicts(task)
     assert not {c: told for c, (verdict, told) in found.items() if verdict == FAULT}
@@ -195,7 +195,16 @@ def _planted(task, make, number):
     return splits(task, test=_with(make, number))
 
 
-@pytest.mark.parametrize("name", PLANTED)
+@pytest.mark.parametrize(
+    "name",
+    some(
+        PLANTED,
+        (
+            *("gold is the query", "answer positions", "odd one out", "pixel matcher"),
+            *("size of the copies", "number in words", "words tell"),
+        ),
+    ),
+)
 def test_a_planted_fault_is_found(name):
     task, make, check = PLANTED[name]
     number = 20 if task == "memory" else 40
