@@ -10,8 +10,8 @@ import functools
 import hashlib
 import itertools
 import re
+import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from babyvlm_jax.data.schema import ASSISTANT, Record
 from babyvlm_jax.evals.tasks import CAPTION, Task
@@ -74,13 +74,6 @@ def meteor_exact(reference: Sequence[str], hypothesis: Sequence[str]) -> float:
     return mean * (1 - GAMMA * (chunks / len(pairs)) ** BETA)
 
 
-class _NoSynonyms:
-    """A WordNet in which no word means anything."""
-
-    def synsets(self, word: str) -> tuple[Any, ...]:
-        return ()
-
-
 @functools.cache
 def _library() -> Mapping[str, Callable[[list[str], list[str]], float]]:
     """The metrics that NLTK offers here: name -> function of two lists of tokens."""
@@ -102,7 +95,8 @@ def _library() -> Mapping[str, Callable[[list[str], list[str]], float]]:
             [reference], hypothesis, smoothing_function=smooth
         )
 
-    found = {"meteor": meteor(_NoSynonyms()), "bleu": bleu}
+    no_word_means_anything = types.SimpleNamespace(synsets=lambda word: ())
+    found = {"meteor": meteor(no_word_means_anything), "bleu": bleu}
     try:
         wordnet.synsets("cat")
     except LookupError:  # the data are not there, and are not fetched

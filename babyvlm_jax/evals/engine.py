@@ -22,6 +22,7 @@ import numpy as np
 from babyvlm_jax.data.conversation import Encoded
 from babyvlm_jax.data.rows import decode
 from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
+from babyvlm_jax.data.templates import TEMPLATES
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.evals.items import num_rounds, round_record
 from babyvlm_jax.evals.predictors import (
@@ -458,7 +459,7 @@ class CheckpointPredictor(Predictor):
         writes = table.begin(closed=True) if max_new_tokens else None
         if not choices:
             chooses = None
-        elif writes and not reader.closes_prompts:
+        elif writes and not TEMPLATES[reader.template].wrapped:
             chooses = writes.copy()
         else:
             chooses = table.begin(closed=False)

@@ -22,7 +22,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from babyvlm_jax.data.conversation import Encoded, encode
 from babyvlm_jax.data.images import preprocess
 from babyvlm_jax.data.schema import Record
-from babyvlm_jax.data.templates import TEMPLATES
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.sharding import put_batch
 
@@ -54,11 +53,6 @@ class Reader:
     buckets: tuple[int, ...]
     mesh: Mesh
     context: int = 0
-
-    @property
-    def closes_prompts(self) -> bool:
-        """Whether what is written stands behind other tokens than what is scored."""
-        return TEMPLATES[self.template].wrapped
 
     def encode(self, record: Record, answer: bool, closed: bool = True) -> Encoded:
         """Tokens and distinct images of a record, with or without its last answer.
@@ -148,7 +142,10 @@ def collate(rows: Sequence[Piece], length: int) -> dict[str, np.ndarray]:
         "targets": np.zeros(size, np.int32),
         "loss_mask": np.zeros(size, bool),
     }
-    defaults = {"segment_ids": np.ones_like, "positions": _count_up}
+    defaults = {
+        "segment_ids": np.ones_like,
+        "positions": lambda tokens: np.arange(len(tokens)),
+    }
     for row, piece in enumerate(rows):
         count = len(piece.tokens)
         for key, values in piece._asdict().items():
@@ -157,10 +154,6 @@ def collate(rows: Sequence[Piece], length: int) -> dict[str, np.ndarray]:
             if values is not None:
                 batch[key][row, :count] = values
     return batch
-
-
-def _count_up(tokens):
-    return np.arange(len(tokens), dtype=np.int32)
 
 
 def plan(lengths: Sequence[int], reader: Reader) -> list[list[int]]:

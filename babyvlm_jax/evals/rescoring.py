@@ -216,17 +216,17 @@ def _fault(task: Task, record: Record | None, line: Mapping[str, Any]) -> str | 
     if any(not isinstance(one.get("output"), str) for one in rounds):
         return "the text of an answer ('output') is missing"
     shares = [one.get("likelihoods", {}) for one in rounds]
-    if not all(isinstance(one, dict) and _are_shares(one.values()) for one in shares):
+    if not all(isinstance(one, dict) for one in shares) or not all(
+        isinstance(share, int | float) and 0 <= share <= 1
+        for one in shares
+        for share in one.values()
+    ):
         return "its likelihoods are no numbers"
     if line["protocol"] != CHOICE:
         return None
     if [set(one) for one in shares] != [set(one) for one in offered(task, record)]:
         return "the answers that it was offered are not those of today"
     return None
-
-
-def _are_shares(values) -> bool:
-    return all(isinstance(one, int | float) and 0 <= one <= 1 for one in values)
 
 
 def _said(line: Mapping[str, Any]) -> Said:

@@ -190,17 +190,15 @@ def parse(content: Mapping[str, Any]) -> Evaluation:
     Raises:
         TypeError, KeyError, AttributeError: a field is missing or unknown.
     """
-    tasks = {key: _task(key, entry) for key, entry in content["tasks"].items()}
+    tasks = {}
+    for key, entry in content["tasks"].items():
+        made = {name: tuple(entry[name]) for name in ("ages", "interval")}
+        made["metrics"] = _metrics(entry["metrics"])
+        made["rows"] = tuple(
+            Row(**{**row, "metrics": _metrics(row["metrics"])}) for row in entry["rows"]
+        )
+        tasks[key] = TaskResult(key=key, **{**entry, **made})
     return Evaluation(**{**content, "tasks": tasks})
-
-
-def _task(key, entry) -> TaskResult:
-    rows = tuple(
-        Row(**{**row, "metrics": _metrics(row["metrics"])}) for row in entry["rows"]
-    )
-    known = {"metrics": _metrics(entry["metrics"]), "rows": rows}
-    pairs = {name: tuple(entry[name]) for name in ("ages", "interval")}
-    return TaskResult(key=key, **{**entry, **known, **pairs})
 
 
 def _metrics(found) -> dict[str, Metric]:

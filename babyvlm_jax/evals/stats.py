@@ -219,11 +219,7 @@ def paired(
         parts = np.stack([sums / sizes, (sample.sums.sum() - sums) / (number - sizes)])
     ends = np.sort(np.where(np.isnan(parts), -np.inf, parts), axis=0)
     ends[1, np.isinf(ends[0])] = np.inf
-    return _typical(ends)
-
-
-def _typical(ends: np.ndarray) -> tuple[float, float, float]:
-    """Bounds and p-value of zero, of f64[2, throws] values that are not refuted."""
+    # bounds, and p-value of zero, of the differences that are not refuted
     rank = int(np.floor((1 - LEVEL) * ends.shape[1] + 1e-9))
     low = np.sort(ends[0])[rank]
     high = np.sort(ends[1])[-1 - rank]

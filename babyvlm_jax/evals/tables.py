@@ -80,14 +80,6 @@ def _values(task: TaskResult) -> dict[tuple[str, str, str], float]:
     return values
 
 
-def title_of(column: tuple[str, str, str]) -> str:
-    """What a column is called."""
-    control, protocol, parser = column
-    if control:
-        return CONTROLS[control]
-    return parser if parser == OFFICIAL else protocol
-
-
 def make_rows(result: Evaluation) -> list[tuple[str, ...]]:
     """Header, a row for each task, and one for the mean of each source.
 
@@ -95,7 +87,11 @@ def make_rows(result: Evaluation) -> list[tuple[str, ...]]:
         Rows of as many cells; numbers are percent.
     """
     extra = columns(result.tasks)
-    rows = [(*_FIRST, *map(title_of, extra), *_LAST)]
+    titles = (
+        CONTROLS[control] if control else parser if parser == OFFICIAL else protocol
+        for control, protocol, parser in extra
+    )
+    rows = [(*_FIRST, *titles, *_LAST)]
     for source, tasks in itertools.groupby(
         reading_order(result.tasks), key=lambda task: task.source
     ):

@@ -88,6 +88,7 @@ def curve(phase: Phase) -> Markup:
     stride = math.ceil(len(phase.steps) / MAX_POINTS)
     keep = sorted({*range(0, len(phase.steps), stride), len(phase.steps) - 1})
     y_ticks = nice_ticks(min(phase.losses), max(phase.losses), 4)
+    places = max(0, -math.floor(math.log10(y_ticks[1] - y_ticks[0]) + 1e-9))
     last = phase.steps[-1]
     x_ticks = [tick for tick in nice_ticks(0, last, 5) if tick <= last]
     x_scale = _scale(0, last, LEFT, WIDTH - RIGHT)
@@ -110,7 +111,7 @@ def curve(phase: Phase) -> Markup:
         WIDTH,
         HEIGHT,
         says,
-        Markup("").join(_y_tick(y_scale(at), at, y_ticks) for at in y_ticks),
+        Markup("").join(_y_tick(y_scale(at), f"{at:.{places}f}") for at in y_ticks),
         Markup("").join(_x_tick(x_scale(at), at) for at in x_ticks),
         line("raw", phase.losses),
         line("smooth", smooth),
@@ -155,7 +156,7 @@ def growth_curve(growth: Growth) -> Markup:
         WIDTH,
         HEIGHT,
         says,
-        Markup("").join(_share_tick(y_scale(at), at) for at in y_ticks),
+        Markup("").join(_y_tick(y_scale(at), f"{100 * at:.0f}") for at in y_ticks),
         Markup("").join(
             _x_tick(x_scale(at), at) for at in nice_ticks(0, last, 4) if at <= last
         ),
@@ -207,19 +208,11 @@ def _scale(low, high, start, end):
     return place
 
 
-def _y_tick(place, value, ticks):
-    decimals = max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9))
+def _y_tick(place, label):
     return Markup(
         '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
-        '<text x="{}" y="{:.1f}" text-anchor="end">{:.{}f}</text>'
-    ).format(LEFT, WIDTH - RIGHT, place, place, LEFT - 6, place + 4, value, decimals)
-
-
-def _share_tick(place, value):
-    return Markup(
-        '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
-        '<text x="{}" y="{:.1f}" text-anchor="end">{:.0f}</text>'
-    ).format(LEFT, WIDTH - RIGHT, place, place, LEFT - 6, place + 4, 100 * value)
+        '<text x="{}" y="{:.1f}" text-anchor="end">{}</text>'
+    ).format(LEFT, WIDTH - RIGHT, place, place, LEFT - 6, place + 4, label)
 
 
 def _x_tick(place, value):
