@@ -1,15 +1,16 @@
 """Asks a checkpoint: prefill, extend, decode, likelihoods of answers.
 
-A batch of dialogues is played round by round, all rows at the same time (`play`). What
-was said stays in a key-value cache, so a round costs its own tokens only; one question
-is a dialogue of one round. The model's own replies are the history, in one thread those
-that it wrote, in another those that it chose; both begin with the same prompt, which is
-read once.
+A batch of dialogues is played round by round, all rows at the same time
+(`Dialogues`). What was said stays in a key-value cache, so a round costs its own tokens
+only; one question is a dialogue of one round. The model's own replies are the history:
+in one batch those that it wrote, in another those that it chose. Both begin with the
+same prompt, which is read once.
 
 Axes: B batch, N new tokens, T tokens of all answers to one question, K answers, V
 vocabulary.
 """
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
@@ -126,12 +127,12 @@ def make_scores(branch: Callable) -> Callable:
 
 
 def score_answers(
-    thread: "Thread", answers: Sequence[Sequence[Answer]], normalize: bool
+    dialogues: "Dialogues", answers: Sequence[Sequence[Answer]], normalize: bool
 ) -> list[np.ndarray]:
     """Log-likelihoods of the answers to each row's last question.
 
     Args:
-        thread: holds the questions, with room for `answer_room(answers)` tokens.
+        dialogues: with the questions, and room for `answer_room(answers)` tokens.
         answers: per row those that are offered.
         normalize: divide by the number of counted tokens (the V1 score); the plain
             sum is how likely the model is to say exactly this.
@@ -140,10 +141,10 @@ def score_answers(
         Per row f64[number of its answers]; -inf for one of which no token counts, as
         of words that the tokenizer does not know.
     """
-    reader = thread.table.reader
+    reader = dialogues.reader
     pieces = [branches(offered) for offered in answers]
     # answers show no image, so that one image's tokens serve
-    visual = {"visual": thread.table.features.table[:1]}
+    visual = {"visual": dialogues.features.table[:1]}
     batch = reader.put(pieces, answer_room(answers)) | visual
     firsts = [
         Piece(
@@ -155,8 +156,8 @@ def score_answers(
     firsts = reader.put(firsts, _padded(max(map(len, answers))))
     found = make_scores(reader.model.branch)(
         reader.params,
-        thread.logits,
-        thread.cache,
+        dialogues.logits,
+        dialogues.cache,
         batch,
         {"ids": firsts["tokens"], "counted": firsts["loss_mask"]},
     )
@@ -265,65 +266,18 @@ def grow(cache: Any, num_slots: int) -> Any:
     return cache | {name: jnp.pad(cache[name], pad) for name in ("k", "v")}
 
 
-class Thread:
-    """One history of each dialogue of a batch.
-
-    Attributes:
-        table: what it shares with others.
-        said: per row the replies so far.
-        logits: f32[B, V] of what follows the last question.
-        cache: keys and values of all that was said.
-    """
-
-    def __init__(self, table: "Table", logits, cache, prompts: Sequence[Encoded]):
-        self.table = table
-        self._prompts = list(prompts)
-        self.said: list[list[str]] = [[] for _ in prompts]
-        self.logits, self.cache = logits, cache
-
-    def copy(self) -> "Thread":
-        """Another history that begins with the same question."""
-        return Thread(self.table, self.logits, self.cache, self._prompts)
-
-    def ask(self, number: int) -> None:
-        """Appends the last replies and the next question of the rows that have one."""
-        table, rows = self.table, self.table.records
-        pieces = []
-        for row, record in enumerate(rows):
-            if number >= num_rounds(record):
-                pieces.append(_NOTHING)
-                continue
-            asked = table.reader.encode_prompt(round_record(record, self.said[row]))
-            known = self._prompts[row]
-            check_prefix(known, asked)
-            pieces.append(table.features.piece(asked, len(known.tokens)))
-            self._prompts[row] = asked
-        longest = max(len(piece.tokens) for piece in pieces)
-        if not longest:  # the context is full: the same prompt again
-            return
-        length = -(-longest // _STEP) * _STEP
-        # slots for the longest row and what is written after it
-        need = table.num_slots(max(len(prompt.tokens) for prompt in self._prompts))
-        if need > self.cache["k"].shape[2]:
-            self.cache = grow(self.cache, need)
-        model = table.reader.model
-        _, later = make_steps(model.prefill, model.extend)
-        logits, self.cache = later(
-            table.reader.params, self.cache, table.batch(pieces, length)
-        )
-        is_new = np.zeros((len(logits), 1), bool)
-        is_new[: len(pieces), 0] = [len(piece.tokens) > 0 for piece in pieces]
-        self.logits = jnp.where(is_new, logits, self.logits)
-
-
-class Table(NamedTuple):
-    """What the threads of a batch share.
+@dataclasses.dataclass
+class Dialogues:
+    """A batch of dialogues, each with one history, in a key-value cache.
 
     Attributes:
         reader: the checkpoint.
-        features: visual tokens of all pictures of the records.
+        features: visual tokens of all images of the records.
         records: the dialogues.
-        room: slots that are kept free behind a question, for an answer.
+        room: slots that are kept free after a question, for an answer.
+        said: per row the replies so far; after `read`, as what follows.
+        logits: f32[B, V] of what follows the last question.
+        cache: keys and values of all that was said.
     """
 
     reader: Reader
@@ -331,29 +285,66 @@ class Table(NamedTuple):
     records: Sequence[Record]
     room: int
 
-    def num_slots(self, length: int) -> int:
-        """Slots of a cache for dialogues of so many tokens."""
-        return self.reader.bucket(length) + self.room
-
-    def batch(self, pieces: Sequence[Piece], length: int) -> dict[str, jax.Array]:
-        """Pieces on the devices, with the pictures that they point to."""
-        return self.reader.put(pieces, length) | {"visual": self.features.table}
-
-    def begin(self, closed: bool) -> Thread:
+    def begin(self, closed: bool) -> "Dialogues":
         """Reads the first question of every row; `closed` as in `Reader.encode`."""
         encode = self.reader.encode_prompt
         prompts = [encode(round_record(one, []), closed) for one in self.records]
         return self.read(prompts, max(len(encode(r).tokens) for r in self.records))
 
-    def read(self, prompts: Sequence[Encoded], longest: int) -> Thread:
+    def read(self, prompts: Sequence[Encoded], longest: int) -> "Dialogues":
         """Reads prompts into a cache that has room for `longest` tokens and answers."""
-        reader = self.reader
-        length = reader.bucket(max(len(prompt.tokens) for prompt in prompts))
-        slots = max(self.num_slots(longest), length + self.room)
-        batch = self.batch([self.features.piece(one) for one in prompts], length)
-        first, _ = make_steps(reader.model.prefill, reader.model.extend)
-        logits, cache = first(reader.params, batch, slots)
-        return Thread(self, logits, cache, prompts)
+        self._prompts = list(prompts)
+        self.said: list[list[str]] = [[] for _ in prompts]
+        length = self.reader.bucket(max(len(prompt.tokens) for prompt in prompts))
+        slots = max(self._num_slots(longest), length + self.room)
+        pieces = [self.features.piece(prompt) for prompt in prompts]
+        self.logits, self.cache = self._steps[0](
+            self.reader.params, self._batch(pieces, length), slots
+        )
+        return self
+
+    def copy(self) -> "Dialogues":
+        """Another history that begins with the same question."""
+        other = copy.copy(self)
+        other._prompts, other.said = [*self._prompts], [[] for _ in self.said]
+        return other
+
+    def ask(self, number: int) -> None:
+        """Appends the last replies and the next question of the rows that have one."""
+        pieces = []
+        for row, record in enumerate(self.records):
+            if number >= num_rounds(record):
+                pieces.append(_NOTHING)
+                continue
+            asked = self.reader.encode_prompt(round_record(record, self.said[row]))
+            known = self._prompts[row]
+            check_prefix(known, asked)
+            pieces.append(self.features.piece(asked, len(known.tokens)))
+            self._prompts[row] = asked
+        longest = max(len(piece.tokens) for piece in pieces)
+        if not longest:  # the context is full: the same prompt again
+            return
+        # slots for the longest row and what is written after it
+        need = self._num_slots(max(len(prompt.tokens) for prompt in self._prompts))
+        if need > self.cache["k"].shape[2]:
+            self.cache = grow(self.cache, need)
+        batch = self._batch(pieces, -(-longest // _STEP) * _STEP)
+        logits, self.cache = self._steps[1](self.reader.params, self.cache, batch)
+        is_new = np.zeros((len(logits), 1), bool)
+        is_new[: len(pieces), 0] = [len(piece.tokens) > 0 for piece in pieces]
+        self.logits = jnp.where(is_new, logits, self.logits)
+
+    @property
+    def _steps(self):
+        return make_steps(self.reader.model.prefill, self.reader.model.extend)
+
+    def _num_slots(self, length: int) -> int:
+        """Slots of a cache for dialogues of so many tokens."""
+        return self.reader.bucket(length) + self.room
+
+    def _batch(self, pieces, length) -> dict[str, jax.Array]:
+        """Pieces on the devices, with the images that they point to."""
+        return self.reader.put(pieces, length) | {"visual": self.features.table}
 
 
 def check_prefix(known: Encoded, asked: Encoded) -> None:
@@ -376,9 +367,9 @@ def score_last(reader: Reader, record: Record, answers: Sequence[str]) -> np.nda
     features.hold(record.images)
     ids = [encode_answer(reader, record, answer) for answer in answers]
     prompt = reader.encode_prompt(record, closed=False)
-    table = Table(reader, features, [record], answer_room([ids]))
-    thread = table.read([prompt], len(prompt.tokens))
-    return score_answers(thread, [ids], normalize=False)[0]
+    dialogues = Dialogues(reader, features, [record], answer_room([ids]))
+    dialogues.read([prompt], len(prompt.tokens))
+    return score_answers(dialogues, [ids], normalize=False)[0]
 
 
 @dataclasses.dataclass
@@ -455,14 +446,14 @@ class CheckpointPredictor(Predictor):
         reader, model = self.reader, self.reader.model
         offered = self._offered(records, choices) if choices else []
         room = max([max_new_tokens, *map(answer_room, offered)])
-        table = Table(reader, self._features, records, room)
-        writes = table.begin(closed=True) if max_new_tokens else None
+        make = functools.partial(Dialogues, reader, self._features, records, room)
+        writes = make().begin(closed=True) if max_new_tokens else None
         if not choices:
             chooses = None
         elif writes and not TEMPLATES[reader.template].wrapped:
             chooses = writes.copy()
         else:
-            chooses = table.begin(closed=False)
+            chooses = make().begin(closed=False)
         for number in range(max(map(num_rounds, records))):
             going = [i for i, r in enumerate(records) if number < num_rounds(r)]
             texts, scores = {}, {}
