@@ -103,7 +103,7 @@ def stream(
     first, step = make_stream(model.prefill, model.decode_step, max_new_tokens)
     features = reading.Features(reader)
     features.hold(image for one in encoded for image in one.images)
-    pieces = [features.piece(one) for one in encoded]
+    pieces = [features.row_tokens(one) for one in encoded]
     batch = reader.put(pieces, reader.bucket(longest))
     token, cache = first(reader.params, batch | {"visual": features.table})
     done = np.zeros(len(records), bool)

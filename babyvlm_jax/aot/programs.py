@@ -13,8 +13,8 @@ from jax.sharding import Mesh
 from babyvlm_jax import sharding
 from babyvlm_jax.data.tokenizer import EOS_ID
 from babyvlm_jax.evals.engine import ANSWERS_STEP, make_greedy, make_scores
-from babyvlm_jax.evals.reader import Piece
-from babyvlm_jax.evals.reader import collate as collate_pieces
+from babyvlm_jax.evals.reader import RowTokens
+from babyvlm_jax.evals.reader import collate as collate_rows
 from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.training.checkpoint import abstract_params
@@ -99,7 +99,7 @@ def abstract_batch(
 
 def abstract_answers(run: TrainSettings, mesh: Mesh) -> tuple[dict, dict]:
     """What `engine.make_scores` scores behind a prompt, as shapes with shardings."""
-    row = collate_pieces([Piece(np.zeros(0, np.int32))], ANSWERS_STEP)
+    row = collate_rows([RowTokens(np.zeros(0, np.int32))], ANSWERS_STEP)
     firsts = {
         "ids": np.zeros((1, ANSWERS_STEP), np.int32),
         "counted": np.zeros((1, ANSWERS_STEP), bool),

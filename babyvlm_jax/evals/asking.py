@@ -19,7 +19,7 @@ from babyvlm_jax.data.schema import ASSISTANT, HUMAN, IMAGE_MARK, Record
 from babyvlm_jax.evals.engine import shares
 from babyvlm_jax.evals.items import offered
 from babyvlm_jax.evals.predictors import Predictor
-from babyvlm_jax.evals.scoring import Said
+from babyvlm_jax.evals.scoring import Answer
 from babyvlm_jax.evals.tasks import CHOICE, GENERATE, MATCH, Task
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.ties import best_places
@@ -34,7 +34,7 @@ def ask(
     controls: Sequence[str] = (),
     permute: bool = False,
     ties: str = "random",
-) -> list[list[Said]]:
+) -> list[list[Answer]]:
     """Asks a few items.
 
     All forms of them go to the predictor together, so that one of ours encodes each
@@ -70,7 +70,7 @@ def ask(
         replies = predictor.generate(forms)
     if replies:
         written = zip(controls, replies, strict=True)
-        said.append([Said(GENERATE, *one) for one in written])
+        said.append([Answer(GENERATE, *one) for one in written])
     if found:
         found = _over_orders(predictor, plain, forms, choices, found, permute)
         said.append(list(map(_chosen, controls, choices, found)))
@@ -103,8 +103,8 @@ def _over_orders(predictor, plain, forms, choices, found, permute):
     ]
 
 
-def _chosen(control, choices, found) -> Said:
-    return Said(
+def _chosen(control, choices, found) -> Answer:
+    return Answer(
         CHOICE,
         control,
         [
@@ -201,7 +201,7 @@ def match(
     plain: Sequence[Record],
     forms: Sequence[Record],
     ties: str,
-) -> list[Said]:
+) -> list[Answer]:
     """Answers each item by the scores of its pairs, the highest of a round.
 
     Args:
@@ -232,7 +232,7 @@ def match(
             replies.append(decide(best, gold, rule, f"{record.id}/{number}"))
             among = map(float, shares(values))
             likelihoods.append(dict(zip(options, among, strict=True)))
-        said.append(Said(MATCH, "", replies, likelihoods))
+        said.append(Answer(MATCH, "", replies, likelihoods))
     return said
 
 

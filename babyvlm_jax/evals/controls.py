@@ -25,8 +25,8 @@ from babyvlm_jax.evals.items import (
     round_images,
 )
 from babyvlm_jax.evals.scoring import (
+    Answer,
     Lines,
-    Said,
     make_line,
     memory_metrics,
     read_strictly,
@@ -209,7 +209,11 @@ def control_lines(
     replies[CONSTANT] = [constant(answer, r) for r in records]
     return [
         make_line(
-            task, item_set.source, record, Said("", name, said), chances.get(record.id)
+            task,
+            item_set.source,
+            record,
+            Answer("", name, said),
+            chances.get(record.id),
         )
         for name, of_all in replies.items()
         for record, said in zip(records, of_all, strict=True)

@@ -33,7 +33,7 @@ from babyvlm_jax.evals.predictors import (
     Predictor,
     Replies,
 )
-from babyvlm_jax.evals.reader import Features, Piece, Reader, fetch, plan
+from babyvlm_jax.evals.reader import Features, Reader, RowTokens, fetch, plan
 from babyvlm_jax.runtime.errors import UserError
 from babyvlm_jax.ties import best_places
 
@@ -95,7 +95,7 @@ def detokenize(tokenizer: Tokenizer, row: np.ndarray) -> str:
 ANSWERS_STEP = 16  # ours: T and K are multiples of it, to compile rarely
 
 
-class Answer(NamedTuple):
+class AnswerTokens(NamedTuple):
     """One answer's tokens and its `<eos>`; `counted` says which are scored."""
 
     ids: np.ndarray
@@ -127,7 +127,7 @@ def make_scores(branch: Callable) -> Callable:
 
 
 def score_answers(
-    dialogues: "Dialogues", answers: Sequence[Sequence[Answer]], normalize: bool
+    dialogues: "Dialogues", answers: Sequence[Sequence[AnswerTokens]], normalize: bool
 ) -> list[np.ndarray]:
     """Log-likelihoods of the answers to each row's last question.
 
@@ -147,7 +147,7 @@ def score_answers(
     visual = {"visual": dialogues.features.table[:1]}
     batch = reader.put(pieces, answer_room(answers)) | visual
     firsts = [
-        Piece(
+        RowTokens(
             np.array([answer.ids[0] for answer in offered]),
             loss_mask=np.array([answer.counted[0] for answer in offered]),
         )
@@ -170,7 +170,7 @@ def score_answers(
     return scores
 
 
-def branches(answers: Sequence[Answer]) -> Piece:
+def branches(answers: Sequence[AnswerTokens]) -> RowTokens:
     """All answers as segments of one piece; each predicts its second token on.
 
     Answers [7, eos] and [8, 9, eos]:
@@ -185,7 +185,7 @@ def branches(answers: Sequence[Answer]) -> Piece:
         return np.concatenate([np.asarray(part, dtype) for part in parts])
 
     sizes = [len(answer.ids) - 1 for answer in answers]
-    return Piece(
+    return RowTokens(
         tokens=joined(answer.ids[:-1] for answer in answers),
         segment_ids=joined(np.full(n, k + 1) for k, n in enumerate(sizes)),
         positions=joined(np.arange(n) for n in sizes),
@@ -194,7 +194,7 @@ def branches(answers: Sequence[Answer]) -> Piece:
     )
 
 
-def answer_room(answers: Sequence[Sequence[Answer]]) -> int:
+def answer_room(answers: Sequence[Sequence[AnswerTokens]]) -> int:
     """T: places that the answers to any one question take, to a multiple of 16."""
     return _padded(max(sum(len(a.ids) - 1 for a in offered) for offered in answers))
 
@@ -209,7 +209,7 @@ def encode_answer(
     text: str,
     score_eos: bool = True,
     score_unknown: bool = False,
-) -> Answer:
+) -> AnswerTokens:
     """Tokens of `text` as the answer to a record's last human turn.
 
     Args:
@@ -232,7 +232,7 @@ def encode_answer(
         counted &= ids != reader.tokenizer.eos_id
     if score_unknown:
         counted |= ids == reader.tokenizer.unk_id
-    return Answer(ids, counted)
+    return AnswerTokens(ids, counted)
 
 
 def shares(log_likelihoods: np.ndarray) -> np.ndarray:
@@ -244,7 +244,7 @@ def shares(log_likelihoods: np.ndarray) -> np.ndarray:
 
 
 _STEP = 32  # ours: lengths of later rounds are multiples of it, to compile rarely
-_NOTHING = Piece(np.zeros(0, np.int32))
+_NOTHING = RowTokens(np.zeros(0, np.int32))
 
 
 @functools.lru_cache(maxsize=8)
@@ -297,7 +297,7 @@ class Dialogues:
         self.said: list[list[str]] = [[] for _ in prompts]
         length = self.reader.bucket(max(len(prompt.tokens) for prompt in prompts))
         slots = max(self._num_slots(longest), length + self.room)
-        pieces = [self.features.piece(prompt) for prompt in prompts]
+        pieces = [self.features.row_tokens(prompt) for prompt in prompts]
         self.logits, self.cache = self._steps[0](
             self.reader.params, self._batch(pieces, length), slots
         )
@@ -319,7 +319,7 @@ class Dialogues:
             asked = self.reader.encode_prompt(round_record(record, self.said[row]))
             known = self._prompts[row]
             check_prefix(known, asked)
-            pieces.append(self.features.piece(asked, len(known.tokens)))
+            pieces.append(self.features.row_tokens(asked, len(known.tokens)))
             self._prompts[row] = asked
         longest = max(len(piece.tokens) for piece in pieces)
         if not longest:  # the context is full: the same prompt again
@@ -477,9 +477,9 @@ class CheckpointPredictor(Predictor):
                     chooses.said[row].append(choices[row][number][first])
             yield texts, scores
 
-    def _offered(self, records, choices) -> list[list[list[Answer]]]:
+    def _offered(self, records, choices) -> list[list[list[AnswerTokens]]]:
         """Per round and row the offered answers' tokens; an ended row repeats."""
-        known: dict[tuple[str, str], Answer] = {}  # by question and text
+        known: dict[tuple[str, str], AnswerTokens] = {}  # by question and text
 
         def encoded(asked, text):
             key = asked.turns[-2][1], text

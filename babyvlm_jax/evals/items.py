@@ -45,7 +45,6 @@ from babyvlm_jax.evals.tasks import (
 from babyvlm_jax.runtime.errors import SystemFault, UserError
 from babyvlm_jax.runtime.files import is_there, split_list
 
-ALL = "all"
 PRIOR_ITEMS = 1000  # ours: enough to know what training makes likeliest
 
 

@@ -93,7 +93,7 @@ class Reader:
                 return bucket
         return -(-length // self.buckets[-1]) * self.buckets[-1]
 
-    def put(self, rows: Sequence["Piece"], length: int) -> dict[str, jax.Array]:
+    def put(self, rows: Sequence["RowTokens"], length: int) -> dict[str, jax.Array]:
         """Pieces, one a row and at most `batch_size`, as a batch on the devices."""
         rows = [*rows, *[rows[-1]] * (self.batch_size - len(rows))]
         batch = collate(rows, length)
@@ -103,7 +103,7 @@ class Reader:
         return put_batch(self.mesh, own)
 
 
-class Piece(NamedTuple):
+class RowTokens(NamedTuple):
     """A stretch of tokens for one row.
 
     Attributes:
@@ -121,7 +121,7 @@ class Piece(NamedTuple):
     loss_mask: np.ndarray | None = None
 
 
-def collate(rows: Sequence[Piece], length: int) -> dict[str, np.ndarray]:
+def collate(rows: Sequence[RowTokens], length: int) -> dict[str, np.ndarray]:
     """Pieces, right padded, as the arrays of the row contract.
 
     Pieces [5, 6] and [7], length 3:
@@ -265,11 +265,11 @@ class Features:
         shape = (rows, *like.shape[1:])
         return make_empty(shape, like.dtype, whole)()
 
-    def piece(self, encoded: Encoded, start: int = 0) -> Piece:
+    def row_tokens(self, encoded: Encoded, start: int = 0) -> RowTokens:
         """The tokens of a record from `start` on, pointing into the table."""
         per_image = self._reader.tokens_per_image
         places = np.array([self._place[p] for p in encoded.images] or [0], np.int32)
         index = encoded.visual_index[start:]
         slot, offset = np.divmod(np.maximum(index, 0), per_image)
         index = np.where(index >= 0, places[slot] * per_image + offset, -1)
-        return Piece(encoded.tokens[start:], index.astype(np.int32))
+        return RowTokens(encoded.tokens[start:], index.astype(np.int32))

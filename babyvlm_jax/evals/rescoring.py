@@ -33,7 +33,7 @@ from babyvlm_jax.evals.results import (
     rounds_of,
 )
 from babyvlm_jax.evals.run import Folder, finish, summarize_set
-from babyvlm_jax.evals.scoring import Lines, Said, make_line
+from babyvlm_jax.evals.scoring import Answer, Lines, make_line
 from babyvlm_jax.evals.tables import CONTROLS
 from babyvlm_jax.evals.tasks import CHOICE, MATCH, PROTOCOLS, TASKS, Task
 from babyvlm_jax.runtime import json_fields
@@ -229,8 +229,8 @@ def _fault(task: Task, record: Record | None, line: Mapping[str, Any]) -> str | 
     return None
 
 
-def _said(line: Mapping[str, Any]) -> Said:
+def _said(line: Mapping[str, Any]) -> Answer:
     rounds = rounds_of(line)
     shares = [one["likelihoods"] for one in rounds if "likelihoods" in one]
     replies = [one["output"] for one in rounds]
-    return Said(line["protocol"], line["control"], replies, shares or None)
+    return Answer(line["protocol"], line["control"], replies, shares or None)

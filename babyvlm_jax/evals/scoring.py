@@ -204,7 +204,7 @@ def winoground_metrics(correct: Sequence[bool]) -> dict[str, float]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Round:
+class Reading:
     """One question and its reply, as a parser read it.
 
     Attributes:
@@ -222,16 +222,16 @@ class Round:
     near: bool = False
 
 
-def read_strictly(question: Question, output: str) -> Round:
+def read_strictly(question: Question, output: str) -> Reading:
     """Reads one reply by what its question offers, and compares it with the answer."""
     prediction = question.read(output)
     correct = prediction == question.answer
     side, right = question.says(prediction), question.says(question.answer)
     near = correct or is_adjacent(side, right)
-    return Round(question.answer, output, prediction, correct, near)
+    return Reading(question.answer, output, prediction, correct, near)
 
 
-def read_officially(task: Task, question: Question, gold: str, output: str) -> Round:
+def read_officially(task: Task, question: Question, gold: str, output: str) -> Reading:
     """Reads one reply, and the text of the right answer, as the official scorers do.
 
     Faults kept: a direction must be the whole reply, and where nothing can be read in
@@ -250,11 +250,11 @@ def read_officially(task: Task, question: Question, gold: str, output: str) -> R
     if task.answer == DIRECTION and output.lower() == answer:
         prediction = answer
     near = is_adjacent(prediction, answer)
-    return Round(answer or "", output, prediction, prediction == answer, near)
+    return Reading(answer or "", output, prediction, prediction == answer, near)
 
 
 def item_metrics(
-    task: Task, rounds: Sequence[Round], labels: Sequence[Sequence[str]] = ()
+    task: Task, rounds: Sequence[Reading], labels: Sequence[Sequence[str]] = ()
 ) -> dict[str, float]:
     """Metrics of one item; a task's score is their mean over items.
 
@@ -311,7 +311,7 @@ def chance_metrics(task: Task, record: Record) -> dict[str, float]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Said:
+class Answer:
     """What one answerer said to one item.
 
     Attributes:
@@ -331,7 +331,7 @@ def make_line(
     task: Task,
     source: str,
     record: Record,
-    said: Said,
+    said: Answer,
     chance: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Scores one item.
@@ -381,7 +381,7 @@ def make_line(
     return line
 
 
-def _read(task, record, replies, parser) -> list[Round]:
+def _read(task, record, replies, parser) -> list[Reading]:
     found = zip(questions_of(record), gold_texts(record), replies, strict=True)
     if parser == OFFICIAL:
         return [read_officially(task, *one) for one in found]
@@ -400,7 +400,7 @@ def _metrics(task, record, rounds):
     return item_metrics(task, rounds, labels)
 
 
-def _facts(scored: Round) -> dict[str, Any]:
+def _facts(scored: Reading) -> dict[str, Any]:
     read = scored.output if scored.prediction is None else scored.prediction
     return {
         "answer": scored.answer,

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from babyvlm_jax.evals import captions
-from babyvlm_jax.evals.scoring import Said, make_line
+from babyvlm_jax.evals.scoring import Answer, make_line
 from babyvlm_jax.evals.tasks import TASKS
 from tests.evals import v1_samples
 
@@ -92,7 +92,9 @@ def test_chance_is_what_captions_of_other_pictures_score():
 def test_a_line_of_a_caption():
     item = v1_samples.caption(0, "look at the red ball")
     chance = captions.chances(TASKS["caption"], [item])[item.id]
-    line = make_line(TASKS["caption"], "", item, Said("generate", "", ["Ball"]), chance)
+    line = make_line(
+        TASKS["caption"], "", item, Answer("generate", "", ["Ball"]), chance
+    )
     assert line["metrics"] == captions.metrics("look at the red ball", "ball")
     assert line["official"]["metrics"] == line["metrics"]
     assert (line["prediction"], line["correct"]) == ("ball", False)

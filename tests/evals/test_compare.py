@@ -3,7 +3,7 @@ import json
 import pytest
 
 from babyvlm_jax.evals.compare import compare
-from babyvlm_jax.evals.scoring import Said, make_line
+from babyvlm_jax.evals.scoring import Answer, make_line
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.runtime.errors import UserError
 from tests.evals.contents import content, entry
@@ -17,10 +17,10 @@ def write(folder, replies, source=""):
     folder.mkdir(parents=True)
     items = {f"c{i}": record("count", TEXT, "3", name=f"c{i}") for i in range(20)}
     lines = [
-        make_line(TASKS["count"], source, items[name], Said("generate", "", [reply]))
+        make_line(TASKS["count"], source, items[name], Answer("generate", "", [reply]))
         for name, reply in replies.items()
     ]
-    blank = Said("generate", "no_image", ["3"])
+    blank = Answer("generate", "no_image", ["3"])
     lines += [make_line(TASKS["count"], source, items[name], blank) for name in replies]
     key = f"{source}/count" if source else "count"
     whole = content({key: entry("Count", 0.1, 0.1, 0.1, 0.1)}, sources=(source,))

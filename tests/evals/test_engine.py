@@ -14,7 +14,7 @@ from babyvlm_jax.data.schema import Record
 from babyvlm_jax.data.tokenizer import Tokenizer
 from babyvlm_jax.evals import engine
 from babyvlm_jax.evals.engine import (
-    Answer,
+    AnswerTokens,
     CheckpointPredictor,
     answer_room,
     branches,
@@ -104,7 +104,7 @@ def test_detokenize_cuts_at_eos_and_strips():
 
 
 def answer(*ids):
-    return Answer(np.array(ids, np.int32), np.ones(len(ids), bool))
+    return AnswerTokens(np.array(ids, np.int32), np.ones(len(ids), bool))
 
 
 def test_answers_are_segments_that_predict_their_second_token_on():

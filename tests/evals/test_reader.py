@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.data.conversation import Encoded
-from babyvlm_jax.evals.reader import Features, Piece, collate, fetch, plan
+from babyvlm_jax.evals.reader import Features, RowTokens, collate, fetch, plan
 from babyvlm_jax.runtime.errors import UserError
 from tests.evals.fakes import make_model, make_reader, picture
 
@@ -25,7 +25,7 @@ def test_first_bucket_that_holds_it_or_a_multiple_of_the_last(length, bucket):
 
 def test_pieces_are_padded_on_the_right():
     tokens = [np.array([5, 6], np.int32), np.array([7], np.int32)]
-    batch = collate([Piece(tokens[0], np.array([-1, 3])), Piece(tokens[1])], 3)
+    batch = collate([RowTokens(tokens[0], np.array([-1, 3])), RowTokens(tokens[1])], 3)
     assert batch["tokens"].tolist() == [[5, 6, 0], [7, 0, 0]]
     assert batch["segment_ids"].tolist() == [[1, 1, 0], [1, 0, 0]]
     assert batch["positions"].tolist() == [[0, 1, 0], [0, 0, 0]]
@@ -35,12 +35,12 @@ def test_pieces_are_padded_on_the_right():
 
 def test_a_piece_that_is_too_long_is_an_error():
     with pytest.raises(ValueError, match="broadcast"):
-        collate([Piece(np.array([5, 6], np.int32))], 1)
+        collate([RowTokens(np.array([5, 6], np.int32))], 1)
 
 
 def test_a_batch_repeats_its_last_row():
     reader = make_reader(batch_size=3)
-    pieces = [Piece(np.array([value], np.int32)) for value in (5, 6)]
+    pieces = [RowTokens(np.array([value], np.int32)) for value in (5, 6)]
     batch = reader.put(pieces, 2)
     assert fetch(batch["tokens"]).tolist() == [[5, 0], [6, 0], [6, 0]]
 
@@ -64,8 +64,8 @@ def test_each_picture_is_encoded_once_and_found_by_its_bytes(reader):
     assert features.table.shape == (16 * reader.batch_size, 2, 1)
     assert np.asarray(features.table)[:3, :, 0].tolist() == [[5, 5], [7, 7], [9, 9]]
     one = encoded([-1, 0, 1, 2, 3], (picture(9), picture(5)))
-    assert features.piece(one).visual_index.tolist() == [-1, 4, 5, 0, 1]
-    assert features.piece(one, start=3).visual_index.tolist() == [0, 1]
+    assert features.row_tokens(one).visual_index.tolist() == [-1, 4, 5, 0, 1]
+    assert features.row_tokens(one, start=3).visual_index.tolist() == [0, 1]
 
 
 def test_pictures_that_are_held_are_not_encoded_again(reader):
@@ -92,7 +92,7 @@ def test_another_table_of_the_same_shape_compiles_nothing(reader, caplog):
 def test_no_pictures(reader):
     features = Features(reader)
     features.hold([])
-    assert features.piece(encoded([-1, -1], ())).visual_index.tolist() == [-1, -1]
+    assert features.row_tokens(encoded([-1, -1], ())).visual_index.tolist() == [-1, -1]
 
 
 def test_a_damaged_picture_is_an_error(reader):

@@ -14,7 +14,7 @@ from babyvlm_jax.evals.config import EvalConfig
 from babyvlm_jax.evals.items import ItemSet
 from babyvlm_jax.evals.results import Metric
 from babyvlm_jax.evals.run import leaderboard, overall, summarize
-from babyvlm_jax.evals.scoring import Said, make_line
+from babyvlm_jax.evals.scoring import Answer, make_line
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.runtime.errors import UserError
 from configs.eval import devcv
@@ -33,7 +33,7 @@ def lines_of(replies, control="", protocol="generate", name="count", shares=None
             TASKS[name],
             "",
             record(name, TEXT, "34"[i % 2], name=f"{name}{i}"),
-            Said(protocol, control, [reply], shares and [shares]),
+            Answer(protocol, control, [reply], shares and [shares]),
         )
         for i, reply in enumerate(replies)
     ]
@@ -75,7 +75,8 @@ def test_entry_has_the_fields_of_the_contract():
 def test_rows_of_every_control_protocol_and_parser():
     twelve = [record("count", TEXT, "12", name=f"n{i}") for i in range(4)]
     said = [
-        make_line(COUNT, "", item, Said("generate", "", ["twelve"])) for item in twelve
+        make_line(COUNT, "", item, Answer("generate", "", ["twelve"]))
+        for item in twelve
     ]
     likely = {"3": 0.9, "4": 0.1}
     said += lines_of(["3"] * 4, "", "choice", shares=likely)
@@ -137,7 +138,7 @@ def test_breakdown_by_number_is_in_order_of_size():
     items = [
         record("count", TEXT, n, name=f"c{i}") for i, n in enumerate(["10", "2", "2"])
     ]
-    said = [make_line(COUNT, "", item, Said("generate", "", ["2"])) for item in items]
+    said = [make_line(COUNT, "", item, Answer("generate", "", ["2"])) for item in items]
     entry = summarize(COUNT, "count", "generate", said + constant(3))
     assert entry.breakdown == {
         "by": "number",
@@ -150,11 +151,11 @@ def test_memory_scores_by_its_adjusted_metric_and_breaks_down_by_round():
     task = TASKS["memory"]
     replies = (["A", "B", "B", "B", "B", "B"], ["A", "B", "A", "B", "B", "B"])
     said = [
-        make_line(task, "", memory(6, name=f"m{i}"), Said("generate", "", one))
+        make_line(task, "", memory(6, name=f"m{i}"), Answer("generate", "", one))
         for i, one in enumerate(replies)
     ]
     flat = [
-        make_line(task, "", memory(6, name=f"m{i}"), Said("", "constant", ["B"] * 6))
+        make_line(task, "", memory(6, name=f"m{i}"), Answer("", "constant", ["B"] * 6))
         for i in range(2)
     ]
     entry = summarize(task, task.name, "generate", said + flat)
@@ -167,8 +168,8 @@ def test_memory_scores_by_its_adjusted_metric_and_breaks_down_by_round():
 def test_tasks_without_a_breakdown():
     task = TASKS["leftright"]
     item = ITEMS["leftright"]
-    said = [make_line(task, "", item, Said("generate", "", ["b"]))]
-    said += [make_line(task, "", item, Said("", "constant", ["A"]))]
+    said = [make_line(task, "", item, Answer("generate", "", ["b"]))]
+    said += [make_line(task, "", item, Answer("", "constant", ["A"]))]
     assert summarize(task, task.name, "generate", said).breakdown == {}
 
 

@@ -6,8 +6,8 @@ from babyvlm_jax.data.questions import parse_turns
 from babyvlm_jax.evals.results import metrics_of
 from babyvlm_jax.evals.scoring import (
     OFFICIAL_READERS,
-    Round,
-    Said,
+    Answer,
+    Reading,
     is_adjacent,
     item_metrics,
     make_line,
@@ -209,7 +209,7 @@ def test_expected_metrics_of_guessing_among_two():
 
 
 def test_a_round_keeps_what_was_said():
-    assert read_strictly(asked(TWO, "B"), "b, of course") == Round(
+    assert read_strictly(asked(TWO, "B"), "b, of course") == Reading(
         answer="B", output="b, of course", prediction="B", correct=True, near=True
     )
     dozen = asked(COUNT, "12")
@@ -257,7 +257,7 @@ LOCALIZE = TASKS["localize"]
 
 def test_line_of_one_written_answer():
     line = make_line(
-        LOCALIZE, "ego4d", ITEMS["localize"], Said("generate", "", ["so d"])
+        LOCALIZE, "ego4d", ITEMS["localize"], Answer("generate", "", ["so d"])
     )
     prompt = line.pop("prompt")
     assert prompt.startswith("<image> Point at the cup.")
@@ -290,7 +290,7 @@ def test_line_of_one_written_answer():
     ],
 )
 def test_both_parsers_are_written(name, output, official, strict):
-    line = make_line(TASKS[name], "", ITEMS[name], Said("generate", "", [output]))
+    line = make_line(TASKS[name], "", ITEMS[name], Answer("generate", "", [output]))
     assert (line["prediction"], line["correct"]) == strict
     assert (line["official"]["prediction"], line["official"]["correct"]) == official
     for parser, read in (("official", official), ("strict", strict)):
@@ -298,13 +298,13 @@ def test_both_parsers_are_written(name, output, official, strict):
 
 
 def test_an_output_that_says_nothing_is_shown():
-    said = Said("generate", "", ["up there"])
+    said = Answer("generate", "", ["up there"])
     line = make_line(LOCALIZE, "", ITEMS["localize"], said)
     assert (line["prediction"], line["correct"]) == ("up there", False)
 
 
 def test_line_of_a_choice_has_likelihoods_and_one_parser():
-    said = Said("choice", "no_image", ["D"], [{"A": 0.2499999, "D": 0.7500001}])
+    said = Answer("choice", "no_image", ["D"], [{"A": 0.2499999, "D": 0.7500001}])
     line = make_line(LOCALIZE, "", ITEMS["localize"], said)
     assert line["likelihoods"] == {"A": 0.25, "D": 0.75}
     assert line["control"] == "no_image"
@@ -313,7 +313,7 @@ def test_line_of_a_choice_has_likelihoods_and_one_parser():
 
 def test_line_of_a_dialogue():
     item = memory(3)  # b = 1: x; then x against y, x against z
-    said = Said("generate", "", ["a", "b", "a"])
+    said = Answer("generate", "", ["a", "b", "a"])
     line = make_line(TASKS["memory"], "", item, said)
     assert (line["answer"], line["prediction"]) == ("A B B", "A B A")
     assert not line["correct"]
@@ -339,4 +339,4 @@ def test_scores_of_memory_without_labels_are_those_with_them():
 def test_items_in_another_wording_score_too():
     asked = "Is it (A) here or (B) there?"
     odd = record("localize", asked, "The answer is B", images=0)
-    assert make_line(LOCALIZE, "", odd, Said("generate", "", ["b"]))["correct"]
+    assert make_line(LOCALIZE, "", odd, Answer("generate", "", ["b"]))["correct"]

@@ -12,7 +12,7 @@ from babyvlm_jax.data.schema import (
     write_dataset,
 )
 from babyvlm_jax.evals.results import find_evaluation, read_evaluation
-from babyvlm_jax.evals.scoring import Said, make_line
+from babyvlm_jax.evals.scoring import Answer, make_line
 from babyvlm_jax.evals.tasks import TASKS
 from babyvlm_jax.interchange import upgrading
 from babyvlm_jax.interchange.upgrading import upgrade
@@ -70,9 +70,9 @@ def test_benchmark_items_get_their_questions(tmp_path, monkeypatch):
 
 
 def said_to(task, item, replies, choices):
-    yield make_line(TASKS[task], "", item, Said("generate", "", replies))
+    yield make_line(TASKS[task], "", item, Answer("generate", "", replies))
     shares = [dict.fromkeys(names, 1 / len(names)) for names in choices]
-    yield make_line(TASKS[task], "", item, Said("choice", "", replies, shares))
+    yield make_line(TASKS[task], "", item, Answer("choice", "", replies, shares))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import sys
 
 from babyvlm_jax.data.schema import write_dataset
 from babyvlm_jax.evals.items import gold_texts
-from babyvlm_jax.evals.scoring import Said, make_line
+from babyvlm_jax.evals.scoring import Answer, make_line
 from babyvlm_jax.evals.tasks import TASKS
 from tests.evals import contents
 from tests.evals.samples import ITEMS
@@ -81,7 +81,7 @@ def write_shards_and_predictions(shards, evaluation, num_items, tasks=tuple(SCOR
             replies = (
                 golds if index % 3 else ["A" if golds[0] != "A" else "B", *golds[1:]]
             )
-            line = make_line(task, "", record, Said("generate", "", replies))
+            line = make_line(task, "", record, Answer("generate", "", replies))
             lines.append(json.dumps(line) + "\n")
     (evaluation / "predictions.jsonl").write_text("".join(lines))
 
