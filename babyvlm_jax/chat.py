@@ -5,8 +5,8 @@
         (B) <image>" --choices="A,B" --top=2
     ... --image=a.jpg --ask="<image> How many ball do you see?" --json
 
-Pictures stand where the question says `<image>`, or before it where it does not. In
-the dialogue, `/image FILE` adds a picture to the next question, `/new` begins again
+Images stand where the question says `<image>`, or before it where it does not. In
+the dialogue, `/image FILE` adds an image to the next question, `/new` begins again
 and `/quit` ends, as does the end of the input.
 """
 
@@ -39,12 +39,12 @@ with epy.lazy_imports():  # --help needs no jax
     from babyvlm_jax.evals import engine
     from babyvlm_jax.evals import reader as reading
 
-IMAGES = (1, 4, 16)  # ours: most dialogues show few pictures
-TEXT = 128  # ours: tokens beside those of the pictures
+IMAGES = (1, 4, 16)  # ours: most dialogues show few images
+TEXT = 128  # ours: tokens beside those of the images
 
 
 def make_buckets(tokens_per_image: int) -> tuple[int, ...]:
-    """Lengths with room for text beside some pictures, multiples of 128.
+    """Lengths with room for text beside some images, multiples of 128.
 
     197 tokens an image give (384, 1024, 3328).
     """
@@ -129,14 +129,14 @@ def load_reader(path: str, mesh, tokenizer: str = ""):
 
 
 def read_image(path: str, size: int) -> bytes:
-    """The bytes of a picture that can be decoded.
+    """The bytes of an image that can be decoded.
 
     Raises:
-        UserError: no such file, or not a picture.
+        UserError: no such file, or not an image.
     """
     file = epath.Path(path)
     if not file.is_file():
-        raise UserError(f"no picture {path}; give a JPEG, PNG or WebP file")
+        raise UserError(f"no image {path}; give a JPEG, PNG or WebP file")
     data = file.read_bytes()
     try:
         preprocess(data, size)
@@ -146,18 +146,18 @@ def read_image(path: str, size: int) -> bytes:
 
 
 def add_question(dialogue: Record, text: str, images: Sequence[bytes]) -> Record:
-    """The dialogue with one more question; pictures without marks stand before it.
+    """The dialogue with one more question; images without marks stand before it.
 
     Raises:
-        UserError: more marks than pictures, or fewer but some.
+        UserError: more marks than images, or fewer but some.
     """
     marks = text.count(IMAGE_MARK)
     if not marks and images:
         text = f"{IMAGE_MARK * len(images)} {text}"
     elif marks != len(images):
         raise UserError(
-            f"the question has {marks} {IMAGE_MARK} marks for {len(images)} pictures; "
-            "give one picture for each mark, or no marks"
+            f"the question has {marks} {IMAGE_MARK} marks for {len(images)} images; "
+            "give one image for each mark, or no marks"
         )
     return dataclasses.replace(
         dialogue,
@@ -224,11 +224,11 @@ def hold_dialogue(args: argparse.Namespace, reader) -> None:
 
 
 def _obey(text: str, dialogue: Record, images: list[bytes], size: int):
-    """A command of the dialogue -> the dialogue, pictures of the next question."""
+    """A command of the dialogue -> the dialogue, images of the next question."""
     name, _, rest = text.partition(" ")
     if name == "/image":
         images = [*images, read_image(rest.strip(), size)]
-        print(f"  picture {len(images)} of the next question")
+        print(f"  image {len(images)} of the next question")
         return dialogue, images
     if name == "/new":
         return _DIALOGUE, []

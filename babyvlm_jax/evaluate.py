@@ -14,8 +14,8 @@
 Writes WORKDIR/eval/STEP/results.json, predictions.jsonl, leaderboard.json and the table
 in Markdown and LaTeX, and prints it. Runs that differ from the norm go to a folder that
 says so, as eval/STEP-generate-first50. Answers are kept in .partial, some hundred items
-at a time, until the whole is written, so a stopped evaluation goes on where it was; a
-finished one is not repeated.
+at a time, until the whole is written: run the command again to resume a stopped
+evaluation. A finished one is not repeated.
 """
 
 import dataclasses

@@ -54,9 +54,9 @@ def test_a_dialogue_on_the_terminal(folder, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
     assert run(folder, "--choices=a,b") == 0
     out = capsys.readouterr().out
-    assert "error: no picture nothing.png" in out
-    assert "error: the question has 1 <image> marks for 0 pictures" in out
-    assert "picture 1 of the next question" in out
+    assert "error: no image nothing.png" in out
+    assert "error: the question has 1 <image> marks for 0 images" in out
+    assert "image 1 of the next question" in out
     assert "error: no command /old; there are /image FILE, /new and /quit" in out
     assert out.count("log-likelihood") == 4
 
@@ -77,7 +77,7 @@ def test_words_are_shown_as_they_are_chosen(folder):
     [
         (["--json"], "give at least one --ask"),
         (["--ask=x", "--top=0"], "--top=0: it must be at least 1"),
-        (["--ask=x", "--image=no.png"], "no picture no.png"),
+        (["--ask=x", "--image=no.png"], "no image no.png"),
         (["--ask=x", "--tokenizer=no.model"], "no tokenizer no.model"),
     ],
 )
@@ -94,7 +94,7 @@ def test_pictures_stand_at_their_marks_or_in_front():
     assert asked.images == (b"1", b"2")
     marked = chat.add_question(empty, "(a) <image> (b)", [b"1"])
     assert marked.turns == ((HUMAN, "(a) <image> (b)"),)
-    with pytest.raises(UserError, match="2 <image> marks for 1 pictures"):
+    with pytest.raises(UserError, match="2 <image> marks for 1 images"):
         chat.add_question(empty, "<image> <image>", [b"1"])
 
 

@@ -126,7 +126,7 @@ def num_orders(questions: Sequence[Question]) -> int:
 def rotate(record: Record, questions: Sequence[Question], shift: int) -> Record:
     """The record with the options of each round moved on by `shift` places.
 
-    Pictures x, y, z of (A), (B), (C) moved on by 1 become z, x, y; what is named in
+    Images x, y, z of (A), (B), (C) moved on by 1 become z, x, y; what is named in
     the text (quadrants, sides) changes places there.
 
     Args:
@@ -161,7 +161,7 @@ def rotate_back(
 
 
 class Pair(NamedTuple):
-    """One option: a picture of the item, by its number, and a text."""
+    """One option: an image of the item, by its number, and a text."""
 
     image: int
     text: str
@@ -170,8 +170,8 @@ class Pair(NamedTuple):
 def pairs_of(task: Task, record: Record) -> list[dict[str, Pair]]:
     """What is compared: per round, answer -> the pair that it stands for.
 
-    They are the item's `pairs`, a list per round of (number of the picture, text), in
-    the order of the letters; or else its `word` with each picture that is an option.
+    They are the item's `pairs`, a list per round of (number of the image, text), in
+    the order of the letters; or else its `word` with each image that is an option.
 
     Raises:
         UserError: the item has neither.
@@ -205,10 +205,10 @@ def match(
     """Answers each item by the scores of its pairs, the highest of a round.
 
     Args:
-        predictor: scores a text under a picture.
+        predictor: scores a text under an image.
         task: the task.
         plain: the items, which say what is compared.
-        forms: the same or altered items, whose pictures are shown.
+        forms: the same or altered items, whose images are shown.
         ties: one of `TIES`; a task may say that ties fail.
 
     Returns:
@@ -237,7 +237,7 @@ def match(
 
 
 def _score(predictor, plain, forms, rounds) -> list[dict[tuple[bytes, str], float]]:
-    """Per item (picture, text) -> score; a pair that comes twice is asked for once."""
+    """Per item (image, text) -> score; a pair that comes twice is asked for once."""
     shown, choices, owners = [], [], []
     for place, (record, form) in enumerate(zip(plain, forms, strict=True)):
         texts: dict[bytes, dict[str, None]] = {}

@@ -42,21 +42,21 @@ CONSTANT = "constant"
 PRIOR = "prior"
 PIXELS = "pixels"
 GREY = encode_png(blank(16))
-_SIDE = 32  # of what the matcher compares, as in the audit of the spec, section 7
+_SIDE = 32  # of what the matcher compares, ours
 _BINS = 8
 _CAPTIONS = 8  # ours: that are tried as the one caption for all
 
 
 def no_image(record: Record) -> Record:
-    """The record with every picture replaced by one and the same grey picture.
+    """The record with every image replaced by one and the same grey image.
 
-    Also hides which of the pictures are equal.
+    Also hides which of the images are equal.
     """
     return dataclasses.replace(record, images=(GREY,) * len(record.images))
 
 
 def no_text(record: Record) -> Record:
-    """The record whose questions are their pictures alone."""
+    """The record whose questions are their images alone."""
     turns = [
         (
             role,
@@ -68,10 +68,10 @@ def no_text(record: Record) -> Record:
 
 
 def shuffle_images(records: Sequence[Record]) -> dict[str, Record]:
-    """Each record by id, with the pictures of the next one that has as many.
+    """Each record by id, with the images of the next one that has as many.
 
     The last takes those of the first; a record that is the only one with its numbers
-    of pictures gets grey ones.
+    of images gets grey ones.
     """
     alike = collections.defaultdict(list)
     for record in sorted(records, key=lambda record: record.id):
@@ -91,7 +91,7 @@ def make_variants(
 
     Args:
         names: the controls that will be asked for.
-        records: all items of the set, where other pictures are taken from.
+        records: all items of the set, where other images are taken from.
     """
     shuffled = shuffle_images(records) if SHUFFLED_IMAGE in names else {}
     return lambda name, record: {
@@ -160,7 +160,7 @@ def look(image: bytes) -> np.ndarray:
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:
-    """How unlike two pictures look: mean over pixels plus mean over colour bins."""
+    """How unlike two images look: mean over pixels plus mean over colour bins."""
     apart, cut = np.abs(a - b), _SIDE**2
     return float(apart[:cut].mean() + apart[cut:].mean())
 

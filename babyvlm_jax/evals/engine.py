@@ -52,7 +52,7 @@ def make_greedy(decode_step: Callable, max_new_tokens: int, eos_id: int) -> Call
 
     Returns:
         greedy(params, logits f32[B, V], cache) -> i32[B, N], filled with `<eos>`
-        behind a row's end; `logits` are those of the first new token.
+        after a row's end; `logits` are those of the first new token.
     """
 
     def greedy(params, logits, cache):
@@ -108,7 +108,7 @@ def make_scores(branch: Callable) -> Callable:
 
     Returns:
         scores(params, logits f32[B, V], cache, batch, firsts) -> f32[B, K], the
-        log-likelihood of each answer. `logits` are those behind the cached prompt;
+        log-likelihood of each answer. `logits` are those after the cached prompt;
         `firsts` are first ids i32[B, K] and whether they count, bool[B, K]; segment
         k + 1 of the batch holds what follows in answer k.
     """

@@ -216,7 +216,7 @@ def read_items(
             record = add_rounds(source[index])
         except SystemFault:
             raise
-        except UserError as error:  # as many marks as pictures, or damaged
+        except UserError as error:  # as many marks as images, or damaged
             problems.append(Problem(item_set.key, f"number {index}", str(error)))
             continue
         what = find_problem(item_set.task, record, needs_options)
@@ -241,7 +241,7 @@ def num_rounds(record: Record) -> int:
 
 
 def round_images(record: Record) -> list[tuple[bytes, ...]]:
-    """The pictures of each round."""
+    """The images of each round."""
     images = iter(record.images)
     return [
         tuple(next(images) for _ in range(text.count(IMAGE_MARK)))
@@ -255,7 +255,7 @@ def round_record(record: Record, replies: Sequence[str]) -> Record:
 
     Turns (q1, a1), (q2, a2), (q3, a3) and one reply r1 give (q1, r1), (q2, a2); a2 is
     the answer that the caller asks for. An image mark in a reply is dropped, because
-    no picture belongs to it.
+    no image belongs to it.
     """
     turns = list(record.turns[: 2 * len(replies) + 2])
     for number, reply in enumerate(replies):
@@ -267,7 +267,7 @@ def round_record(record: Record, replies: Sequence[str]) -> Record:
 def option_labels(record: Record) -> list[list[str]]:
     """Names of the options of each round.
 
-    They are the item's `labels`; without those, each picture is named by its bytes, as
+    They are the item's `labels`; without those, each image is named by its bytes, as
     repeated items are the same file.
     """
     if "labels" in record.meta:
@@ -320,7 +320,7 @@ def _offered(task, question) -> tuple[str, ...]:
 
 
 def option_images(record: Record) -> list[dict[str, bytes]]:
-    """Choice -> picture for each round; {} where the choices are no pictures."""
+    """Choice -> image for each round; {} where the choices are no images."""
     return [
         dict(
             zip(
@@ -380,7 +380,7 @@ def _find_fault(task, question, gold, needs_options) -> str | None:
 
 
 def is_picture(data: bytes) -> bool:
-    """Whether bytes begin as a picture does that can be decoded."""
+    """Whether bytes begin as an image does that can be decoded."""
     try:
         with open_image(data) as image:
             return min(image.size) > 0

@@ -84,7 +84,7 @@ class SimilarityPredictor(Predictor):
     Args:
         model: two towers that map images and texts to one sphere; see
             `embedding.PairEmbedder`.
-        image_size: S, the side of the pictures that the model takes.
+        image_size: S, the side of the images that the model takes.
         name: of the model, for messages.
     """
 
@@ -93,22 +93,22 @@ class SimilarityPredictor(Predictor):
 
     def generate(self, items: Sequence[Record]) -> Replies:
         raise UserError(
-            f"{self._name} compares pictures with texts and writes nothing; set "
+            f"{self._name} compares images with texts and writes nothing; set "
             "--config.protocols=\"('match',)\" and leave out the task 'caption'"
         )
 
     def score(self, items: Sequence[Record], choices: Sequence[Choices]) -> Likelihoods:
-        """Cosines of each item's picture with the texts that are offered.
+        """Cosines of each item's image with the texts that are offered.
 
         Raises:
-            UserError: an item has several pictures or rounds, or one picture cannot
+            UserError: an item has several images or rounds, or one image cannot
                 be decoded.
         """
         for item in items:
             if (num_rounds(item), len(item.images)) != (1, 1):
                 raise UserError(
-                    f"item {item.id!r} has {len(item.images)} pictures and "
-                    f"{num_rounds(item)} questions; {self._name} compares one picture "
+                    f"item {item.id!r} has {len(item.images)} images and "
+                    f"{num_rounds(item)} questions; {self._name} compares one image "
                     "with one text, use the protocol 'match'"
                 )
         owners = {item.images[0]: item.id for item in items}
@@ -241,7 +241,7 @@ class TransformersPredictor(Predictor):
         folder: what `from_pretrained` opens.
         max_new_tokens: where a written answer is cut off.
         normalize: likelihoods are per token.
-        score_eos: the <eos> behind an answer counts.
+        score_eos: the <eos> after an answer counts.
 
     Raises:
         UserError: the extra is not installed, or the folder holds no such model.

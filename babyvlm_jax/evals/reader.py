@@ -57,7 +57,7 @@ class Reader:
     def encode(self, record: Record, answer: bool, closed: bool = True) -> Encoded:
         """Tokens and distinct images of a record, with or without its last answer.
 
-        A prompt that is `closed` is one to write behind; see `conversation.encode`.
+        A prompt that is `closed` is one to write after; see `conversation.encode`.
         """
         return encode(
             record,
@@ -94,7 +94,7 @@ class Reader:
         return -(-length // self.buckets[-1]) * self.buckets[-1]
 
     def put(self, rows: Sequence["RowTokens"], length: int) -> dict[str, jax.Array]:
-        """Pieces, one a row and at most `batch_size`, as a batch on the devices."""
+        """Pieces, one per row and at most `batch_size`, as a batch on the devices."""
         rows = [*rows, *[rows[-1]] * (self.batch_size - len(rows))]
         batch = collate(rows, length)
         per_process = len(rows) // jax.process_count()
@@ -211,7 +211,7 @@ def make_empty(shape: tuple[int, ...], dtype, sharding: NamedSharding) -> Callab
 
 
 class Features:
-    """The visual tokens of some pictures, on every device.
+    """The visual tokens of some images, on every device.
 
     Attributes:
         table: [N, P, D]; N is a power of two times the batch size, 16 at least, so
@@ -224,10 +224,10 @@ class Features:
         self.table: jax.Array | None = None
 
     def hold(self, pictures: Iterable[bytes]) -> None:
-        """Encodes the pictures, unless all of them are held already.
+        """Encodes the images, unless all of them are held already.
 
         Raises:
-            UserError: a picture cannot be decoded.
+            UserError: an image cannot be decoded.
         """
         wanted = dict.fromkeys(pictures)
         if self.table is not None and wanted.keys() <= self._place.keys():
@@ -243,7 +243,7 @@ class Features:
         self.table = table
 
     def _put(self, pictures: Sequence[bytes], pool: Executor) -> jax.Array:
-        """u8[B, H, W, 3] of up to B pictures; each process decodes its own."""
+        """u8[B, H, W, 3] of up to B images; each process decodes its own."""
         side = self._reader.image_size
         count = self._reader.batch_size // jax.process_count()
         first = jax.process_index() * count

@@ -161,7 +161,7 @@ def run_sets(
         item_sets: what is asked.
         marks: key of a set -> its fingerprint.
         predictor: who answers.
-        tell: is told a set's key and the number of its items that are done.
+        tell: is called with a set's key and the number of its items that are done.
 
     Returns:
         Key of a set -> its entry of results.json; all lines; all problems.

@@ -142,7 +142,7 @@ def memory_metrics(
     With b old items: rounds 0..b-1 teach, the others test each old item twice.
     Adjusted counts an old item only when both of its test rounds are right.
     Pitfalls kept: a label that is tested once or three times never scores, a test
-    round without an old label is skipped, the denominator stays b, and rounds behind
+    round without an old label is skipped, the denominator stays b, and rounds after
     3b, as 31 rounds have one, count as tests.
 
     Args:
@@ -169,23 +169,23 @@ def memory_metrics(
 
 
 def winoground_metrics(correct: Sequence[bool]) -> dict[str, float]:
-    """What four comparisons of two pictures with two phrases add up to.
+    """What four comparisons of two images with two phrases add up to.
 
-    With s[i][p] the score of picture i under phrase p, picture 0 and phrase 0 those
+    With s[i][p] the score of image i under phrase p, image 0 and phrase 0 those
     that belong together in the recording, the positive context:
 
-        image   s[0][0] > s[1][0] and s[1][1] > s[0][1]: each phrase has its picture
-        text    s[0][0] > s[0][1] and s[1][1] > s[1][0]: each picture has its phrase
+        image   s[0][0] > s[1][0] and s[1][1] > s[0][1]: each phrase has its image
+        text    s[0][0] > s[0][1] and s[1][1] > s[1][0]: each image has its phrase
         group   both
         positive_context_group   the two that s[0][0] is in
         negative_context_group   the two that s[1][1] is in
-        positive_context_text, negative_context_text   picture 0, or 1, has its phrase
+        positive_context_text, negative_context_text   image 0, or 1, has its phrase
 
     Scores that are drawn independently give 1/4, 1/4, 1/6, 1/3, 1/3, 1/2, 1/2.
 
     Args:
-        correct: of the rounds of an item: phrase 0 has its picture, phrase 1, picture
-            0 has its phrase, picture 1.
+        correct: of the rounds of an item: phrase 0 has its image, phrase 1, image
+            0 has its phrase, image 1.
 
     Source: Winoground, arXiv 2204.03162; the contexts by group: BabyVLM V1's scorer;
     by text: BabyCL, arXiv 2606.05115.
@@ -317,7 +317,7 @@ class Answer:
     Attributes:
         protocol: one of `tasks.PROTOCOLS`, "" for a control that asks no model.
         control: its name, "" for the plain item.
-        replies: one a round.
+        replies: one per round.
         likelihoods: per round, each offered answer's share; None where it wrote.
     """
 

@@ -35,7 +35,7 @@ LOSS = "train/loss"
 PUBLISHED = "published.json"
 ITEMS_PER_TASK = 4
 DIALOGUES_PER_TASK = 2
-KEEP_BYTES = 6_000  # pictures up to this size go into the page as they are
+KEEP_BYTES = 6_000  # images up to this size go into the page as they are
 MAX_SIDE = 160
 
 
@@ -176,9 +176,9 @@ def _number(one: Mapping, sources: Mapping[str, str]) -> Number:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A picture as a data URI; `label` is the "(A)" written before it, or "".
+    """An image as a data URI; `label` is the "(A)" written before it, or "".
 
-    `src` is "" where a picture of a recording is not to be shown.
+    `src` is "" where an image of a recording is not to be shown.
     """
 
     src: str
@@ -188,7 +188,7 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class ShownRound:
-    """One question: text and pictures in prompt order, the two answers."""
+    """One question: text and images in prompt order, the two answers."""
 
     parts: tuple[str | Picture, ...]
     answer: str
@@ -245,7 +245,7 @@ def load_items(
         shards: folder that holds the datasets.
         split: the split that was evaluated.
         predictions: all predictions of one task; they name their dataset.
-        with_images: show pictures of recordings too, not only drawn ones.
+        with_images: show images of recordings too, not only drawn ones.
 
     Returns:
         The chosen items.
@@ -293,7 +293,7 @@ def make_item(
 
 
 def _parts(prompt: str, pictures, is_shown) -> tuple[str | Picture, ...]:
-    """Splits a prompt at its marks; an option letter stays with its picture."""
+    """Splits a prompt at its marks; an option letter stays with its image."""
     texts = prompt.split(IMAGE_MARK)
     parts = []
     for number, (image, name) in enumerate(pictures, 1):
@@ -314,7 +314,7 @@ def _cut_label(text: str) -> tuple[str, str]:
 
 
 def _labels(meta: Mapping[str, Any], number: int, marks: int) -> list[str]:
-    """What each picture of a round shows, where the record says so."""
+    """What each image of a round shows, where the record says so."""
     labels = meta["labels"][number] if "labels" in meta else meta.get("options", [])
     return list(labels) if len(labels) == marks else [""] * marks
 

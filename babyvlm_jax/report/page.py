@@ -48,7 +48,7 @@ def write_page(
         shards: folder of the datasets that were evaluated, if they are of one source.
         out: the HTML file.
         published: draw published numbers beside ours.
-        with_images: show pictures of recordings too.
+        with_images: show images of recordings too.
 
     Raises:
         UserError: predictions, curves or test items cannot be read.
@@ -137,7 +137,7 @@ def render(
 
 
 def by_kind(parts: tuple[str | Picture, ...]) -> list[tuple[bool, list]]:
-    """("a", "b", picture) -> [(True, ["a", "b"]), (False, [picture])]."""
+    """("a", "b", image) -> [(True, ["a", "b"]), (False, [image])]."""
     grouped = itertools.groupby(parts, lambda part: isinstance(part, str))
     return [(is_text, list(run)) for is_text, run in grouped]
 

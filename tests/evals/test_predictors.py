@@ -155,7 +155,7 @@ def test_it_says_what_it_cannot_do():
     predictor = SimilarityPredictor(Towers(), 8, "CVCL")
     with pytest.raises(UserError, match=r"CVCL compares.*writes nothing.*caption"):
         predictor.generate([v1_samples.caption()])
-    with pytest.raises(UserError, match=r"4 pictures and 1 questions.*'match'"):
+    with pytest.raises(UserError, match=r"4 images and 1 questions.*'match'"):
         predictor.score([ITEMS["leftright"]], [[("A",)]])
 
 
