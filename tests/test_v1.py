@@ -57,7 +57,8 @@ def config(model, tmp_path, monkeypatch):
 
     monkeypatch.setattr(checkpoint, "load_model", load_model)
     monkeypatch.setattr(preflight, "check_checkpoint", lambda *args: None)
-    monkeypatch.setattr(sharding, "make_mesh", lambda sizes: tiny.mesh_of())
+    mesh = tiny.mesh_of()
+    monkeypatch.setattr(sharding, "make_mesh", lambda sizes: mesh)
     c = v1.get_config()
     c.checkpoint, c.shards = str(tmp_path / "joint"), str(tmp_path / "shards")
     c.batch_size = 8

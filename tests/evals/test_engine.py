@@ -460,7 +460,7 @@ def test_what_is_scored_stands_before_the_end_that_closes_a_prompt():
 
 
 def test_a_template_that_rewrites_history_is_refused():
-    reader = make_tiny_predictor("nursery").reader
+    reader = make_predictor().reader
     first = reader.encode(round_record(DIALOGUES[0], []), answer=False)
     other = reader.encode(round_record(DIALOGUES[1], []), answer=False)
     check_prefix(first, first)
