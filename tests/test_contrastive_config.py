@@ -14,25 +14,24 @@ from babyvlm_jax.training.objectives.contrastive import check_text_heads, pair_f
 from babyvlm_jax.training.optim import matches, split_params
 from configs.v1 import contrastive
 from tests import tiny, tiny_pairs
+from tests.chosen import some
 
-ARGS = (
+QUICK = (
     "smoke",
     "text=transformer,loss=siglip,finetune,smoke",
     "size=nursery,smoke",
-    *(
-        pytest.param(arg, marks=pytest.mark.integration)
-        for arg in (
-            "",
-            "finetune",
-            "text=transformer",
-            "text=transformer,loss=siglip,finetune",
-            "size=nursery",
-            "size=nursery,text=transformer,loss=siglip",
-            "finetune,smoke",
-            "text=transformer,smoke",
-            "size=nursery,text=transformer,loss=siglip,smoke",
-        )
-    ),
+)
+ARGS = (
+    *QUICK,
+    "",
+    "finetune",
+    "text=transformer",
+    "text=transformer,loss=siglip,finetune",
+    "size=nursery",
+    "size=nursery,text=transformer,loss=siglip",
+    "finetune,smoke",
+    "text=transformer,smoke",
+    "size=nursery,text=transformer,loss=siglip,smoke",
 )
 
 
@@ -65,7 +64,7 @@ def test_the_published_figures():
     assert mixed.validation.datasets == ("filtered",)
 
 
-@pytest.mark.parametrize("arg", ARGS)
+@pytest.mark.parametrize("arg", some(ARGS, QUICK))
 def test_each_form_is_whole(arg):
     run = run_of(arg)
     mesh = tiny.mesh_of(data=2)

@@ -14,6 +14,7 @@ from babyvlm_jax.models.config import DinoConfig, VLMConfig
 from babyvlm_jax.models.vlm import make_model
 from babyvlm_jax.runtime.errors import UserError
 from tests import tiny
+from tests.chosen import some
 
 
 @pytest.mark.usefixtures("eight_devices")
@@ -116,16 +117,7 @@ def test_put_batch_lays_rows_over_the_batch_axes():
 MODELS = {**tiny.FORMS, "v2": VLMConfig()}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "nursery",
-        *(
-            pytest.param(n, marks=pytest.mark.integration)
-            for n in ("official", "v1", "v2")
-        ),
-    ],
-)
+@pytest.mark.parametrize("name", some(sorted(MODELS), ("nursery",)))
 def test_every_parameter_is_named_by_a_rule(name):
     model = make_model(MODELS[name])
     with jax.set_mesh(tiny.mesh_of()):

@@ -13,6 +13,7 @@ from babyvlm_jax.interchange.exporting import ExportConfig, export
 from babyvlm_jax.interchange.importing import ImportConfig, import_source
 from babyvlm_jax.interchange.weights import open_weights
 from babyvlm_jax.runtime.errors import UserError
+from tests.chosen import some
 from tests.interchange.workdirs import (
     MODELS,
     make_params,
@@ -24,11 +25,7 @@ from tests.interchange.workdirs import (
 IN_LLAVA = ("official", "tied", "registers", "v2-gpt2", "v1")
 CASES = [(name, "hf") for name in MODELS] + [("nursery", "safetensors")]
 CASES += [(name, "llava") for name in IN_LLAVA] + [("nursery", "lmms-eval")]
-QUICK = [("nursery", "hf"), ("official", "llava"), *CASES[-1:]]
-CASES = [
-    pytest.param(*case, marks=[] if case in QUICK else pytest.mark.integration)
-    for case in CASES
-]
+QUICK = [("nursery", "safetensors"), ("official", "llava"), ("nursery", "lmms-eval")]
 
 
 def same(found, name, rows=None) -> bool:
@@ -44,7 +41,7 @@ def same(found, name, rows=None) -> bool:
     return all(np.array_equal(found[path], leaf) for path, leaf in expected.items())
 
 
-@pytest.mark.parametrize(("name", "how"), CASES)
+@pytest.mark.parametrize(("name", "how"), some(CASES, QUICK))
 def test_a_round_trip_is_exact(tmp_path, name, how):
     workdir = make_workdir(tmp_path, name)
     export(ExportConfig(str(workdir), str(tmp_path / "there"), how))
