@@ -21,7 +21,7 @@ SHELVES = ("runtime", "training")  # whose modules have layers of their own
 # A module may import its own layer and those further right (below).
 LAYERS = (
     ENTRY_POINTS,
-    ("recovery",),
+    ("recovery", "phases"),
     (
         *("settings", "agreement"),
         "evals",

@@ -2,16 +2,20 @@
 
 import json
 import math
+import pathlib
 
 import jax
 import ml_collections
 import pytest
 
 from babyvlm_jax import recipe
+from babyvlm_jax.runtime import processes
 from babyvlm_jax.runtime.errors import UserError
-from babyvlm_jax.training import settings
+from babyvlm_jax.training import phases, settings
 from tests import tiny_run
 from tests.chosen import some
+
+pytestmark = pytest.mark.usefixtures("own_signals")
 
 ORDER = ("first", "second", "third")
 WORLD = tiny_run.World("{workdir}/shards", "{workdir}/t.model")
@@ -28,26 +32,64 @@ def config(**changes):
     return c
 
 
-@pytest.fixture
-def phases_run(monkeypatch):
-    """Names of the phases that were run; each one claims its folder and finishes."""
-    names = []
-    monkeypatch.setattr(recipe.processes, "Child", lambda: None)
-    monkeypatch.setattr(recipe, "check_phases", lambda *args: None)
+@pytest.fixture(params=[True, False])
+def phases_run(monkeypatch, request):
+    """Names of the phases that were run; each one claims its folder and finishes.
 
-    def run_phase(name, phase, workdir, child):
-        names.append(name)
-        folder = workdir / name
-        folder.mkdir(exist_ok=True)
-        if name == "broken":
+    Once in one process, which trains as a host without accelerators does, and once as
+    others do.
+    """
+    names = []
+
+    def train(flags):
+        config, workdir = (pathlib.Path(flag.split("=", 1)[1]) for flag in flags)
+        phase = pathlib.Path(str(config).rpartition(":")[2]).read_text()
+        names.append(workdir.name)
+        workdir.mkdir(exist_ok=True)
+        if workdir.name == "broken":
             return 78
-        (folder / "config.json").write_text(json.dumps(phase))
-        (folder / "metrics.jsonl").touch()
-        (folder / "done.json").write_text("{}")
+        (workdir / "config.json").write_text(phase)
+        (workdir / "metrics.jsonl").touch()
+        (workdir / "done.json").write_text("{}")
         return 0
 
-    monkeypatch.setattr(recipe, "run_phase", run_phase)
+    class Child:
+        def run(self, command):
+            module, *arguments = command[2:]
+            if module == "babyvlm_jax.train":
+                return train(arguments)
+            assert ("--check" in arguments) != request.param
+            try:
+                phases.main(arguments)
+            except SystemExit as end:
+                return end.code
+            return 0
+
+    monkeypatch.setattr(recipe.processes, "Child", Child)
+    monkeypatch.setattr(recipe, "has_no_accelerator", lambda: request.param)
+    monkeypatch.setattr(phases, "check_phases", lambda *args: None)
+    monkeypatch.setattr(phases, "run_train", train)
     return names
+
+
+@pytest.mark.parametrize(
+    ("platforms", "plugin", "none"),
+    [("cpu", True, True), ("tpu,cpu", False, False), ("", True, False)],
+)
+def test_one_process_trains_all_phases_only_where_no_accelerator_can_be(
+    monkeypatch, platforms, plugin, none
+):
+    monkeypatch.setenv("JAX_PLATFORMS", platforms)
+    monkeypatch.setattr(recipe.importlib.util, "find_spec", lambda name: plugin or None)
+    assert recipe.has_no_accelerator() == none
+
+
+def test_a_signal_in_the_last_step_of_a_phase_stops_the_recipe(tmp_path, monkeypatch):
+    monkeypatch.setattr(phases, "run_train", lambda flags: 0)
+    monkeypatch.setattr(processes.StopSignal, "was_asked", True)
+    with pytest.raises(SystemExit) as stop:
+        phases.train_all(json.loads(config().to_json()), tmp_path)
+    assert stop.value.code == 75
 
 
 def test_place_puts_in_the_seed_and_the_real_paths():
@@ -147,7 +189,7 @@ def test_the_faults_of_all_phases_are_found_before_the_first(whole, faults):
             place = place[section]
         place[name] = value
     with pytest.raises(UserError) as error:
-        recipe.check_phases(values, folder)
+        phases.check_phases(values, folder)
     for _, told in faults.values():
         assert told in str(error.value)
     assert not list(folder.glob("*/config.json"))
@@ -160,7 +202,7 @@ def test_no_device_is_asked_by_the_check(whole, monkeypatch):
     monkeypatch.setattr(jax, "devices", refuse)
     monkeypatch.setattr(jax, "local_devices", refuse)
     monkeypatch.setattr(jax.stages.Lowered, "compile", refuse)
-    recipe.check_phases(json.loads(whole[1]), whole[0])
+    phases.check_phases(json.loads(whole[1]), whole[0])
 
 
 @pytest.mark.slow

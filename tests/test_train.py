@@ -293,17 +293,6 @@ def test_what_measures_a_part_of_training_is_another_command(world, tmp_path, na
     assert list(tmp_path.iterdir()) == []
 
 
-def test_help_imports_nothing_heavy():
-    heavy = ("jax", "flax", "orbax", "tensorstore", "torch", "tensorflow")
-    command = [sys.executable, "-X", "importtime", "-m", "babyvlm_jax.train", "--help"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.startswith("Trains one phase.")
-    imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
-    assert "babyvlm_jax.training.settings" in imported
-    assert imported.isdisjoint(heavy)
-
-
 class Unread:
     """A device value that notes at which step the host asked for it."""
 

@@ -21,13 +21,17 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from typing import Any
 
-import jax
 import numpy as np
-from jax.experimental import multihost_utils
+from etils import epy
 
 from babyvlm_jax.runtime import lock
 from babyvlm_jax.runtime.errors import EXIT_PREEMPTED, UserError
 
+with epy.lazy_imports():  # `recipe` starts processes and needs no devices
+    import jax
+    from jax.experimental import multihost_utils
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 PLACE = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 DETECT = "BABYVLM_DISTRIBUTED"
 
@@ -221,7 +225,10 @@ class StopSignal:
 
     Attributes:
         is_set: whether it shall, as far as `reached` has told.
+        was_asked: whether any run of this process got the signal.
     """
+
+    was_asked = False
 
     def __init__(self):
         self.is_set = False
@@ -234,12 +241,13 @@ class StopSignal:
             # Python's handlers wait for the main thread, these bytes do not
             signal.set_wakeup_fd(written, warn_on_full_buffer=False)
             threading.Thread(target=self._listen, args=(heard,), daemon=True).start()
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        for number in STOP_SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
                 signal.signal(number, self._note)
 
     def _note(self, number, frame):
         del number, frame
+        StopSignal.was_asked = True
         self.is_set = self._alone
 
     def _listen(self, heard: int) -> None:
@@ -294,7 +302,7 @@ class Child:
     def __init__(self):
         self._process = None
         self.stopped: int | None = None
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in STOP_SIGNALS:
             signal.signal(number, self._forward)
 
     def _forward(self, number, frame):
