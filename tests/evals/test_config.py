@@ -12,11 +12,13 @@ from configs.eval import devcv, v1
 
 @pytest.fixture
 def cfg(tmp_path):
-    for name in ("run/checkpoints/5", "shards"):
-        (tmp_path / name).mkdir(parents=True)
+    for name in ("a/instruct", "b/instruct", "c"):
+        for step in ("900", "1000", "tmp"):
+            (tmp_path / name / "checkpoints" / step).mkdir(parents=True)
+    (tmp_path / "shards").mkdir()
     (tmp_path / "answers.jsonl").write_text("")
     values = devcv.get_config().to_dict()
-    values["checkpoint"] = str(tmp_path / "run")
+    values["checkpoint"] = str(tmp_path / "a/instruct")
     values["shards"] = str(tmp_path / "shards")
     return EvalConfig(**values)
 
@@ -94,13 +96,6 @@ def test_each_task_is_asked_by_the_protocols_that_serve_it(cfg):
     assert {task.benchmark for task in every.selected_tasks} == {"devcv"}
 
 
-def test_paths_and_patterns(tmp_path):
-    for name in ("a", "b", "c"):
-        (tmp_path / name / "instruct").mkdir(parents=True)
-    found = expand(f"{tmp_path}/c/instruct,{tmp_path}/[ab]/instruct")
-    assert found == [f"{tmp_path}/{name}/instruct" for name in "cab"]
-
-
 def test_a_checkpoint_may_have_commas_in_its_name(tmp_path):
     for name in ("a,b", "c", "d,1", "d,2"):
         (tmp_path / name).mkdir()
@@ -108,58 +103,45 @@ def test_a_checkpoint_may_have_commas_in_its_name(tmp_path):
     assert expand(listed) == [f"{tmp_path}/{n}" for n in ("a,b", "c", "d,1", "d,2")]
 
 
-@pytest.fixture
-def models_cfg(tmp_path):
-    for name in ("a/instruct", "b/instruct", "c"):
-        for step in ("900", "1000", "tmp"):
-            (tmp_path / name / "checkpoints" / step).mkdir(parents=True)
-    (tmp_path / "answers.jsonl").write_text("")
-    values = devcv.get_config().to_dict()
-    values["checkpoint"] = str(tmp_path / "a/instruct")
-    values["shards"] = str(tmp_path)
-    return EvalConfig(**values)
+A, B, C = "a/instruct", "b/instruct", "c"
 
 
-def found(models_cfg, tmp_path, **changes):
-    targets = find_targets(dataclasses.replace(models_cfg, **changes))
-    return [(t.path.removeprefix(f"{tmp_path}/"), t.folder(7, "-x")) for t in targets]
+@pytest.mark.parametrize(
+    ("changes", "targets"),
+    [
+        ({}, {A: "7-x"}),
+        (
+            {"trajectory": True},
+            {f"{A}/checkpoints/900": "7-x", f"{A}/checkpoints/1000": "7-x"},
+        ),
+        (
+            {"checkpoint": "ROOT/[ab]/instruct"},
+            {A: "a-instruct-7-x", B: "b-instruct-7-x"},
+        ),
+        ({"checkpoint": f"ROOT/{A},ROOT/{C}"}, {A: "instruct-7-x", C: "c-7-x"}),
+        (
+            {"checkpoint": "", "predictions": "ROOT/answers.jsonl"},
+            {"answers.jsonl": "7-x"},
+        ),
+    ],
+)
+def test_models_and_the_folders_of_their_results(cfg, tmp_path, changes, targets):
+    changes = {
+        name: value.replace("ROOT", str(tmp_path)) if isinstance(value, str) else value
+        for name, value in changes.items()
+    }
+    found = find_targets(dataclasses.replace(cfg, **changes))
+    names = {t.path.removeprefix(f"{tmp_path}/"): t.folder(7, "-x") for t in found}
+    assert list(names.items()) == list(targets.items())
+    assert {t.folder(None, "-x") for t in found if t.kind == "predictions"} <= {
+        "answers-x"
+    }
 
 
-def test_one_checkpoint_is_called_by_its_step(models_cfg, tmp_path):
-    assert found(models_cfg, tmp_path) == [("a/instruct", "7-x")]
-
-
-def test_a_trajectory_is_in_the_order_of_steps(models_cfg, tmp_path):
-    assert found(models_cfg, tmp_path, trajectory=True) == [
-        ("a/instruct/checkpoints/900", "7-x"),
-        ("a/instruct/checkpoints/1000", "7-x"),
-    ]
-
-
-def test_a_trajectory_needs_checkpoints(models_cfg, tmp_path):
-    (tmp_path / "empty").mkdir()
+def test_a_trajectory_needs_checkpoints(cfg, tmp_path):
     with pytest.raises(UserError, match=r"config\.keep"):
-        found(models_cfg, tmp_path, checkpoint=str(tmp_path / "empty"), trajectory=True)
-
-
-def test_several_runs_are_told_apart(models_cfg, tmp_path):
-    assert found(models_cfg, tmp_path, checkpoint=f"{tmp_path}/[ab]/instruct") == [
-        ("a/instruct", "a-instruct-7-x"),
-        ("b/instruct", "b-instruct-7-x"),
-    ]
-    pair = f"{tmp_path}/a/instruct,{tmp_path}/c"
-    assert [name for _, name in found(models_cfg, tmp_path, checkpoint=pair)] == [
-        "instruct-7-x",
-        "c-7-x",
-    ]
-
-
-def test_other_models_are_called_by_their_file(models_cfg, tmp_path):
-    file = str(tmp_path / "answers.jsonl")
-    (target,) = find_targets(
-        dataclasses.replace(models_cfg, checkpoint="", predictions=file)
-    )
-    assert (target.kind, target.folder(None, "")) == ("predictions", "answers")
+        shards = str(tmp_path / "shards")
+        find_targets(dataclasses.replace(cfg, checkpoint=shards, trajectory=True))
 
 
 def test_run_of():

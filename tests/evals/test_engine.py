@@ -185,15 +185,6 @@ def answers(batch_size, items=None, **changes):
     return [replies[0] for replies in asked("generate", batch_size, items, **changes)]
 
 
-def test_batch_size_buckets_and_company_do_not_change_answers():
-    together = answers(batch_size=7)
-    assert len(set(together)) > 1
-    assert answers(batch_size=2) == together
-    assert answers(batch_size=4, buckets=(16, 24, 100)) == together
-    for i in range(7):
-        assert answers(1, [records()[i]]) == [together[i]]
-
-
 def test_pictures_reach_the_model():
     other = [
         dataclasses.replace(record, images=(picture(200), picture(201)))

@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from babyvlm_jax.report.__main__ import report
+from babyvlm_jax.report.__main__ import main, report
 from babyvlm_jax.report.collect import Phase
 from babyvlm_jax.report.page import duration, phase_settings
-from babyvlm_jax.runtime.errors import UserError
+from babyvlm_jax.runtime.errors import EXIT_USER_ERROR, UserError
 from tests.report import fake_run
 
 SHOWN = ("picture_vocabulary", "memory", "compare_synthetic")
@@ -144,12 +144,6 @@ def test_user_errors_name_the_remedy(tmp_path):
         report(tmp_path, tmp_path, tmp_path / "none" / "report.html", show=False)
 
 
-def run_python(*args):
-    root = pathlib.Path(__file__).parents[2]
-    command = [sys.executable, *args]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True)
-
-
 def test_show_prints_table_and_path_with_the_standard_library_alone(run):
     workdir, _ = run
     heavy = {"jax", "numpy", "PIL", "jinja2", "tensorflow_datasets"}
@@ -159,18 +153,24 @@ def test_show_prints_table_and_path_with_the_standard_library_alone(run):
         "try: main()\n"
         f"finally: print(sorted({heavy} & set(sys.modules)))"
     )
-    shown = run_python("-c", code, f"--workdir={workdir}", "--show")
+    shown = subprocess.run(
+        [sys.executable, "-c", code, f"--workdir={workdir}", "--show"],
+        cwd=pathlib.Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
     assert shown.returncode == 0, shown.stderr
     assert "NOT ABOVE CHANCE" in shown.stdout
     assert f"report: {workdir}/report.html" in shown.stdout
     assert shown.stdout.endswith("[]\n")
 
 
-def test_missing_evaluation_is_one_line_and_code_78(tmp_path):
-    failed = run_python("-m", "babyvlm_jax.report", f"--workdir={tmp_path}")
-    assert failed.returncode == 78
-    assert failed.stderr.count("\n") == 1
-    assert "python -m babyvlm_jax.evaluate --workdir=" in failed.stderr
+def test_a_missing_evaluation_ends_with_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["report", f"--workdir={tmp_path}"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == EXIT_USER_ERROR
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_durations_read_as_a_person_says_them():
