@@ -94,12 +94,12 @@ def evaluate_one(cfg, target, item_sets, mesh, workdir) -> Evaluation:
     total = sum(_size(one, cfg.limit) for one in item_sets)
     with tqdm.tqdm(total=total, bar_format=_BAR, mininterval=1) as bar:
 
-        def tell(key, number):
+        def progress(key, number):
             bar.set_description(key)
             bar.update(number)
 
         entries, lines, problems = run.run_sets(
-            cfg, folder, item_sets, marks, predictor, tell
+            cfg, folder, item_sets, marks, predictor, progress
         )
     header = {
         "checkpoint": target.path,

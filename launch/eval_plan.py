@@ -13,8 +13,10 @@ from babyvlm_jax.evals.identity import find_whole, fingerprint
 from babyvlm_jax.evals.items import ItemSet, find_sets
 from babyvlm_jax.evals.results import (
     HEADER,
+    RESULTS,
     Evaluation,
     read_evaluation,
+    read_json,
     read_lines,
 )
 from babyvlm_jax.evals.run import Folder, finish
@@ -91,13 +93,15 @@ class Plan:
 
     def evaluated(self) -> dict[str, Evaluation]:
         """Name of a folder of whole results -> the evaluation, in order."""
-        paths = epath.Path(self.workdir).glob("eval/*/results.json")
-        found = {path.parent.name: read_evaluation(path.parent) for path in paths}
+        raw = {
+            path.parent: read_json(path)  # other models' may be of an earlier edition
+            for path in epath.Path(self.workdir).glob(f"eval/*/{RESULTS}")
+        }
         ours = {
-            name: one
-            for name, one in found.items()
-            if one.kind == "checkpoint"
-            and name.endswith(f"{one.step}{self.cfg.suffix}")
+            folder.name: read_evaluation(folder)
+            for folder, one in raw.items()
+            if one.get("kind") == "checkpoint"
+            and folder.name.endswith(f"{one['step']}{self.cfg.suffix}")
         }
 
         def place(name):

@@ -151,7 +151,7 @@ def run_sets(
     item_sets: Sequence[ItemSet],
     marks: Mapping[str, str],
     predictor: Predictor,
-    tell: Callable[[str, int], object],
+    progress: Callable[[str, int], object],
 ) -> tuple[dict[str, TaskResult], Lines, list[Problem]]:
     """Asks all sets.
 
@@ -161,7 +161,7 @@ def run_sets(
         item_sets: what is asked.
         marks: key of a set -> its fingerprint.
         predictor: who answers.
-        tell: is called with a set's key and the number of its items that are done.
+        progress: is called with a set's key and the number of its items that are done.
 
     Returns:
         Key of a set -> its entry of results.json; all lines; all problems.
@@ -178,7 +178,7 @@ def run_sets(
         try:
             records, found = usable_items(cfg, item_set, predictor)
             entry, fresh = run_set(
-                cfg, folder, item_set, mark, records, predictor, tell
+                cfg, folder, item_set, mark, records, predictor, progress
             )
         except SystemFault:
             raise
@@ -265,7 +265,7 @@ def run_set(
     mark: str,
     records: Sequence[Record],
     predictor: Predictor,
-    tell: Callable[[str, int], object],
+    progress: Callable[[str, int], object],
 ) -> tuple[TaskResult, Lines]:
     """Asks one set; answers that were kept are not asked for again.
 
@@ -276,7 +276,7 @@ def run_set(
     predictor = predictor.counting_eos() if task.score_eos else predictor
     lines = folder.read_lines(item_set.key, mark)
     done = {line["id"] for line in lines}
-    tell(item_set.key, len(done))
+    progress(item_set.key, len(done))
     todo = sorted((r for r in records if r.id not in done), key=_size)
     variants = controls.make_variants(cfg.controls, records)
     chances = captions.chances(task, records)
@@ -292,7 +292,7 @@ def run_set(
         ]
         folder.keep_lines(item_set.key, mark, fresh)
         lines += fresh
-        tell(item_set.key, len(some))
+        progress(item_set.key, len(some))
     entry, lines = summarize_set(
         item_set, protocols[0], records, lines, chances, cfg.seed
     )
