@@ -14,19 +14,6 @@ from babyvlm_jax.data.frames import Frames
 from babyvlm_jax.data.lessons import Lessons
 from babyvlm_jax.data.packed import Rows
 from babyvlm_jax.data.pairs import Pairs
-from babyvlm_jax.data.rows import collate_prompts
-
-__all__ = [
-    "Batch",
-    "DataConfig",
-    "batches",
-    "collate_prompts",
-    "frame_batches",
-    "make_frames",
-    "make_pairs",
-    "make_rows",
-    "prefetched",
-]
 
 
 def make_rows(cfg: DataConfig) -> Rows | Lessons:
@@ -39,43 +26,6 @@ def make_rows(cfg: DataConfig) -> Rows | Lessons:
             of a dataset fits a row.
     """
     return Lessons(cfg) if cfg.lessons else Rows(cfg)
-
-
-def make_frames(cfg: DataConfig) -> Frames:
-    """Opens the datasets of frames.
-
-    Raises:
-        UserError: a dataset or split is missing or damaged.
-    """
-    return Frames(cfg)
-
-
-def make_pairs(cfg: DataConfig) -> Pairs:
-    """Opens the datasets of pairs: a picture and an utterance each.
-
-    Raises:
-        UserError: a dataset, split or tokenizer is missing or damaged, or a record is
-            no pair.
-    """
-    return Pairs(cfg)
-
-
-def batches(
-    cfg: DataConfig, start_step: int, process_index: int = 0, process_count: int = 1
-) -> Iterator[tuple[int, Batch]]:
-    """(step, batch) from `start_step` on, made ahead by threads.
-
-    Raises:
-        UserError: as `make_rows` and `Rows.batch_at`.
-    """
-    return prefetched(make_rows(cfg), cfg, start_step, process_index, process_count)
-
-
-def frame_batches(
-    cfg: DataConfig, start_step: int, process_index: int = 0, process_count: int = 1
-) -> Iterator[tuple[int, Batch]]:
-    """`batches` for the vision phase: {"images": u8[B, H, W, 3]}."""
-    return prefetched(make_frames(cfg), cfg, start_step, process_index, process_count)
 
 
 def prefetched(

@@ -13,7 +13,7 @@ from jax.experimental import multihost_utils
 
 from babyvlm_jax import sharding
 from babyvlm_jax.data.config import DataConfig
-from babyvlm_jax.data.pipeline import batches
+from babyvlm_jax.data.pipeline import make_rows, prefetched
 
 
 def main(port: int, count: int, index: int, job: dict) -> None:
@@ -23,7 +23,8 @@ def main(port: int, count: int, index: int, job: dict) -> None:
     mesh = sharding.make_mesh({"data": -1, "fsdp": 2, "tensor": 1})
     first, last = job["steps"]
     learnt = jax.jit(lambda batch: batch["loss_mask"].sum())
-    for step, batch in batches(DataConfig(**job["config"]), first, index, count):
+    config = DataConfig(**job["config"])
+    for step, batch in prefetched(make_rows(config), config, first, index, count):
         if step == last:
             break
         placed = sharding.put_batch(mesh, batch)

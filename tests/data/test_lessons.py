@@ -7,7 +7,7 @@ import pytest
 
 from babyvlm_jax.data.lessons import Lessons
 from babyvlm_jax.data.packed import Rows
-from babyvlm_jax.data.pipeline import batches, make_rows
+from babyvlm_jax.data.pipeline import make_rows, prefetched
 
 FIRST, SECOND = {"episodes": 1.0}, {"text": 1.0}
 
@@ -48,7 +48,7 @@ def test_slices_and_starts_agree(course, same):
     rows = make_rows(course)
     parts = [rows.batch_at(3, i, 2) for i in range(2)]
     same({k: np.concatenate([p[k] for p in parts]) for k in parts[0]}, rows.batch_at(3))
-    step, batch = next(batches(course, 4))
+    step, batch = next(prefetched(make_rows(course), course, 4))
     assert step == 4
     same(batch, rows.batch_at(4))
 
@@ -58,7 +58,9 @@ def test_the_run_ends_after_the_last_lesson_and_its_epochs(course):
     assert make_rows(course).num_steps is None
     ends = make_rows(once).num_steps
     assert ends == 5 + alone(once, {"pairs": 1.0}).num_steps
-    assert [step for step, _ in batches(once, 0)] == list(range(ends))
+    assert [step for step, _ in prefetched(make_rows(once), once, 0)] == list(
+        range(ends)
+    )
 
 
 def test_another_lesson_is_another_plan(course):

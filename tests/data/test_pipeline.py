@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from babyvlm_jax.data import sources
-from babyvlm_jax.data.pipeline import batches, make_rows
+from babyvlm_jax.data.pipeline import make_rows, prefetched
 from babyvlm_jax.data.schema import Record, write_dataset
 from babyvlm_jax.runtime.errors import UserError
 
@@ -27,11 +27,14 @@ def test_the_batch_does_not_depend_on_the_number_of_processes(config, same):
 def test_going_on_with_another_number_of_processes(config, same, rows):
     """Steps 0 and 1 on two processes, the rest on four, then on one."""
     once = dataclasses.replace(config, repeats=1, rows=rows)
-    straight = [batch for _, batch in batches(once, 0)]
+    straight = [batch for _, batch in prefetched(make_rows(once), once, 0)]
     assert len(straight) >= 3
     for start, count, threads in ((0, 2, 1), (2, 4, 3), (1, 1, 0)):
         changed = dataclasses.replace(once, num_threads=threads)
-        parts = [list(batches(changed, start, i, count)) for i in range(count)]
+        parts = [
+            list(prefetched(make_rows(changed), changed, start, i, count))
+            for i in range(count)
+        ]
         for step, made in enumerate(zip(*parts, strict=True), start=start):
             assert {number for number, _ in made} == {step}
             whole = {
@@ -104,11 +107,11 @@ def test_no_batch_is_empty(config):
 
 def test_resuming_at_any_step_gives_the_same_batches(config, same):
     once = dataclasses.replace(config, repeats=2)
-    straight = list(batches(once, 0))
+    straight = list(prefetched(make_rows(once), once, 0))
     assert [step for step, _ in straight] == list(range(len(straight)))
     assert len(straight) == 2 * make_rows(once).steps_per_epoch
     for start in range(len(straight) + 1):
-        resumed = list(batches(once, start))
+        resumed = list(prefetched(make_rows(once), once, start))
         assert len(resumed) == len(straight) - start
         for (step, batch), (known, expected) in zip(
             resumed, straight[start:], strict=True
@@ -120,7 +123,10 @@ def test_resuming_at_any_step_gives_the_same_batches(config, same):
 def test_prefetching_changes_nothing(config, same):
     rows = make_rows(config)
     quiet = dataclasses.replace(config, num_threads=0, prefetch=0, cache_images=False)
-    for made in (batches(config, 3), batches(quiet, 3, 0, 1)):
+    for made in (
+        prefetched(make_rows(config), config, 3),
+        prefetched(make_rows(quiet), quiet, 3, 0, 1),
+    ):
         for step, batch in itertools.islice(made, 5):
             same(batch, rows.batch_at(step))
 
@@ -150,7 +156,7 @@ def test_text_rows(config):
     text = dataclasses.replace(
         config, mixture={"text": 1.0}, template="baby_plain", max_images=0
     )
-    _, batch = next(batches(text, 0))
+    _, batch = next(prefetched(make_rows(text), text, 0))
     assert batch["images"].shape == (4, 0, 4, 4, 3)
     assert (batch["visual_index"] == -1).all()
     assert batch["loss_mask"].sum() == (batch["segment_ids"] > 0).sum() > 0
@@ -171,7 +177,7 @@ def test_bad_input(config):
     with pytest.raises(UserError, match=r"'frame.*has no turns"):
         make_rows(change(mixture={"frames": 1.0}))
     with pytest.raises(UserError, match="batch_size=4 is not divisible by 3"):
-        batches(config, 0, 0, 3)
+        prefetched(make_rows(config), config, 0, 0, 3)
 
 
 def test_the_order_of_the_mixture_does_not_matter(config, same):
@@ -186,4 +192,4 @@ def test_a_damaged_picture_stops_the_batches_by_name(config, tmp_path):
     write_dataset(tmp_path, "bad", {"train": [bad]}, "d")
     broken = dataclasses.replace(config, shards=str(tmp_path), mixture={"bad": 1.0})
     with pytest.raises(UserError, match="record 'bad7', image 1 of 1"):
-        next(batches(broken, 0))
+        next(prefetched(make_rows(broken), broken, 0))

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from babyvlm_jax.data.pipeline import make_frames, make_rows
+from babyvlm_jax.data.frames import Frames
+from babyvlm_jax.data.pipeline import make_rows
 from babyvlm_jax.data.synthetic import synthetic_frames, synthetic_rows
 
 
@@ -30,6 +31,4 @@ def test_rows_of_text(config):
 
 def test_frames(config):
     frames = dataclasses.replace(config, mixture={"frames": 1.0})
-    assert shapes(synthetic_frames(config, 4)) == shapes(
-        make_frames(frames).batch_at(0)
-    )
+    assert shapes(synthetic_frames(config, 4)) == shapes(Frames(frames).batch_at(0))

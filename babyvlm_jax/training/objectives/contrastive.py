@@ -15,9 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, get_abstract_mesh
 
-from babyvlm_jax.data import pipeline
 from babyvlm_jax.data.config import Batch
-from babyvlm_jax.data.pairs import HeldOutPairs
+from babyvlm_jax.data.pairs import HeldOutPairs, Pairs
 from babyvlm_jax.data.synthetic import synthetic_pairs
 from babyvlm_jax.losses import masked_sum
 from babyvlm_jax.models.augment import single_crop
@@ -227,8 +226,8 @@ class Objective(BaseObjective):
         self.reader = run.contrastive.text, "contrastive.text"
 
     def data(self):
-        """Pairs; see `data.pipeline.make_pairs`."""
-        return pipeline.make_pairs(self.run.data)
+        """Pairs: an image and an utterance each."""
+        return Pairs(self.run.data)
 
     def validation_data(self) -> HeldOutPairs:
         """Pairs that `config.validation` names."""

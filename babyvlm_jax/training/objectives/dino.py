@@ -11,8 +11,8 @@ Source: DINO (arXiv 2104.14294).
 import jax
 import jax.numpy as jnp
 
-from babyvlm_jax.data import pipeline
 from babyvlm_jax.data.config import Batch
+from babyvlm_jax.data.frames import Frames
 from babyvlm_jax.data.synthetic import synthetic_frames
 from babyvlm_jax.models.augment import multi_crop
 from babyvlm_jax.models.config import DinoConfig, ViTConfig
@@ -120,12 +120,12 @@ class Objective(BaseObjective):
         return {"teacher": teacher}, {"center": jnp.zeros(self.run.dino.num_prototypes)}
 
     def data(self):
-        """Frames; see `data.pipeline.make_frames`."""
-        return pipeline.make_frames(self.run.data)
+        """Frames."""
+        return Frames(self.run.data)
 
     def validation_data(self) -> HeldOut:
         """Frames that `config.validation` names."""
-        return HeldOut(pipeline.make_frames, self.run)
+        return HeldOut(Frames, self.run)
 
     def synthetic(self, num_rows: int) -> Batch:
         """See `data.synthetic.synthetic_frames`."""
