@@ -80,16 +80,16 @@ def test_each_task_is_asked_by_the_protocols_that_serve_it(cfg):
     values = v1.get_config().to_dict()
     values |= {"checkpoint": cfg.checkpoint, "shards": cfg.shards}
     ours = EvalConfig(**values)
-    assert [ours.protocols_of(task) for task in ours.selected_tasks] == [
-        *[("match",)] * 3,
-        ("generate",),
-    ]
-    assert ours.needs_options(TASKS["vtwt"])
-    assert not ours.needs_options(TASKS["caption"])
-    assert ours.suffix == ""
-    assert dataclasses.replace(ours, normalize=False).suffix == "-summed"
-    changes = {"score_eos": True, "ties": "wrong"}
-    assert dataclasses.replace(ours, **changes).suffix == "-eos-ties-wrong"
+    asked = [ours.protocols_of(task) for task in ours.selected_tasks]
+    assert asked == [*[("match",)] * 3, ("generate",)]
+    needs = [ours.needs_options(task) for task in ours.selected_tasks]
+    assert needs == [True, True, True, False]
+    for changes, suffix in (
+        ({}, ""),
+        ({"normalize": False}, "-summed"),
+        ({"score_eos": True, "ties": "wrong"}, "-eos-ties-wrong"),
+    ):
+        assert dataclasses.replace(ours, **changes).suffix == suffix
     matched = dataclasses.replace(ours, protocols=("match",)).selected_tasks
     assert [task.name for task in matched] == ["labeled_s", "vtwt", "winoground"]
     every = dataclasses.replace(ours, tasks=("all",), protocols=("choice",))

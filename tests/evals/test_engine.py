@@ -95,12 +95,11 @@ def test_stops_when_all_rows_have_ended():
 
 
 def test_detokenize_cuts_at_eos_and_strips():
-    tokenizer = WordTokenizer()
-    top, left = tokenizer.encode("top left")
-    assert detokenize(tokenizer, np.array([top, left, 3, top])) == "top left"
-    assert detokenize(tokenizer, np.array([top, left])) == "top left"
-    assert detokenize(tokenizer, np.array([3, 3])) == ""
-    assert detokenize(tokenizer, np.array([top, 128, 3])) == "top"
+    words = WordTokenizer()
+    top, left = words.encode("top left")
+    rows = ([top, left, 3, top], [top, left], [3, 3], [top, 128, 3])
+    said = [detokenize(words, np.array(row)) for row in rows]
+    assert said == ["top left", "top left", "", "top"]
 
 
 def answer(*ids):
@@ -108,12 +107,14 @@ def answer(*ids):
 
 
 def test_answers_are_segments_that_predict_their_second_token_on():
-    piece = branches([answer(7, EOS), answer(8, 9, EOS)])
-    assert piece.tokens.tolist() == [7, 8, 9]
-    assert piece.segment_ids.tolist() == [1, 2, 2]
-    assert piece.positions.tolist() == [0, 0, 1]
-    assert piece.targets.tolist() == [EOS, 9, EOS]
-    assert piece.loss_mask.tolist() == [True] * 3
+    found = branches([answer(7, EOS), answer(8, 9, EOS)])._asdict()
+    assert {k: x.tolist() for k, x in found.items() if x is not None} == {
+        "tokens": [7, 8, 9],
+        "segment_ids": [1, 2, 2],
+        "positions": [0, 0, 1],
+        "targets": [EOS, 9, EOS],
+        "loss_mask": [True] * 3,
+    }
 
 
 def test_an_answer_without_words_has_no_place():
@@ -124,10 +125,9 @@ def test_an_answer_without_words_has_no_place():
 
 def test_room_is_a_multiple_of_sixteen():
     one, five = answer(7, EOS), answer(1, 2, 3, 4, 5, EOS)
-    assert answer_room([[one]]) == 16
-    assert answer_room([[five, five, five, one]]) == 16
-    assert answer_room([[one], [five, five, five, one, one]]) == 32
-    assert answer_room([[answer(EOS)]]) == 16
+    several = [five, five, five, one]
+    rows = ([[one]], [several], [[one], [*several, one]], [[answer(EOS)]])
+    assert [answer_room(row) for row in rows] == [16, 16, 32, 16]
 
 
 def test_tokens_of_an_answer_and_its_end():

@@ -46,30 +46,17 @@ def constant(number):
 def test_entry_has_the_fields_of_the_contract():
     replies = ["3", "4"] * 15 + ["eleven"] * 70
     count = summarize(COUNT, "count", "generate", lines_of(replies) + constant(100))
-    assert (count.title, count.domain) == ("Object Counting", "Math")
-    assert (count.headline, count.held_out) == (True, False)
-    assert (count.ages, count.primary) == ((25, 42), "accuracy")
-    assert (count.protocol, count.parser) == ("generate", "strict")
-    assert (count.n, count.clusters) == (100, 100)
-    assert count.score == pytest.approx(0.3)
-    assert count.chance == pytest.approx(1 / 12)
-    assert count.constant == 0.5
+    facts = {"title": "Object Counting", "domain": "Math", "ages": (25, 42)}
+    facts |= {"headline": True, "held_out": False, "primary": "accuracy"}
+    facts |= {"protocol": "generate", "parser": "strict", "n": 100, "clusters": 100}
+    facts |= {"score": 0.3, "constant": 0.5, "above_chance": True, "too_few": False}
+    assert {name: getattr(count, name) for name in facts} == facts
     low, high = count.interval
     assert 0.18 < low < 0.25 < 0.35 < high < 0.42
-    assert count.above_chance
     assert count.p_value < 1e-6
-    assert count.metrics == {
-        "accuracy": Metric(
-            value=pytest.approx(0.3),
-            interval=(low, high),
-            n=100,
-            clusters=100,
-            chance=pytest.approx(1 / 12),
-            p_value=count.p_value,
-            protocol="generate",
-            parser="strict",
-        )
-    }
+    chance = pytest.approx(1 / 12)
+    shown = (0.3, (low, high), 100, 100, chance, count.p_value, "generate", "strict")
+    assert count.metrics == {"accuracy": Metric(*shown)}
 
 
 def test_rows_of_every_control_protocol_and_parser():
@@ -100,18 +87,21 @@ def test_rows_of_every_control_protocol_and_parser():
     assert entry.row("no_text", "choice") is None
 
 
-def test_above_chance_needs_a_small_p_and_six_clusters():
-    def entry(right, number):
-        replies = ["34"[i % 2] if i < right else "9" for i in range(number)]
-        said = lines_of(replies, name="count") + constant(number)
-        return summarize(COUNT, "count", "generate", said)
-
-    assert not entry(4, 40).above_chance
-    assert entry(20, 40).above_chance
-    many, few = entry(6, 6), entry(5, 5)
-    assert (many.above_chance, many.too_few) == (True, False)
-    assert (few.above_chance, few.too_few) == (False, True)
-    assert few.p_value < 0.001
+@pytest.mark.parametrize(
+    ("right", "number", "above_chance", "too_few"),
+    [
+        (4, 40, False, False),
+        (20, 40, True, False),
+        (6, 6, True, False),
+        (5, 5, False, True),
+    ],
+)
+def test_above_chance_needs_a_small_p_and_six_clusters(
+    right, number, above_chance, too_few
+):
+    replies = ["34"[i % 2] if i < right else "9" for i in range(number)]
+    entry = summarize(COUNT, "", "generate", lines_of(replies) + constant(number))
+    assert (entry.above_chance, entry.too_few) == (above_chance, too_few)
 
 
 def test_one_recording_tells_nothing():
@@ -246,30 +236,26 @@ def test_what_was_not_asked_to_write_is_not_on_the_leaderboard():
 
 
 def test_both_rules_of_the_mean():
-    tasks = {
-        "picture_vocabulary": task_result("picture_vocabulary", 0.5),
-        "memory": task_result("memory", 0.3),
-        "vdr_open": task_result("vdr_open", 0.9),
-        "subitize": task_result("subitize", 1.0),
+    scores = {
+        "picture_vocabulary": 0.5,
+        "memory": 0.3,
+        "vdr_open": 0.9,
+        "subitize": 1.0,
     }
-    means = overall(tasks)
+    means = overall({name: task_result(name, score) for name, score in scores.items()})
     # (.5 + .3 + .9) / 11; eight slots are missing and count 0
     assert means["leaderboard"]["mean"] == pytest.approx(100 * 1.7 / 11)
     assert "baby_winoground" in means["leaderboard"]["missing"]
     assert len(means["leaderboard"]["missing"]) == 8
     # vdr_open stands for no group; what is missing is not counted
-    assert means["ours"]["score"] == pytest.approx((0.5 + 0.3 + 1.0) / 3)
-    assert means["ours"]["chance"] == pytest.approx(0.25)
-    assert means["ours"]["tasks"] == 3
-    assert means["ours"]["missing"] == [
-        "lwl",
-        "localize",
-        "leftright",
-        "spatialdetails",
-        "vdr_binary",
-        "compare_synthetic",
-        "count",
-    ]
+    missing = ["lwl", "localize", "leftright", "spatialdetails", "vdr_binary"]
+    assert means["ours"] == {
+        "score": pytest.approx((0.5 + 0.3 + 1.0) / 3),
+        "chance": pytest.approx(0.25),
+        "constant": pytest.approx(0.3),
+        "tasks": 3,
+        "missing": [*missing, "compare_synthetic", "count"],
+    }
 
 
 def test_nothing_measured():

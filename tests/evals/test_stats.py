@@ -97,14 +97,18 @@ def test_order_changes_nothing():
 
 
 def test_p_is_twice_the_exact_tail_where_items_stand_alone():
-    assert p_of(right(3, 4), "abcd", 0.5) == pytest.approx(2 * 5 / 16)
-    assert p_of([1.0] * 5, "aaabb", 0.5) == pytest.approx(2 * 0.25)
     tail = sum(math.comb(200, k) * 0.25**k * 0.75 ** (200 - k) for k in range(65, 201))
-    assert p_of(right(65, 200), alone(range(200)), 0.25) == pytest.approx(2 * tail)
-    assert p_of(right(50, 200), alone(range(200)), 0.25) == 1
-    assert p_of([0.0] * 5, "aaabb", 0.5) == 1
-    assert p_of(right(3, 10), "a" * 10, 1 / 12) == 1
-    assert p_of(right(1, 20), alone(range(20)), 0.0) < 1e-9
+    cases = (
+        ((right(3, 4), "abcd", 0.5), 2 * 5 / 16),
+        (([1.0] * 5, "aaabb", 0.5), 2 * 0.25),
+        ((right(65, 200), range(200), 0.25), 2 * tail),
+        ((right(50, 200), range(200), 0.25), 1),
+        (([0.0] * 5, "aaabb", 0.5), 1),
+        ((right(3, 10), "a" * 10, 1 / 12), 1),
+    )
+    for case, expected in cases:
+        assert p_of(*case) == pytest.approx(expected)
+    assert p_of(right(1, 20), range(20), 0.0) < 1e-9
 
 
 def test_p_and_interval_agree():
@@ -132,16 +136,18 @@ def test_p_of_simulated_guessers():
 
 
 def test_paired_test_throws_signs():
-    # three of five differ, all one way: of 8 throws of their signs, 2 go as far
-    assert paired([1, 1, 1, 0, 0], "abcde")[2] == pytest.approx(2 / 8)
-    assert paired([1, -1], "ab") == (-1, 1, 1)
-    assert paired([1, 1, 1, 1], "aabb") == (-1, 1, pytest.approx(2 / 4))
-    assert paired([1] * 8 + [0] * 2, range(10))[2] == pytest.approx(2 / 2**8)
-    assert paired([1.0] * 20, "a" * 20) == (-1, 1, 1)
-    # nothing differs: one in ten may yet, with probability .975 fewer than .31
-    assert paired([0.0] * 10, range(10)) == pytest.approx(
-        (-0.3085, 0.3085, 1), abs=1e-4
+    cases = (
+        # three of five differ, all one way: of 8 throws of their signs, 2 go as far
+        (([1, 1, 1, 0, 0], "abcde"), 2 / 8),
+        (([1] * 8 + [0] * 2, range(10)), 2 / 2**8),
+        (([1, 1, 1, 1], "aabb"), 2 / 4),
     )
+    for case, p in cases:
+        assert paired(*case)[2] == pytest.approx(p)
+    assert paired([1, -1], "ab") == paired([1.0] * 20, "a" * 20) == (-1, 1, 1)
+    # nothing differs: one in ten may yet, with probability .975 fewer than .31
+    found = paired([0.0] * 10, range(10))
+    assert found == pytest.approx((-0.3085, 0.3085, 1), abs=1e-4)
 
 
 def test_paired_interval_and_p_agree():
