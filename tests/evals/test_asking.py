@@ -1,5 +1,6 @@
 """Protocols, controls and orders, through predictors that record what is asked."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
