@@ -108,8 +108,7 @@ def main(config, workdir: str, verify: bool = False) -> None:
         checkpoints = stack.enter_context(
             checkpoint.Checkpoints(workdir, run.keep, run.keep_every)
         )
-        ready = make_ready(objective, mesh, source, checkpoints)
-        state, step_fn, validator = ready
+        state, step_fn, validator = make_ready(objective, mesh, source, checkpoints)
         processes.on_first(lambda: settings.write_config(workdir, values))
 
         # loop and end

@@ -31,7 +31,7 @@ from babyvlm_jax.runtime import json_fields
 from babyvlm_jax.runtime.errors import UserError, read_bytes
 
 PHASES = ("language", "vision", "connector", "joint", "instruct")
-LOSS = "train/loss"
+LOSS, HELD_OUT = "train/loss", "val/loss"
 PUBLISHED = "published.json"
 ITEMS_PER_TASK = 4
 DIALOGUES_PER_TASK = 2
@@ -41,13 +41,18 @@ MAX_SIDE = 160
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """The training curve of one phase: one loss for each logged step."""
+    """The training curve of one phase: one loss for each logged step.
+
+    Attributes:
+        held_out: (step, loss) of each validation, if there were any.
+    """
 
     name: str
     steps: tuple[int, ...]
     losses: tuple[float, ...]
     seconds: float
     config: Mapping[str, Any]
+    held_out: tuple[tuple[int, float], ...] = ()
 
 
 Growth = Mapping[int, TaskResult]  # step -> a task's entry, in order
@@ -87,12 +92,14 @@ def _logged(path: pathlib.Path) -> Iterator[dict[str, Any]]:
 
 
 def _phase(folder: pathlib.Path) -> Phase:
-    losses, seconds = {}, 0.0
+    losses, held_out, seconds = {}, {}, 0.0
     for entry in _logged(folder / "metrics.jsonl"):
         seconds = max(seconds, entry.get("time_s", 0.0))
         if LOSS in entry and math.isfinite(entry[LOSS]):
             # A resumed run repeats steps: the last one counts.
             losses[entry["step"]] = entry[LOSS]
+        if HELD_OUT in entry and math.isfinite(entry[HELD_OUT]):
+            held_out[entry["step"]] = entry[HELD_OUT]
     config = folder / "config.json"
     steps = tuple(sorted(losses))
     return Phase(
@@ -101,6 +108,7 @@ def _phase(folder: pathlib.Path) -> Phase:
         losses=tuple(losses[step] for step in steps),
         seconds=seconds,
         config=json_fields.read_json(config) if config.exists() else {},
+        held_out=tuple(sorted(held_out.items())),
     )
 
 

@@ -78,6 +78,8 @@ def score_axis() -> Markup:
 def curve(phase: Phase) -> Markup:
     """Draws one phase: the logged losses pale, their running mean on top.
 
+    The losses of validations are a dashed line.
+
     Args:
         phase: at least one logged step.
 
@@ -87,34 +89,41 @@ def curve(phase: Phase) -> Markup:
     smooth = smoothed(phase.losses)
     stride = math.ceil(len(phase.steps) / MAX_POINTS)
     keep = sorted({*range(0, len(phase.steps), stride), len(phase.steps) - 1})
-    y_ticks = nice_ticks(min(phase.losses), max(phase.losses), 4)
+    seen = [*phase.losses, *(loss for _, loss in phase.held_out)]
+    y_ticks = nice_ticks(min(seen), max(seen), 4)
     places = max(0, -math.floor(math.log10(y_ticks[1] - y_ticks[0]) + 1e-9))
     last = phase.steps[-1]
     x_ticks = [tick for tick in nice_ticks(0, last, 5) if tick <= last]
     x_scale = _scale(0, last, LEFT, WIDTH - RIGHT)
     y_scale = _scale(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP)
 
-    def line(kind, values):
-        points = " ".join(
-            f"{x_scale(phase.steps[at]):.1f},{y_scale(values[at]):.1f}" for at in keep
-        )
-        return Markup('<polyline class="{}" points="{}"/>').format(kind, points)
+    def line(kind, pairs, style=""):
+        points = " ".join(f"{x_scale(s):.1f},{y_scale(loss):.1f}" for s, loss in pairs)
+        shape = f'<polyline class="{{}}"{style} points="{{}}"/>'
+        return Markup(shape).format(kind, points)
+
+    def kept(values):
+        return [(phase.steps[at], values[at]) for at in keep]
 
     says = (
         f"{phase.name}: loss from {smooth[0]:.2f} to {smooth[-1]:.2f} "
         f"over {phase.steps[-1]} steps"
     )
+    lines = [line("raw", kept(phase.losses)), line("smooth", kept(smooth))]
+    if phase.held_out:
+        says += f"; held-out loss {phase.held_out[-1][1]:.2f} at the end"
+        dashed = ' style="stroke: var(--soft); stroke-dasharray: 4 3"'
+        lines.append(line("held-out", phase.held_out, dashed))
     return Markup(
         '<svg class="curve" viewBox="0 0 {} {}" role="img" aria-label="{}">'
-        '{}{}{}{}<text class="unit" x="{}" y="{}" text-anchor="end">step</text></svg>'
+        '{}{}{}<text class="unit" x="{}" y="{}" text-anchor="end">step</text></svg>'
     ).format(
         WIDTH,
         HEIGHT,
         says,
         Markup("").join(_y_tick(y_scale(at), f"{at:.{places}f}") for at in y_ticks),
         Markup("").join(_x_tick(x_scale(at), at) for at in x_ticks),
-        line("raw", phase.losses),
-        line("smooth", smooth),
+        Markup("").join(lines),
         WIDTH - RIGHT,
         HEIGHT - 5,
     )

@@ -48,6 +48,7 @@ def test_phases_come_in_training_order_and_repeated_steps_count_once(tmp_path):
     assert (language.name, joint.name) == ("language", "joint")
     assert (language.steps, language.losses) == ((1, 2), (5.0, 4.5))
     assert (language.seconds, language.config) == (5.0, {})
+    assert (language.held_out, joint.held_out) == (((3, 9.0),), ())
 
 
 def test_growth_follows_the_evaluated_steps_in_order(tmp_path):

@@ -64,6 +64,10 @@ def test_curve_spans_the_axes():
 
 def test_curve_of_one_step_and_of_many_steps():
     assert "320.0" in curve(Phase("joint", (1,), (3.0,), 4.0, {}))
+    held_out = ((5, 2.5), (10, 4.0))
+    svg = curve(Phase("joint", (1, 5, 10), (3.0, 2.0, 1.0), 4.0, {}, held_out))
+    assert "held-out loss 4.00 at the end" in svg
+    assert svg.count("<polyline") == 3
     steps = tuple(range(1, 2002))
     svg = curve(Phase("joint", steps, tuple(1.0 / step for step in steps), 4.0, {}))
     raw = svg.split('class="raw" points="')[1].split('"')[0].split()
