@@ -148,6 +148,7 @@ def test_batches_buckets_shards_and_mesh_change_nothing(run, tmp_path):
     assert lines[0] == lines[1]
 
 
+@pytest.mark.integration
 def test_controls_and_sources_stand_in_one_table(run, tmp_path, shards):
     sources = f"ego4d={shards},saycam={shards}"
     changes = {"shards": sources, "controls": ("shuffled_image",), "limit": 2}

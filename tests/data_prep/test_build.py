@@ -92,6 +92,7 @@ def test_no_recording_is_in_two_splits(shards):
     }
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("processes")
 def test_two_processes_give_the_same(raw, shards, tmp_path):
     command.build(_config(raw, tmp_path, num_processes=2))

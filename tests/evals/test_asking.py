@@ -258,6 +258,7 @@ def random_scorer(seed=0):
     return Scorer(lambda image, text: rng.random())
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", some(sorted(MAKE), ("winoground",)))
 def test_random_scores_reach_the_chance_of_each_metric(name):
     number = 500

@@ -74,6 +74,7 @@ def compare(found, expected):
         np.testing.assert_allclose(ours, expected[name], atol=CLOSE, err_msg=name)
 
 
+@pytest.mark.integration
 def test_an_imported_clip_gives_torch_s_embeddings(imported, golden):
     compare(embed(imported, golden[1]), golden[1])
 

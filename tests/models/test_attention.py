@@ -57,11 +57,12 @@ def test_query_heads_share_their_group_s_keys():
     np.testing.assert_allclose(grouped, repeated, atol=1e-6)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("dtype", "error"),
     [
         (jnp.float32, 1e-6),
-        pytest.param(jnp.bfloat16, 2e-2, marks=pytest.mark.integration),
+        (jnp.bfloat16, 2e-2),
     ],
 )
 def test_long_rows_in_parts_are_the_row_at_once(monkeypatch, dtype, error):

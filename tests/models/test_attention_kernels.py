@@ -57,11 +57,12 @@ def real():
     return (segments() > 0)[..., None, None].astype(np.float32)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "sizes",
     [
         (1, 1, 1),
-        pytest.param((2, 1, 2), marks=pytest.mark.integration),
+        (2, 1, 2),
         pytest.param((1, 2, 2), marks=pytest.mark.slow),
     ],
 )
@@ -95,6 +96,7 @@ def test_records_of_a_row_do_not_see_each_other(kernel):
         assert not np.any(before * ~second)
 
 
+@pytest.mark.integration
 def test_no_query_sees_what_comes_later():
     qkv = projections()
     later = [np.where(np.arange(LENGTH)[:, None, None] > 60, -x, x) for x in qkv]

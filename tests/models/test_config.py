@@ -75,6 +75,7 @@ def test_options_cost_what_they_say():
     assert nursery["decoder"] - official["decoder"] == 2 * 2 * 8 - 128 * 32
 
 
+@pytest.mark.integration
 def test_layer_scale_adds_two_vectors_a_layer():
     scaled = VLMConfig(
         ViTConfig(**{**vars(tiny.VISION), "layer_scale": 1e-5}),

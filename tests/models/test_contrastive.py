@@ -112,7 +112,8 @@ def test_a_few_steps_on_one_batch_lower_its_loss(form):
     assert values[-1] < 0.7 * values[0]
 
 
-@pytest.mark.parametrize("form", some(tiny_pairs.FORMS, ("transformer",)))
+@pytest.mark.integration
+@pytest.mark.parametrize("form", tiny_pairs.FORMS)
 def test_every_parameter_has_a_place_on_a_mesh(form):
     with jax.set_mesh(tiny.mesh_of(fsdp=2, tensor=2)):
         model = make_pair_model(*tiny_pairs.FORMS[form])

@@ -41,7 +41,7 @@ def test_every_model_has_a_count_and_a_shape_of_rows():
     assert COUNTS.keys() == MODELS.keys() == ROWS.keys()
 
 
-@pytest.mark.parametrize("name", some(sorted(MODELS), ("nursery", "v2")))
+@pytest.mark.parametrize("name", some(sorted(MODELS), ("nursery",)))
 def test_the_parts_have_their_published_sizes(name):
     cfg, shapes = abstract(name)
     counts = param_counts.param_counts(cfg)

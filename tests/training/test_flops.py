@@ -47,6 +47,7 @@ def test_a_connector_may_take_all_tokens_together():
     assert cost == Forward(2 * (5 * 16 * 32 + 32 * 32))
 
 
+@pytest.mark.integration
 def test_a_row_costs_what_the_forward_pass_multiplies():
     cfg, length = tiny.FORMS["official"], 24
     model = make_model(cfg)

@@ -103,6 +103,7 @@ def test_without_spreading_a_shared_matrix_is_gathered():
     assert max(map(np.prod, gathered(program)), default=0) > 16 * 32
 
 
+@pytest.mark.integration
 def test_the_layout_needs_no_constraint_where_nothing_is_shared(alone):
     updates, program = two_steps((1, 1, 1), NAMES)
     assert "all-to-all" not in program

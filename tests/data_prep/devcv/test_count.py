@@ -47,6 +47,7 @@ def _size_number_correlation(made):
     return np.corrcoef(sizes, [item.meta["number"] for item in made])[0, 1]
 
 
+@pytest.mark.integration
 def test_size_tells_the_number_only_when_leaky(bank, rng, style):
     fair = _size_number_correlation(list(count(bank, rng, 240, style)))
     leaky = _size_number_correlation(

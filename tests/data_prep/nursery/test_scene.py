@@ -99,9 +99,8 @@ def test_all_shots_and_directions():
     assert min(counts) >= 2 and max(counts) - min(counts) <= 3
 
 
-@pytest.mark.parametrize(
-    "resolution", [pytest.param((96, 96), marks=pytest.mark.integration), (160, 90)]
-)
+@pytest.mark.integration
+@pytest.mark.parametrize("resolution", [(96, 96), (160, 90)])
 def test_what_shots_show(resolution):
     """Pans lose their target on the named side; the others hold theirs in view."""
     width, height = resolution

@@ -118,6 +118,7 @@ def test_a_checkpoint_cut_at_any_file_and_byte_is_not_taken_for_whole(two):
     assert reading.newest_step(two) == 2
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_flipped_bit_is_found_or_changes_nothing(two, tmp_path, count):
     """Only times and the path of the moment of saving are not covered by a hash."""

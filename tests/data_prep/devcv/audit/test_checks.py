@@ -200,7 +200,7 @@ def _planted(task, make, number):
     some(
         PLANTED,
         (
-            *("gold is the query", "answer positions", "odd one out", "pixel matcher"),
+            *("gold is the query", "answer positions", "odd one out"),
             *("size of the copies", "number in words", "words tell"),
         ),
     ),

@@ -46,7 +46,7 @@ def _item(pixels, form="PNG", size=(SIDE, SIDE), **options):
     return facts_of(dataclasses.replace(record, images=(file.getvalue(),)), "localize")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     make=st.sampled_from([_flat, _blocky, _photographic]),
