@@ -117,7 +117,7 @@ def main(config, workdir: str, verify: bool = False) -> None:
 
 
 def look_at(workdir: epath.Path, values) -> tuple[bool, bool]:
-    """(whether the run is done, whether all that it reads lies where it lay)."""
+    """(whether the run is done, whether all that it reads is where it was)."""
     is_in_place = settings.check_workdir(workdir, values)
     is_done = (workdir / "done.json").exists()
     if is_done and is_in_place:

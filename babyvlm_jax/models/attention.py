@@ -32,7 +32,7 @@ def attend(
         q: [B, T, N, H].
         k, v: [B, S, K, H], K divides N.
         segment_ids: i32[B, T], 1.. per record, 0 = padding; S = T but for a cache. What
-            padding gives is finite and nobody's concern.
+            padding gives is finite and is never used.
         lengths: i32[B] entries of a cache before those of the queries; T = 1 without
             segments.
         kernel: one of `config.ATTENTION`; only packed rows have a choice.

@@ -2,7 +2,7 @@
 
 A kernel takes segment ids, never a [B, T, T] array of scores in f32, and agrees with
 `attention.masked_attention` on every token that is not padding. Each runs inside
-`shard_map`: rows lie over the batch axes, heads over `tensor`.
+`shard_map`: rows are split over the batch axes, heads over `tensor`.
 
 Axes: B rows, T tokens, N query heads, K kv heads, H head width.
 """
@@ -137,8 +137,8 @@ def _cudnn_obstacle(length, head_dim, dtype):
 def cudnn_attention(q, k, v, segment_ids):
     """cuDNN's fused attention on a GPU, with the segments as an explicit mask.
 
-    The mask says all there is to say; `is_causal` only lets cuDNN skip what lies above
-    the diagonal. Without the mask it would attend across records.
+    The mask is complete; `is_causal` only lets cuDNN skip what is above the diagonal.
+    Without the mask it would attend across records.
     """
 
     def attend(q, k, v, ids):

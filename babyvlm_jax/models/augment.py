@@ -106,7 +106,7 @@ def augment(key, image, cfg: AugmentConfig, blur_prob: float, solarize_prob: flo
 
 
 def single_crop(key, images, cfg: AugmentConfig) -> jax.Array:
-    """One view of each picture, in the manner of the first global crop.
+    """One view of each image, in the manner of the first global crop.
 
     Args:
         images: u8[B, S, S, 3].

@@ -1,9 +1,9 @@
-"""Contrastive models: a tower for pictures, one for texts, one space for both.
+"""Contrastive models: a tower for images, one for texts, one space for both.
 
 CVCL (a ResNeXt and the mean of word embeddings) and CLIP are two settings of the same
 modules.
 
-Axes: B pictures or texts, P visual tokens an image, T tokens, D width of a tower, E
+Axes: B images or texts, P visual tokens an image, T tokens, D width of a tower, E
 width of the shared space.
 """
 
@@ -84,7 +84,7 @@ def unit(x: jax.Array) -> jax.Array:
 
 
 class Towers(nn.Module):
-    """Pictures and texts in, points of one space out."""
+    """Maps images and texts to points of one space."""
 
     vision_cfg: ViTConfig | ResNeXtConfig
     cfg: ContrastiveConfig

@@ -52,7 +52,7 @@ class Context(NamedTuple):
 def extend_cache(cache, k, v, context: Context):
     """Keys and values to attend to: those given, or the cache with them written in.
 
-    What the cache has no room for is dropped.
+    What does not fit into the cache is dropped.
 
     Args:
         cache: (k, v), each [B, S, K, H], or None.
@@ -100,7 +100,7 @@ def sinusoids(num_positions: int, width: int) -> np.ndarray:
 
 
 def is_llama(cfg: DecoderConfig | GPT2Config) -> bool:
-    """Of which of the two families a decoder is."""
+    """Whether a decoder is of the Llama family."""
     return isinstance(cfg, DecoderConfig)
 
 

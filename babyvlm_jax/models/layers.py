@@ -115,7 +115,7 @@ def remat(block: type[nn.Module], policy: str) -> type[nn.Module]:
 
 
 def embed_tokens(table: jax.Array, tokens: jax.Array) -> jax.Array:
-    """Rows of a table whose rows lie on several devices.
+    """Looks up rows of a table that is sharded over devices.
 
     Many tokens: each device gets the whole table. Few (decoding): the table stays and
     the rows found are summed over the devices.

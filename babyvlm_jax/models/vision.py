@@ -186,7 +186,7 @@ class ViTBlock(nn.Module):
         return constrain(x, "batch", "length", "act_embed"), None
 
     def scaled(self, name: str, y: jax.Array) -> jax.Array:
-        """LayerScale, where the config asks for it."""
+        """LayerScale, if the config has it."""
         if not self.cfg.layer_scale:
             return y
         init = nn.initializers.constant(self.cfg.layer_scale)

@@ -136,11 +136,11 @@ class VLM(nn.Module):
         """Visual tokens that `visual_index` points into, or None without images."""
         if "visual" in batch:
             return batch["visual"].reshape(-1, self.cfg.decoder.width)
-        pictures = batch["features" if "features" in batch else "images"]
-        if not pictures.shape[1]:
+        images = batch["features" if "features" in batch else "images"]
+        if not images.shape[1]:
             return None
-        rows, slots = pictures.shape[:2]
-        flat = constrain(pictures.reshape(-1, *pictures.shape[2:]), "batch")
+        rows, slots = images.shape[:2]
+        flat = constrain(images.reshape(-1, *images.shape[2:]), "batch")
         visual = self.connector(flat if "features" in batch else self.vision(flat))
         visual = visual.reshape(rows, slots * visual.shape[1], -1)
         # Or the connector's width-sharded output makes XLA replicate the gather.
@@ -150,8 +150,8 @@ class VLM(nn.Module):
         """Row contract -> [B, T, D] decoder inputs.
 
         Args:
-            batch: pictures are `images`, their `features`, or visual tokens that all
-                rows share, `visual` [N, P, D].
+            batch: it has pixels (`images`), their `features`, or visual tokens that
+                all rows share (`visual` [N, P, D]).
             num_before: i32[B] visual tokens in a cache before this batch.
         """
         text = self.decoder.embed(batch["tokens"])
@@ -244,7 +244,7 @@ class VLM(nn.Module):
         return self.decoder.logits(last), cache
 
     def branch(self, cache, batch):
-        """Several ways to go on, one a segment -> logits f32[B, T, V]."""
+        """Several continuations, one per segment -> logits f32[B, T, V]."""
         x, _ = self.behind(cache, batch)
         return self.decoder.logits(x)
 

@@ -96,7 +96,7 @@ class RunLog:
         self._stack.__exit__(*error)
 
     def made(self, step: int, batch: Batch, values: Any) -> None:
-        """Takes note of a step that was dispatched.
+        """Notes that a step was dispatched.
 
         Args:
             batch: this process's slice.
@@ -127,14 +127,14 @@ class RunLog:
 class Watchdog:
     """Unless told of a step often enough, writes all stacks and exits with code 75.
 
-    It cannot unwind the threads, so nothing is saved: the run goes on from its newest
+    It cannot unwind the threads, so nothing is saved: the run resumes from its newest
     checkpoint.
     """
 
     def __init__(self, timeout_s: float, log):
         """
         Args:
-            timeout_s: longest time without a step; 0 for ever.
+            timeout_s: longest time without a step; 0 for no limit.
             log: file that gets the stacks too.
         """
         self._timeout_s, self._log = timeout_s, pathlib.Path(log)
@@ -144,7 +144,7 @@ class Watchdog:
             threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def step(self) -> None:
-        """Tells of a step."""
+        """Notes that a step was made."""
         self._last = time.monotonic()
 
     def close(self) -> None:
@@ -328,8 +328,8 @@ class Writer:
 class Log:
     """A file of lines that grows.
 
-    What lies in a bucket cannot be added to, so there the file is written anew, now and
-    then and at the end; a run that is killed loses the lines since.
+    A file in a bucket cannot be appended to, so there it is written anew, now and then
+    and at the end; a run that is killed loses the lines since.
     """
 
     def __init__(self, path: epath.Path, text: str):

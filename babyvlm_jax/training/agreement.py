@@ -56,7 +56,7 @@ def check_rows(run) -> None:
 
 
 def check_images(model, image_size: int, tokens_per_image: int) -> None:
-    """Whether images of the data become what rows have room for.
+    """Whether images become as many tokens as rows reserve for them.
 
     Args:
         model: `models.config.VLMConfig`.

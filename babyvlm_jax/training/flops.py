@@ -1,8 +1,8 @@
 """Closed-form FLOPs: what a step must compute, whoever computes it.
 
 Matrix products and attention only, two FLOPs a multiply-add; every slot of a row
-counts, full or not. What remat computes again is told apart: it is work for the device,
-but none that the model needs, so MFU leaves it out.
+counts, full or not. What remat computes again is counted separately: the device does
+it, but the model does not need it, so MFU leaves it out.
 
 Axes: T tokens, P visual tokens, D width, F mlp, V vocabulary.
 """

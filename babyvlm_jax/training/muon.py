@@ -1,4 +1,4 @@
-"""Muon for weights that lie on several devices.
+"""Muon for weights that are sharded over devices.
 
 Muon makes each matrix of momentum nearly orthogonal, for which it needs the whole
 matrix. Gathering all matrices on every device would cost the memory that sharding
@@ -123,7 +123,7 @@ def _each(method, layouts, *trees):
 
 
 class Layout:
-    """How one stacked matrix lies, and its two steps to whole layers and back."""
+    """How one stacked matrix is sharded, and its two steps to whole layers and back."""
 
     def __init__(self, names: Sequence[str | None], mesh: Any):
         axes = [_used(entry, mesh) for entry in sharding.spec(*names)]

@@ -50,7 +50,7 @@ def to_train(
     for name in recipe["order"]:
         phase = settings.place(recipe, name, workdir)
         done = alone and (workdir / name / "done.json").exists()
-        # of what lies elsewhere now, `train` compares what it holds
+        # if data were moved, `train` compares their content
         if done and settings.check_workdir(workdir / name, phase):
             print(f"{name}: already finished in {workdir / name}")
             continue

@@ -31,7 +31,7 @@ def refuse_benchmarks(run: settings.TrainSettings) -> None:
     """Names the command that measures a part of training by itself.
 
     Raises:
-        UserError: the config asks for it.
+        UserError: the config names one.
     """
     for name in ("only", "synthetic"):
         if getattr(run.data, name):
@@ -46,7 +46,7 @@ def check_processes(run: settings.TrainSettings, workdir) -> None:
     """Whether all processes of the run were started alike; alone, one is.
 
     Before anything that they do together: with another number of steps they would
-    wait for each other for ever, with another rate learn what no config says.
+    wait for each other without end, with another rate train what no config says.
 
     Raises:
         UserError: on every process; names the first difference.
@@ -60,7 +60,7 @@ def check_processes(run: settings.TrainSettings, workdir) -> None:
 
 
 def check_run(objective: BaseObjective, mesh: Mesh | AbstractMesh) -> None:
-    """Whether this run can go on this mesh, which need not be here.
+    """Whether this run fits this mesh, whose devices need not be here.
 
     Raises:
         UserError: the batch, heads or parameters do not divide over the mesh; the
@@ -80,7 +80,7 @@ def check_run(objective: BaseObjective, mesh: Mesh | AbstractMesh) -> None:
 
 
 def check_checkpoint(workdir, mesh: Mesh | AbstractMesh) -> None:
-    """Whether a trained model can lie on this mesh; only its config.json is read.
+    """Whether a trained model fits this mesh; only its config.json is read.
 
     Raises:
         UserError: there is no config.json, or heads or parameters do not divide.
@@ -129,7 +129,7 @@ def check_warm_start(objective: BaseObjective, tokenizer: str) -> None:
 
 
 def check_moved(workdir: epath.Path, source) -> None:
-    """Whether a finished run was trained on the data that now lie elsewhere.
+    """Whether a finished run was trained on these data, which were moved.
 
     Raises:
         UserError: it was trained on other data.
@@ -151,7 +151,7 @@ def check_same_data(run: settings.TrainSettings, source) -> None:
 
 
 def check_features(objective: BaseObjective, source, params) -> None:
-    """Features must be those that this run's encoder would give, and go on giving.
+    """Checks that features are those that this run's encoder gives, now and later.
 
     Raises:
         UserError: the encoder trains, or the features were made otherwise.
@@ -173,7 +173,7 @@ def abstract_params(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Flat shapes, and flat logical names, of the parameters that the run has."""
     params, _ = objective.shapes()
-    made = params.keys() - objective.specs.keys()  # a teacher's lie as a student's
+    made = params.keys() - objective.specs.keys()  # a teacher is sharded as its student
     specs = objective.specs | dict.fromkeys(made, objective.specs)
     return flatten_dict(params, sep="/"), flatten_dict(specs, sep="/")
 

@@ -41,8 +41,8 @@ def after_nonfinite(
         source: rows or frames by step.
 
     Returns:
-        The newest checkpoint's state, saved as that of the step reached: what lies
-        between is skipped.
+        The newest checkpoint's state, saved as that of the step reached: the steps
+        between are skipped.
 
     Raises:
         UserError: `run.on_nonfinite` is to stop, or going back would change nothing.

@@ -1,4 +1,4 @@
-"""The training state and where its leaves lie."""
+"""The training state and how its leaves are sharded."""
 
 import functools
 from typing import Any
@@ -35,8 +35,8 @@ class TrainState:
 def state_shardings(mesh: Mesh, abstract: TrainState, param_specs: Any):
     """Shardings of the whole state.
 
-    A leaf of the optimizer or of `extra` lies like the parameter whose path it ends
-    with and whose shape it shares; every other leaf is replicated.
+    A leaf of the optimizer or of `extra` is sharded like the parameter whose path it
+    ends with and whose shape it shares; every other leaf is replicated.
 
     Args:
         abstract: tree of ShapeDtypeStruct, from `jax.eval_shape`.
@@ -56,7 +56,7 @@ def state_shardings(mesh: Mesh, abstract: TrainState, param_specs: Any):
 
 
 def make_state(params, extra, tx, trains, mesh: Mesh, param_specs) -> TrainState:
-    """A fresh state around parameters that lie where they belong.
+    """A fresh state around parameters that are on the mesh.
 
     Args:
         params, extra: see `TrainState`.

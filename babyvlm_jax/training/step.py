@@ -170,7 +170,7 @@ def _stays_finite(after: TrainState, before: TrainState) -> jax.Array:
     """bool[]: whether `after` may be kept.
 
     What a step hands on untouched, such as frozen parameters, is not read. In `extra`
-    a validation loss that nobody has measured yet is inf, and may stay so.
+    a validation loss that was not measured yet is inf, and may stay so.
     """
 
     def is_sound(new, old, may_stay=False):

@@ -1,8 +1,8 @@
 """The validations of a run: the loss on all held-out records, and what follows.
 
 What follows is lowering the rate, stopping, and keeping the best parameters. All that
-is known of validations is arrays that lie in the training state, in what the loss
-carries along, so a resumed run continues exactly.
+is known of validations is arrays of the training state, in what the loss carries along,
+so a resumed run continues exactly.
 """
 
 from collections.abc import Callable
@@ -95,7 +95,7 @@ class Validator:
         Args:
             objective: of `training.objectives`; its run's `validation.every` is not 0.
             mesh: set by the caller.
-            state: of the run; only how it lies on the mesh is kept.
+            state: of the run; only its sharding is kept.
 
         Raises:
             UserError: the split is missing, or holds nothing to learn.

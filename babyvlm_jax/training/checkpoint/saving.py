@@ -1,4 +1,4 @@
-"""The checkpoints of a run: saved while it trains, found again when it goes on."""
+"""The checkpoints of a run: saved while it trains, found when it resumes."""
 
 import contextlib
 import time
@@ -205,7 +205,7 @@ class Checkpoints:
         """The newest checkpoint laid out like `state`; `state` itself if there is none.
 
         Args:
-            facts: of the data that the run would go on with.
+            facts: of the data that the run would continue with.
 
         Raises:
             UserError: the checkpoint was trained on other data, or in another order, or

@@ -119,7 +119,7 @@ def has_hashes(folder) -> bool:
 
 
 def fingerprint(folder) -> str:
-    """Of a whole checkpoint's parameters, wherever it lies; from the list alone."""
+    """Of a whole checkpoint's parameters, wherever it is; from the list alone."""
     listed = _read_list(epath.Path(folder))
     # names of the first edition's files are random, so that sizes suffice
     marks = listed.get("blake2b", listed["sizes"])

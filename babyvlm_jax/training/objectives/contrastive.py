@@ -51,7 +51,7 @@ def infonce(x, y, valid, scale, chunk: int):
         x, y: f32[B, E] images and texts of unit length; those of a row belong
             together.
         valid: bool[B], False for rows that only fill the batch: they do not count, and
-            are nobody's alternative.
+            are no alternatives.
         scale: f32[], 1 / temperature.
         chunk: rows at a time.
 
