@@ -77,8 +77,8 @@ def refuse():
 def second_of_two(monkeypatch):
     """This is process 1; returns a list in which to put what process 0 says."""
     first = []
-    monkeypatch.setattr(processes.jax, "process_count", lambda: 2)
-    monkeypatch.setattr(processes.jax, "process_index", lambda: 1)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
 
     def gather(mine):
         text = json.dumps(first[0]).encode()
