@@ -9,6 +9,7 @@ import threading
 import jax
 import numpy as np
 import pytest
+from jax.experimental import multihost_utils
 
 from babyvlm_jax.runtime import lock, processes
 from babyvlm_jax.runtime.errors import UserError
@@ -25,9 +26,7 @@ def clean(monkeypatch):
 def joined(clean):
     """Arguments with which JAX was asked to join."""
     calls = []
-    clean.setattr(
-        processes.jax.distributed, "initialize", lambda *a, **k: calls.append((a, k))
-    )
+    clean.setattr(jax.distributed, "initialize", lambda *a, **k: calls.append((a, k)))
     clean.setattr(processes, "_take_sigterm_back", lambda: None)
     return calls
 
@@ -87,7 +86,7 @@ def second_of_two(monkeypatch):
         other = text.ljust(len(mine))
         return np.stack([np.frombuffer(other, np.uint8), mine])
 
-    monkeypatch.setattr(processes.multihost_utils, "process_allgather", gather)
+    monkeypatch.setattr(multihost_utils, "process_allgather", gather)
     return first
 
 
