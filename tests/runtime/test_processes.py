@@ -146,7 +146,7 @@ def one_of_two(signals, second_of_two, monkeypatch):
     monkeypatch.setattr(processes, "_note_of_jax", lambda number: told.set())
     monkeypatch.setattr(processes.os, "_exit", lambda code: ended.set())
     monkeypatch.setattr(
-        processes.multihost_utils,
+        multihost_utils,
         "reached_preemption_sync_point",
         lambda step: step == 3,
     )
