@@ -35,6 +35,7 @@ import jax
 import numpy as np
 from PIL import Image
 
+from babyvlm_jax import embedding
 from babyvlm_jax.data import tokenizer as tokenizer_lib
 from babyvlm_jax.data.images import encode_jpeg
 from babyvlm_jax.data.schema import HUMAN, IMAGE_MARK, Record, RecordSource
@@ -140,20 +141,7 @@ def stored_items(shards: str, num_items: int, num_dialogues: int) -> dict[str, l
 def load_reader(workdir: str, buckets: Sequence[int], batch_size: int) -> Reader:
     """Our side of a checkpoint on one device, computing in f32."""
     mesh = make_mesh(ONE_DEVICE, jax.devices()[:1])
-    model, params, info = checkpoint.load_model(workdir, mesh)
-    data = info["config"]["data"]
-    named = settings.find_beside(info["workdir"], data["tokenizer"])
-    return Reader(
-        model=model,
-        params=params,
-        tokenizer=tokenizer_lib.Tokenizer.load(named),
-        template=data["template"],
-        tokens_per_image=data["tokens_per_image"],
-        image_size=data["image_size"],
-        batch_size=batch_size,
-        buckets=tuple(buckets),
-        mesh=mesh,
-    )
+    return embedding.load_reader(workdir, mesh, batch_size, buckets)[0]
 
 
 def load_peer(workdir: str, folder: pathlib.Path, batch_size: int):
