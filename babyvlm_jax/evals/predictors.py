@@ -34,14 +34,12 @@ class Predictor(Protocol):
 
     def generate(self, items: Sequence[Record]) -> Replies:
         """What the model writes, greedily, in each round of each item."""
-        ...
 
     def score(self, items: Sequence[Record], choices: Sequence[Choices]) -> Likelihoods:
         """Log-likelihoods of the offered answers in each round of each item.
 
         The likeliest answer of a round is the reply in the history of the next.
         """
-        ...
 
     def answer(
         self, items: Sequence[Record], choices: Sequence[Choices]
